@@ -1,0 +1,169 @@
+/**
+ * What the API needs from a node. `node/` implements it; the methods in this room translate JSON to it and back.
+ * Shapes here are what clients see: hashes lower-case hex, durations ms, sizes bytes.
+ */
+import type { ComputeInfo } from '../compute/api.ts';
+import type { ContentRoot, EntryId, Fingerprint, Hex, NodeClass, PeerId, SignedEntry, TensorSpec } from '../spec/index.ts';
+
+export interface NodeInfo {
+  readonly fingerprint: Fingerprint;
+  readonly peerId: PeerId;
+  /** Dialable multiaddrs, each with /p2p/. */
+  readonly addresses: readonly string[];
+  readonly version: string;
+  readonly class: NodeClass;
+  readonly swarmId: Hex;
+  readonly uptimeMs: number;
+  readonly compute: ComputeInfo;
+  readonly pid: number;
+}
+
+export type StageName = 'rules' | 'ledger' | 'register' | 'join' | 'calibrate' | 'run' | 'monitor';
+export interface NodeHealth {
+  readonly ok: boolean;
+  /** True once the API answers, libp2p listens and the ledger is open. */
+  readonly ready: boolean;
+  readonly stages: readonly { readonly name: StageName; readonly state: 'pending' | 'running' | 'done' | 'failed'; readonly ms?: number; readonly error?: string }[];
+  readonly problems: readonly { readonly code: string; readonly message: string; readonly fix?: string }[];
+}
+
+export interface PeerView {
+  readonly peerId: PeerId;
+  readonly fingerprint: Fingerprint | null;
+  readonly addresses: readonly string[];
+  readonly transport: 'tcp' | 'quic' | 'unknown';
+  readonly latencyMs: number | null;
+  readonly source: 'bootstrap' | 'dht' | 'memory' | 'mdns' | 'dialled' | 'inbound';
+  readonly session: { readonly encryption: string; readonly direction: 'inbound' | 'outbound' };
+}
+
+export interface SwarmView {
+  readonly swarmId: Hex;
+  readonly name: string;
+  readonly tensors: readonly TensorSpec[];
+  readonly parameters: number;
+  readonly genesis: Record<string, unknown>;
+  readonly members: readonly { readonly fingerprint: Fingerprint; readonly class: NodeClass; readonly trust: number; readonly joinedEpoch: number; readonly lastEpoch: number }[];
+  readonly seats: number;
+  /** What the present number of seats survives, in words. */
+  readonly tolerance: string;
+}
+
+export type Phase = 'idle' | 'collecting' | 'negotiating' | 'averaging' | 'auditing' | 'voting' | 'applying';
+
+export interface HeadView {
+  readonly epoch: number;
+  readonly decision: Hex;
+  readonly modelRoot: ContentRoot;
+}
+
+export interface EpochCurrent {
+  readonly epoch: number;
+  readonly phase: Phase;
+  /** Contributions held for this epoch. */
+  readonly roster: readonly EntryId[];
+  /** Ms until the deadline; null while idle. */
+  readonly deadlineMs: number | null;
+  readonly latest: HeadView;
+  readonly finalized: HeadView;
+  readonly applied: HeadView;
+  /** Trainers announced anywhere in the swarm, this node's included. */
+  readonly activeTrainers: number;
+}
+
+export interface EpochView {
+  readonly epoch: number;
+  readonly decision: Hex;
+  readonly status: 'genesis' | 'provisional' | 'finalized';
+  readonly roster: readonly { readonly entry: EntryId; readonly author: Fingerprint; readonly kind: string; readonly weight: number; readonly samples?: number }[];
+  readonly aggregateHash: Hex;
+  readonly modelRoot: ContentRoot;
+  readonly stateRoot: Hex;
+  readonly treeSize: number;
+  readonly treeRoot: Hex;
+  /** How the sum was made and why. */
+  readonly schedule: { readonly mode: 'all-see'; readonly reason: string };
+  /** The steps this node took, ms since the epoch began here; only for epochs this process lived through. */
+  readonly timeline: readonly { readonly step: string; readonly atMs: number; readonly tookMs?: number }[];
+}
+
+export interface ModelView {
+  readonly head: 'finalized' | 'latest' | 'applied';
+  readonly epoch: number;
+  readonly modelRoot: ContentRoot;
+  readonly tensors: readonly TensorSpec[];
+  readonly parameters: number;
+}
+
+export interface TrainerStatus {
+  readonly trainerId: string;
+  readonly attachedMs: number;
+  readonly lastSubmission: { readonly epoch: number; readonly contributionId: EntryId } | null;
+}
+
+export interface Submission {
+  readonly epoch: number;
+  readonly kind: 'delta' | 'parameters';
+  readonly samples: number;
+  readonly metrics: Readonly<Record<string, number>>;
+  /** f32 elements, tensors concatenated in genesis order. */
+  readonly values: Float32Array;
+}
+
+export interface LedgerHead {
+  readonly epoch: number;
+  readonly treeSize: number;
+  readonly treeRoot: Hex;
+  readonly stateRoot: Hex;
+  readonly modelRoot: ContentRoot;
+  readonly heads: readonly { readonly author: Fingerprint; readonly seq: number; readonly head: EntryId }[];
+}
+
+export interface LedgerReport {
+  readonly ok: boolean;
+  readonly entries: number;
+  readonly authors: number;
+  readonly treeSize: number;
+  readonly treeRoot: Hex;
+  readonly forks: readonly { readonly author: Fingerprint; readonly seq: number; readonly entries: readonly EntryId[] }[];
+  readonly problems: readonly { readonly entry: EntryId; readonly code: string; readonly message: string }[];
+}
+
+export type EventTopic = 'epoch' | 'peers' | 'ledger' | 'trust' | 'log';
+
+export interface NodeService {
+  info(): NodeInfo;
+  health(): NodeHealth;
+  /** Resolves once the daemon has begun to stop. */
+  shutdown(): Promise<void>;
+  peers(): readonly PeerView[];
+  dial(address: string): Promise<PeerView>;
+  swarm(): SwarmView;
+  epoch(): EpochCurrent;
+  /** Throws NOT_FOUND. */
+  epochAt(epoch: number): Promise<EpochView>;
+  /** Newest first. */
+  epochs(limit: number): Promise<readonly EpochView[]>;
+  /** Resolves once this node has applied `epoch` or a later one; throws TIMEOUT. */
+  waitEpoch(epoch: number, timeoutMs: number): Promise<EpochCurrent>;
+  model(head: ModelView['head']): ModelView;
+  /** f32 elements, tensors concatenated in genesis order. */
+  modelValues(head: ModelView['head']): Promise<{ readonly epoch: number; readonly modelRoot: ContentRoot; readonly values: Float32Array }>;
+  attachTrainer(name: string): TrainerStatus;
+  detachTrainer(trainerId: string): void;
+  trainers(): readonly TrainerStatus[];
+  submit(submission: Submission): Promise<{ readonly contributionId: EntryId; readonly epoch: number; readonly updateHash: Hex }>;
+  ledgerHead(): LedgerHead;
+  /** In ledger order from `from`; provisional. */
+  ledgerList(from: number, limit: number): readonly { readonly index: number; readonly entry: SignedEntry }[];
+  ledgerGet(id: EntryId): { readonly entry: SignedEntry; readonly index: number | null };
+  ledgerProve(id: EntryId): { readonly entry: EntryId; readonly index: number; readonly treeSize: number; readonly treeRoot: Hex; readonly path: readonly Hex[] };
+  ledgerConsistency(fromSize: number): { readonly fromSize: number; readonly fromRoot: Hex; readonly treeSize: number; readonly treeRoot: Hex; readonly path: readonly Hex[] };
+  ledgerVerify(): Promise<LedgerReport>;
+  trust(): readonly { readonly fingerprint: Fingerprint; readonly trust: number; readonly emaX: number }[];
+  /** prom-client exposition text. */
+  metrics(): Promise<string>;
+  metricsJson(): Promise<unknown>;
+  /** Returns an unsubscribe function. */
+  subscribe(topic: EventTopic, listener: (event: unknown) => void): () => void;
+}

@@ -1,0 +1,105 @@
+/**
+ * The world as an epoch sees it. `network/` and `storage/` implement these over sockets and disk,
+ * `simulation/` over virtual time and memory; the node above is the same.
+ */
+import type { ContentRoot, EntryId, Fingerprint, Hex, PeerId, SignedEntry, Verdict } from '../spec/index.ts';
+
+export interface Timer {
+  cancel(): void;
+}
+
+export interface Clock {
+  /** Monotonic milliseconds; the origin is arbitrary. */
+  nowMs(): number;
+  /** Milliseconds since 1970, informational only: it orders nothing. */
+  wallMs(): number;
+  after(delayMs: number, run: () => void): Timer;
+}
+
+/** Randomness. Keys come from `bytes`; `uniform` is for jitter and rounding. */
+export interface Entropy {
+  bytes(length: number): Uint8Array;
+  /** [0, 1). */
+  uniform(): number;
+}
+
+export interface Gossip {
+  /** MUST be called an epoch ahead of the first publication: a fresh mesh delivers nothing. Idempotent. */
+  subscribe(topic: string): void;
+  unsubscribe(topic: string): void;
+  /** Resolves with the number of direct recipients; 0 means probably lost (LIBP2P.md). Throws TOO_LARGE. */
+  publish(topic: string, data: Uint8Array): Promise<{ readonly recipients: number }>;
+  /** One handler for all topics, set once before `start`. Its verdict decides forwarding and the peer's score. */
+  onMessage(handler: (topic: string, data: Uint8Array, from: PeerId) => Promise<Verdict>): void;
+}
+
+export const STREAM_PROTOCOLS = ['sync', 'content', 'keys', 'roster', 'head'] as const;
+/** Names of the swarm's stream protocols; on the wire `/starling/<swarm8>/<name>/1`. */
+export type StreamProtocol = (typeof STREAM_PROTOCOLS)[number];
+
+export interface RequestOptions {
+  readonly timeoutMs: number;
+  /** A larger answer is a protocol violation. At most FRAME_MAX_BYTES. */
+  readonly maxResponseBytes: number;
+  readonly signal?: AbortSignal;
+}
+
+/** Direct streams between two peers, one length-prefixed frame each way, over one kept stream a peer and protocol. */
+export interface Streams {
+  /** Throws StarlingError PEER_TIMEOUT, PEER_REFUSED, TOO_LARGE or UNREACHABLE, naming peer and phase. */
+  request(peer: PeerId, protocol: StreamProtocol, payload: Uint8Array, options: RequestOptions): Promise<Uint8Array>;
+  /** Fire and forget with a bounded queue; drops the oldest when the peer does not read. */
+  notify(peer: PeerId, protocol: StreamProtocol, payload: Uint8Array): void;
+  /** `undefined` answers nothing (notify). A thrown StarlingError travels back as its code and message. */
+  handle(protocol: StreamProtocol, handler: (from: PeerId, payload: Uint8Array) => Promise<Uint8Array | undefined>): void;
+  /** Peers connected now that speak this swarm's protocols. */
+  peers(): readonly PeerId[];
+  onPeer(listener: (peer: PeerId, connected: boolean) => void): void;
+}
+
+/**
+ * The ledger on disk. Synchronous: an append has reached the disk (fsync) when it returns. Both sides of a
+ * fork are kept. The store checks nothing but uniqueness of ids; rules are the caller's.
+ */
+export interface EntryStore {
+  /** One transaction; entries already held are skipped. Returns how many were new. */
+  append(entries: readonly SignedEntry[]): number;
+  get(id: EntryId): SignedEntry | undefined;
+  has(id: EntryId): boolean;
+  /** Every entry, in the order of appending (parents before children). */
+  all(): IterableIterator<SignedEntry>;
+  size(): number;
+}
+
+/** Content by its Merkle root. */
+export interface BlobStore {
+  /** Durable when it resolves. */
+  put(content: Uint8Array): Promise<ContentRoot>;
+  get(root: ContentRoot): Promise<Uint8Array | undefined>;
+  has(root: ContentRoot): Promise<boolean>;
+  delete(root: ContentRoot): Promise<void>;
+}
+
+/** Small durable facts of this node alone (residual, pending contribution, applied head). Durable when `set` returns. */
+export interface NodeStore {
+  get(key: string): Uint8Array | undefined;
+  set(key: string, value: Uint8Array): void;
+  delete(key: string): void;
+}
+
+/** What a node tells whoever watches it. Never decides anything. */
+export interface Journal {
+  /** A line for people: level, room, message, facts. */
+  log(level: 'debug' | 'info' | 'warn' | 'error', room: string, message: string, facts?: Record<string, unknown>): void;
+  /** A count or a measurement for /metrics. */
+  count(metric: string, value?: number, labels?: Record<string, string>): void;
+  observe(metric: string, value: number, labels?: Record<string, string>): void;
+}
+
+/** What an acceptance rule learns about where a message came from. */
+export interface Sender {
+  readonly peer: PeerId;
+  readonly fingerprint?: Fingerprint;
+}
+
+export type { ContentRoot, EntryId, Hex, PeerId };

@@ -1,0 +1,63 @@
+/** Every constant that two nodes must share, or that bounds what a stranger can cost. Unit, source, reason. */
+
+export const KIB = 1024;
+export const MIB = 1024 * KIB;
+
+/** Bytes. Content is hashed, sealed and pulled in chunks of this size (PROTOCOL section 4). */
+export const CHUNK_BYTES = 256 * KIB;
+/** Bytes. Gossip carries small signed things only (DESIGN section 2; js gossipsub fails silently near 4 MiB). */
+export const GOSSIP_MAX_BYTES = 64 * KIB;
+/** Bytes. An update rides inside its gossip message up to this size (PROTOCOL section 4)... */
+export const INLINE_MESSAGE_MAX_BYTES = 48 * KIB;
+/** ...and only while members x bytes stays below this (PROTOCOL section 4). */
+export const INLINE_SWARM_MAX_BYTES = 512 * KIB;
+/** Bytes. Largest frame of any request/response stream (LIBP2P.md: stay at 1 MiB on both transports). */
+export const FRAME_MAX_BYTES = MIB;
+/** Bytes. Largest canonical CBOR core of an entry: a join carries 2 KiB of keys and a 3.3 KiB signature. */
+export const ENTRY_MAX_BYTES = 32 * KIB;
+/** Entries. An entry names at most this many heads of other authors (PROTOCOL section 3). */
+export const MAX_DEPS = 8;
+/** Sum of the integer weights of a roster (PROTOCOL section 6): 65,536 * 32,767 < 2^31. */
+export const WEIGHT_TOTAL = 65_536;
+/** Saturation of quantised values. */
+export const QMAX = { int16: 32_767, int8: 127 } as const;
+/** Elements. Upper bound of a model a node accepts from a genesis: 2^28 f32 = 1 GiB. */
+export const MAX_PARAMETERS = 2 ** 28;
+/** Bytes. A genesis larger than this is refused (names and shapes of thousands of tensors fit). */
+export const GENESIS_MAX_BYTES = MIB;
+/** Fixed point of trust shares: 2^30 keeps weight products below 2^53. */
+export const TRUST_ONE = 2 ** 30;
+/** Fixed point of the moving average of x. */
+export const EMA_ONE = 2 ** 32;
+/** x above which an epoch counts as far (PROTOCOL section 8). */
+export const FAR_X = 4;
+/** Epochs in a row at x > FAR_X that lift the trust floor (PROTOCOL section 8). */
+export const FAR_EPOCHS = 5;
+
+/** Roster negotiation (PROTOCOL section 5, values settled by simulation). */
+export const NEGOTIATION = {
+  /** Mixing rate of preferences per tick. */
+  a: 0.5,
+  /** Share of a voice that does not depend on its certainty. */
+  c0: 0.5,
+  /** Preferences this close count as equal. */
+  tie: 0.05,
+  /** Ms after the freeze for which a node waits for attestations of more than 2W/3. */
+  readyMs: 500,
+  /** Ms after the freeze at which the current preference is handed on. */
+  handOverMs: 4_500,
+  /** Ms between stances: uniform in this range. */
+  tickMinMs: 100,
+  tickMaxMs: 200,
+  /** Options in a stance. */
+  keep: 8,
+  /** Probability below which an option is dropped. */
+  epsilon: 1e-4,
+  /** Stances go to this many neighbours, plus one random peer. */
+  neighbours: 8,
+  /** Ms. First guess of the p99 dissemination time G. */
+  disseminationMs: 400,
+} as const;
+
+/** Epoch topics held ahead of and behind the current epoch: n and n+1 held, n-2 left. */
+export const EPOCHS_AHEAD = 1;

@@ -1,0 +1,24 @@
+import * as dagCbor from '@ipld/dag-cbor';
+import { equals } from 'uint8arrays';
+import { StarlingError } from '../spec/index.ts';
+
+/**
+ * Canonical CBOR (DAG-CBOR rules: shortest integers, f64, sorted string keys, no undefined, no indefinite
+ * lengths). What does not re-encode to the same bytes is refused: one value has one encoding, so one hash.
+ */
+export const encode = (value: unknown): Uint8Array => dagCbor.encode(value);
+
+/** Throws TOO_LARGE, MALFORMED or NON_CANONICAL; `what` names the thing for the reader. */
+export function decode(bytes: Uint8Array, what: string, maxBytes: number): unknown {
+  if (bytes.byteLength > maxBytes)
+    throw new StarlingError('TOO_LARGE', `${what} has ${bytes.byteLength} bytes, the bound is ${maxBytes}`, { field: what });
+  let value: unknown;
+  try {
+    value = dagCbor.decode(bytes);
+  } catch (cause) {
+    throw new StarlingError('MALFORMED', `${what} is not CBOR: ${(cause as Error).message}`, { field: what }, { cause });
+  }
+  if (!equals(dagCbor.encode(value), bytes))
+    throw new StarlingError('NON_CANONICAL', `${what} is not in canonical form`, { field: what, fix: 'encode it with the rules of DAG-CBOR' });
+  return value;
+}
