@@ -87,4 +87,6 @@ export const hkdfSha256 = (secret: Uint8Array, salt: Uint8Array, info: Uint8Arra
   new Uint8Array(hkdfSync('sha256', secret, salt, info, length));
 
 const failed = (why: string): StarlingError =>
-  new StarlingError('DECRYPT_FAILED', `sealed content does not open: ${why}`, { fix: 'ask its author or another holder for content and key again' });
+  new StarlingError('DECRYPT_FAILED', `sealed content does not open: ${why}`, {
+    fix: 'ask its author or another holder for content and key again',
+  });

@@ -1,5 +1,5 @@
 import { createPrivateKey, createPublicKey, hash, type KeyObject, sign, verify } from 'node:crypto';
-import { toString as bytesToText } from 'uint8arrays';
+import { toString as toText } from 'uint8arrays';
 import type { Fingerprint, PeerId } from '../spec/index.ts';
 import { sha256, toHex, utf8 } from './hash.ts';
 import { MLDSA_SIGNATURE_BYTES, type Mldsa, mldsa65 } from './mldsa.ts';
@@ -84,8 +84,7 @@ export const fingerprintOf = (mldsaPublicKey: Uint8Array, ed25519PublicKey: Uint
 const PEER_ID_PREFIX = Uint8Array.of(0x00, 0x24, 0x08, 0x01, 0x12, 0x20);
 
 /** The libp2p peer id of an Ed25519 public key, base58btc. */
-export const peerIdOf = (ed25519PublicKey: Uint8Array): PeerId =>
-  bytesToText(Buffer.concat([PEER_ID_PREFIX, ed25519PublicKey]), 'base58btc');
+export const peerIdOf = (ed25519PublicKey: Uint8Array): PeerId => toText(Buffer.concat([PEER_ID_PREFIX, ed25519PublicKey]), 'base58btc');
 
 /** M' = Prefix || Label || len(ctx) || ctx || SHA-512(M), signed by both algorithms. */
 function representativeOf(context: string, message: Uint8Array): Uint8Array {

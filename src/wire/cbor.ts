@@ -13,12 +13,18 @@ export function decode(bytes: Uint8Array, what: string, maxBytes: number): unkno
   if (bytes.byteLength > maxBytes)
     throw new StarlingError('TOO_LARGE', `${what} has ${bytes.byteLength} bytes, the bound is ${maxBytes}`, { field: what });
   let value: unknown;
+  let again: Uint8Array;
   try {
     value = dagCbor.decode(bytes);
+    // Inside the try: deep nesting can overflow the stack on the way back too.
+    again = dagCbor.encode(value);
   } catch (cause) {
     throw new StarlingError('MALFORMED', `${what} is not CBOR: ${(cause as Error).message}`, { field: what }, { cause });
   }
-  if (!equals(dagCbor.encode(value), bytes))
-    throw new StarlingError('NON_CANONICAL', `${what} is not in canonical form`, { field: what, fix: 'encode it with the rules of DAG-CBOR' });
+  if (!equals(again, bytes))
+    throw new StarlingError('NON_CANONICAL', `${what} is not in canonical form`, {
+      field: what,
+      fix: 'encode it with the rules of DAG-CBOR',
+    });
   return value;
 }

@@ -1,0 +1,157 @@
+import { COMPOSITE_SIGNATURE_BYTES, ED25519_SIGNATURE_BYTES } from '../crypto/index.ts';
+import {
+  type AnyEntryCore,
+  type ContributionBody,
+  type DecisionBody,
+  ENTRY_MAX_BYTES,
+  type EntryKind,
+  type JoinBody,
+  MAX_DEPS,
+  MAX_PARAMETERS,
+  type SignedEntry,
+  WEIGHT_TOTAL,
+} from '../spec/index.ts';
+import { decode, encode } from './cbor.ts';
+import { certificateToWire, readCertificate } from './certificate.ts';
+import {
+  hashBytes,
+  hashList,
+  malformed,
+  readBytes,
+  readHash,
+  readHashSet,
+  readInt,
+  readList,
+  readMap,
+  readNullable,
+  readNumber,
+  readOneOf,
+  readText,
+  readTuple,
+} from './fields.ts';
+import { decisionFields, entryId } from './signBytes.ts';
+
+/** On the wire a kind is its place in this list. Append only. */
+const KIND_CODES = ['join', 'contribution', 'decision'] as const satisfies readonly EntryKind[];
+/** Bytes. An entry with both signatures around its core. */
+export const SIGNED_ENTRY_MAX_BYTES = ENTRY_MAX_BYTES + 4096;
+/** What fits a core of ENTRY_MAX_BYTES anyway; said here so that no list is read without a bound. */
+const MAX_ROSTER = 1024;
+const MAX_TENSORS = 10_000;
+const MAX_METRICS = 16;
+const MAX_METRIC_NAME = 32;
+
+/** Canonical CBOR array of the core (PROTOCOL section 3). Identifiers are hex in memory and 32 bytes here. */
+export function encodeCore(core: AnyEntryCore): Uint8Array {
+  return encode([
+    core.v,
+    hashBytes(core.swarm),
+    hashBytes(core.author),
+    core.seq,
+    core.prev === null ? null : hashBytes(core.prev),
+    core.lam,
+    core.epochSeen,
+    hashBytes(core.anchorBlock),
+    KIND_CODES.indexOf(core.kind),
+    hashList(core.deps),
+    bodyToWire(core),
+  ]);
+}
+
+/** Checks every type, range, length and order; not the chain rules, which need the parents. Throws TOO_LARGE, MALFORMED, NON_CANONICAL. */
+export function decodeCore(bytes: Uint8Array): AnyEntryCore {
+  const tuple = readTuple(decode(bytes, 'entry', ENTRY_MAX_BYTES), 'entry', 11);
+  const [v, swarm, author, seq, prev, lam, epochSeen, anchorBlock, kind, deps, body] = tuple;
+  const common = {
+    v: readOneOf(v, 'entry.v', [1]),
+    swarm: readHash(swarm, 'entry.swarm'),
+    author: readHash(author, 'entry.author'),
+    seq: readInt(seq, 'entry.seq'),
+    prev: readNullable(prev, 'entry.prev', readHash),
+    lam: readInt(lam, 'entry.lam', 1),
+    epochSeen: readInt(epochSeen, 'entry.epochSeen'),
+    anchorBlock: readHash(anchorBlock, 'entry.anchorBlock'),
+    deps: readHashSet(deps, 'entry.deps', MAX_DEPS),
+  };
+  if ((common.prev === null) !== (common.seq === 0)) throw malformed('entry.prev', 'must be null exactly in the entry with seq 0');
+  switch (KIND_CODES[readInt(kind, 'entry.kind', 0, KIND_CODES.length - 1)]) {
+    case 'join':
+      return { ...common, kind: 'join', body: readJoin(body) };
+    case 'contribution':
+      return { ...common, kind: 'contribution', body: readContribution(body) };
+    default:
+      return { ...common, kind: 'decision', body: readDecision(body) };
+  }
+}
+
+/** [core bytes, Ed25519 signature, composite signature or null]. */
+export const encodeEntry = (entry: SignedEntry): Uint8Array => encode([entry.coreBytes, entry.signature, entry.composite ?? null]);
+
+/** Computes the id; checks no signature. Throws TOO_LARGE, MALFORMED, NON_CANONICAL. */
+export function decodeEntry(bytes: Uint8Array): SignedEntry {
+  const [core, signature, composite] = readTuple(decode(bytes, 'signedEntry', SIGNED_ENTRY_MAX_BYTES), 'signedEntry', 3);
+  const coreBytes = readBytes(core, 'signedEntry.core', 1, ENTRY_MAX_BYTES);
+  const entry = {
+    id: entryId(coreBytes),
+    core: decodeCore(coreBytes),
+    coreBytes,
+    signature: readBytes(signature, 'signedEntry.signature', ED25519_SIGNATURE_BYTES),
+  };
+  return composite === null ? entry : { ...entry, composite: readBytes(composite, 'signedEntry.composite', COMPOSITE_SIGNATURE_BYTES) };
+}
+
+function bodyToWire(core: AnyEntryCore): readonly unknown[] {
+  switch (core.kind) {
+    case 'join':
+      return [certificateToWire(core.body.certificate)];
+    case 'contribution': {
+      const { epoch, updateHash, sizeBytes, samples, maxAbs, metrics } = core.body;
+      return [epoch, hashBytes(updateHash), sizeBytes, samples, maxAbs, metrics];
+    }
+    case 'decision':
+      return decisionFields(core.body);
+  }
+}
+
+function readJoin(value: unknown): JoinBody {
+  const [certificate] = readTuple(value, 'join', 1);
+  return { certificate: readCertificate(certificate, 'join.certificate') };
+}
+
+function readContribution(value: unknown): ContributionBody {
+  const [epoch, updateHash, sizeBytes, samples, maxAbs, metrics] = readTuple(value, 'contribution', 6);
+  return {
+    epoch: readInt(epoch, 'contribution.epoch'),
+    updateHash: readHash(updateHash, 'contribution.updateHash'),
+    sizeBytes: readInt(sizeBytes, 'contribution.sizeBytes', 1, 2 * MAX_PARAMETERS),
+    samples: readInt(samples, 'contribution.samples', 1),
+    maxAbs: readList(maxAbs, 'contribution.maxAbs', MAX_TENSORS, (item, field) => readInt(item, field)),
+    metrics: readMetrics(metrics),
+  };
+}
+
+function readMetrics(value: unknown): Readonly<Record<string, number>> {
+  const pairs = Object.entries(readMap(value, 'contribution.metrics'));
+  if (pairs.length > MAX_METRICS) throw malformed('contribution.metrics', `has more than ${MAX_METRICS} figures`);
+  return Object.fromEntries(
+    pairs.map(([name, figure]) => {
+      const field = readText(name, 'contribution.metrics', 1, MAX_METRIC_NAME);
+      return [field, readNumber(figure, `contribution.metrics.${field}`)];
+    }),
+  );
+}
+
+function readDecision(value: unknown): DecisionBody {
+  const [epoch, prev, roster, weights, aggregateHash] = readTuple(value, 'decision', 5);
+  const body = {
+    epoch: readInt(epoch, 'decision.epoch', 1),
+    prev: readHash(prev, 'decision.prev'),
+    roster: readHashSet(roster, 'decision.roster', MAX_ROSTER),
+    weights: readList(weights, 'decision.weights', MAX_ROSTER, (item, field) => readInt(item, field, 0, WEIGHT_TOTAL)),
+    aggregateHash: readHash(aggregateHash, 'decision.aggregateHash'),
+  };
+  if (body.weights.length !== body.roster.length) throw malformed('decision.weights', 'does not have one weight a roster entry');
+  if (body.weights.reduce((sum, weight) => sum + weight, 0) > WEIGHT_TOTAL)
+    throw malformed('decision.weights', `adds up to more than ${WEIGHT_TOTAL}`);
+  return body;
+}

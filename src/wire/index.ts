@@ -1,0 +1,28 @@
+export * from './aggregate.ts';
+export * from './cbor.ts';
+export { checkCertificate, makeCertificate } from './certificate.ts';
+export * from './entry.ts';
+export * from './fields.ts';
+export { decodeGenesis, elementsOf, encodeGenesis, parameterCount, swarmIdOf } from './genesis.ts';
+export * from './messages.ts';
+export * from './rosterMessages.ts';
+export * from './safetensors.ts';
+export {
+  type AttestBody,
+  aggregateHash,
+  attestBytes,
+  CONTEXTS,
+  certificateBytes,
+  DOMAINS,
+  decisionId,
+  entryBytes,
+  entryId,
+  type HaveBody,
+  haveBytes,
+  optionDigest,
+  type StanceBody,
+  stanceBytes,
+} from './signBytes.ts';
+export * from './topics.ts';
+export * from './update.ts';
+export * from './zstd.ts';

@@ -1,0 +1,72 @@
+import { constants, zstdCompressSync, zstdDecompressSync } from 'node:zlib';
+import { StarlingError } from '../spec/index.ts';
+
+/** zstd's own default: 3 is near the knee of speed against size. */
+const DEFAULT_LEVEL = 3;
+/** log2 bytes. RFC 8878 section 3.1.1.1.2: decoders need support no window above 8 MiB; a frame that asks for more is refused. */
+const WINDOW_LOG_MAX = 23;
+const MAGIC = 0xfd2fb528;
+
+/** One zstd frame (RFC 8878) that states its content size. `level` 1..19. */
+export const compress = (bytes: Uint8Array, level: number = DEFAULT_LEVEL): Uint8Array =>
+  new Uint8Array(
+    zstdCompressSync(bytes, {
+      params: { [constants.ZSTD_c_compressionLevel]: level, [constants.ZSTD_c_windowLog]: windowLogFor(bytes.byteLength) },
+      pledgedSrcSize: bytes.byteLength,
+    }),
+  );
+
+/**
+ * The content of a zstd frame, at most `maxOutputBytes`. Throws TOO_LARGE (before decompressing, when the frame
+ * states its size) or MALFORMED.
+ */
+export function decompress(bytes: Uint8Array, maxOutputBytes: number): Uint8Array {
+  const stated = statedSize(bytes);
+  if (stated !== undefined && stated > BigInt(maxOutputBytes)) throw tooLarge(maxOutputBytes);
+  let content: Uint8Array;
+  try {
+    content = new Uint8Array(
+      zstdDecompressSync(bytes, {
+        maxOutputLength: Math.max(1, maxOutputBytes),
+        params: { [constants.ZSTD_d_windowLogMax]: WINDOW_LOG_MAX },
+      }),
+    );
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE') throw tooLarge(maxOutputBytes);
+    throw new StarlingError('MALFORMED', `not a zstd frame: ${(cause as Error).message}`, { field: 'zstd' }, { cause });
+  }
+  if (content.byteLength > maxOutputBytes) throw tooLarge(maxOutputBytes);
+  if (stated !== undefined && stated !== BigInt(content.byteLength))
+    throw new StarlingError('MALFORMED', `a zstd frame states ${stated} bytes and holds ${content.byteLength}`, { field: 'zstd' });
+  return content;
+}
+
+const tooLarge = (maxOutputBytes: number): StarlingError =>
+  new StarlingError('TOO_LARGE', `compressed content holds more than ${maxOutputBytes} bytes`, { field: 'zstd' });
+
+/** Window as small as the content needs (at least zstd's minimum, 1 KiB), never above what `decompress` accepts. */
+const windowLogFor = (sizeBytes: number): number => Math.min(WINDOW_LOG_MAX, Math.max(10, Math.ceil(Math.log2(Math.max(1, sizeBytes)))));
+
+/** Frame_Content_Size of the first frame's header, if it is there. RFC 8878 section 3.1.1.1. Throws MALFORMED without a header. */
+function statedSize(bytes: Uint8Array): bigint | undefined {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  try {
+    if (view.getUint32(0, true) !== MAGIC) throw new RangeError('no magic number');
+    const descriptor = view.getUint8(4);
+    const isSingleSegment = (descriptor & 0x20) !== 0;
+    const dictionaryIdBytes = [0, 1, 2, 4][descriptor & 3] as number;
+    const at = 5 + (isSingleSegment ? 0 : 1) + dictionaryIdBytes;
+    switch (descriptor >> 6) {
+      case 0:
+        return isSingleSegment ? BigInt(view.getUint8(at)) : undefined;
+      case 1:
+        return BigInt(view.getUint16(at, true) + 256);
+      case 2:
+        return BigInt(view.getUint32(at, true));
+      default:
+        return view.getBigUint64(at, true);
+    }
+  } catch (cause) {
+    throw new StarlingError('MALFORMED', `not a zstd frame: ${(cause as Error).message}`, { field: 'zstd' }, { cause });
+  }
+}
