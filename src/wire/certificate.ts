@@ -8,7 +8,7 @@ import {
 } from '../crypto/index.ts';
 import { type Fingerprint, NODE_CLASSES, type NodeCertificate, type NodeClass, StarlingError } from '../spec/index.ts';
 import { readBytes, readList, readOneOf, readText, readTuple } from './fields.ts';
-import { CONTEXTS, certificateBytes, certificateFields } from './signBytes.ts';
+import { CERTIFICATE_CONTEXT, certificateBytes, certificateFields } from './signBytes.ts';
 
 /** Strings a certificate may list, and characters in each: it travels in every join entry. */
 const MAX_CAPABILITIES = 16;
@@ -18,13 +18,13 @@ const MAX_CAPABILITY_LENGTH = 32;
 export function makeCertificate(identity: Identity, nodeClass: NodeClass, capabilities: readonly string[]): NodeCertificate {
   const { mldsaPublicKey, ed25519PublicKey } = identity;
   const unsigned = { v: 1, mldsaPublicKey, ed25519PublicKey, nodeClass, capabilities } as const;
-  return { ...unsigned, signature: identity.signComposite(CONTEXTS.certificate, certificateBytes(unsigned)) };
+  return { ...unsigned, signature: identity.signComposite(CERTIFICATE_CONTEXT, certificateBytes(unsigned)) };
 }
 
 /** The fingerprint of the node that `certificate` speaks for. Throws BAD_CERTIFICATE unless both keys signed it. */
 export function checkCertificate(certificate: NodeCertificate): Fingerprint {
   const node = fingerprintOf(certificate.mldsaPublicKey, certificate.ed25519PublicKey);
-  if (!verifyComposite(CONTEXTS.certificate, certificateBytes(certificate), certificate.signature, certificate))
+  if (!verifyComposite(CERTIFICATE_CONTEXT, certificateBytes(certificate), certificate.signature, certificate))
     throw new StarlingError('BAD_CERTIFICATE', `the certificate of ${node.slice(0, 8)} is not signed by both of its keys`, {
       node,
       fix: 'the node must issue its certificate again from its keystore',

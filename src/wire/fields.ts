@@ -34,7 +34,7 @@ export function readRecord<K extends string>(value: unknown, field: string, keys
 
 /** Any map with text keys. */
 export function readMap(value: unknown, field: string): Readonly<Record<string, unknown>> {
-  if (typeof value !== 'object' || value === null || Array.isArray(value) || value instanceof Uint8Array)
+  if (typeof value !== 'object' || value === null || Object.getPrototypeOf(value) !== Object.prototype)
     throw malformed(field, 'is not a map');
   return value as Record<string, unknown>;
 }

@@ -11,7 +11,7 @@ export {
   type AttestBody,
   aggregateHash,
   attestBytes,
-  CONTEXTS,
+  CERTIFICATE_CONTEXT,
   certificateBytes,
   DOMAINS,
   decisionId,
@@ -19,9 +19,9 @@ export {
   entryId,
   type HaveBody,
   haveBytes,
-  optionDigest,
   type StanceBody,
   stanceBytes,
+  UPDATE_CONTEXT,
 } from './signBytes.ts';
 export * from './topics.ts';
 export * from './update.ts';

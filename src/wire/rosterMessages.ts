@@ -32,9 +32,10 @@ export interface RosterBundle {
 
 /** Bytes of an encoded bundle. A node with more to say sends several. */
 export const ROSTER_BUNDLE_MAX_BYTES = 256 * KIB;
-/** Messages of a kind in one bundle, and contributions in one message: a thousand nodes. */
+/** Messages of a kind in one bundle: one of each of a thousand nodes. */
 const MAX_MESSAGES = 1024;
-const MAX_IDS = 1024;
+/** Entries that one message names: 136 KiB, so that the largest message still fits a bundle. */
+const MAX_IDS = 4096;
 /** Largest probability of a preference (PROTOCOL section 5). */
 export const PROBABILITY_ONE = 65_535;
 

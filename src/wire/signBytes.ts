@@ -12,29 +12,26 @@ export const DOMAINS = {
   entry: 'starling/entry/1',
   decision: 'starling/decision/1',
   aggregate: 'starling/aggregate/1',
-  option: 'starling/option/1',
   attest: 'starling/attest/1',
   stance: 'starling/stance/1',
   have: 'starling/have/1',
 } as const;
 
 /** Contexts of composite signatures (PROTOCOL section 1). */
-export const CONTEXTS = {
-  certificate: 'starling/certificate/1',
-  update: 'starling/update/1',
-} as const;
+export const CERTIFICATE_CONTEXT = 'starling/certificate/1';
+export const UPDATE_CONTEXT = 'starling/update/1';
 
 const ZERO_BYTE = Uint8Array.of(0);
 const withDomain = (domain: string, body: Uint8Array): Uint8Array => Buffer.concat([utf8(domain), ZERO_BYTE, body]);
 const hashOf = (message: Uint8Array): Hex => toHex(sha256(message));
 
-/** What an author signs with Ed25519, and with the composite in context `starling/update/1` beside contributions. */
+/** What an author signs with Ed25519, and with the composite in UPDATE_CONTEXT beside contributions. */
 export const entryBytes = (coreBytes: Uint8Array): Uint8Array => withDomain(DOMAINS.entry, coreBytes);
 
 /** sha256(entryBytes): the signature is not part of an entry's identity. */
 export const entryId = (coreBytes: Uint8Array): EntryId => hashOf(entryBytes(coreBytes));
 
-/** What both keys of a node sign in context `starling/certificate/1`: the certificate without its signature. */
+/** What both keys of a node sign in CERTIFICATE_CONTEXT: the certificate without its signature. */
 export const certificateBytes = (certificate: Omit<NodeCertificate, 'signature'>): Uint8Array => encode(certificateFields(certificate));
 
 export const certificateFields = (certificate: Omit<NodeCertificate, 'signature'>): readonly unknown[] => [
@@ -67,9 +64,6 @@ export const aggregateFields = (header: AggregateHeader): readonly unknown[] => 
 
 /** The `aggregateHash` of a decision. */
 export const aggregateHash = (header: AggregateHeader): Hex => hashOf(withDomain(DOMAINS.aggregate, encode(aggregateFields(header))));
-
-/** Digest of a roster option: hash over its entry ids in ascending order. `ids` need not be sorted. */
-export const optionDigest = (ids: readonly EntryId[]): Hex => hashOf(withDomain(DOMAINS.option, encode(hashList([...ids].sort()))));
 
 /** What a node holds at its freeze time (PROTOCOL section 5). */
 export interface AttestBody {
