@@ -107,10 +107,13 @@ export function decodeContentIndex(bytes: Uint8Array, root: ContentRoot): Conten
   return { root, sizeBytes, leaves };
 }
 
-/** The key that opens one contribution's sealed update, 32 bytes. */
+/** What opens one contribution's sealed update, and where it lies: enough for a member that missed its manifest. */
 export interface UpdateKey {
   readonly id: EntryId;
+  /** 32 bytes. */
   readonly key: Uint8Array;
+  readonly cipherRoot: ContentRoot;
+  readonly cipherBytes: number;
 }
 
 /** Keys protocol: a request names contributions; a push, which is also the answer, hands keys over. */
@@ -119,15 +122,22 @@ export type KeysMessage =
   | { readonly kind: 'push'; readonly keys: readonly UpdateKey[] };
 
 export const encodeKeysMessage = (message: KeysMessage): Uint8Array =>
-  message.kind === 'request' ? encode([0, hashList(message.ids)]) : encode([1, message.keys.map(({ id, key }) => [hashBytes(id), key])]);
+  message.kind === 'request'
+    ? encode([0, hashList(message.ids)])
+    : encode([1, message.keys.map(({ id, key, cipherRoot, cipherBytes }) => [hashBytes(id), key, hashBytes(cipherRoot), cipherBytes])]);
 
 /** Throws TOO_LARGE, MALFORMED, NON_CANONICAL. */
 export function decodeKeysMessage(bytes: Uint8Array): KeysMessage {
   const [kind, items] = readTuple(decode(bytes, 'keys', FRAME_MAX_BYTES), 'keys', 2);
   if (readInt(kind, 'keys.kind', 0, 1) === 0) return { kind: 'request', ids: readList(items, 'keys.ids', MAX_KEYS, readHash) };
   const keys = readList(items, 'keys.keys', MAX_KEYS, (item, field) => {
-    const [id, key] = readTuple(item, field, 2);
-    return { id: readHash(id, `${field}.id`), key: readBytes(key, `${field}.key`, KEY_BYTES) };
+    const [id, key, cipherRoot, cipherBytes] = readTuple(item, field, 4);
+    return {
+      id: readHash(id, `${field}.id`),
+      key: readBytes(key, `${field}.key`, KEY_BYTES),
+      cipherRoot: readHash(cipherRoot, `${field}.cipherRoot`),
+      cipherBytes: readInt(cipherBytes, `${field}.cipherBytes`, 1, CIPHER_MAX_BYTES),
+    };
   });
   return { kind: 'push', keys };
 }
