@@ -1,0 +1,126 @@
+import { mkdirSync, rmSync } from 'node:fs';
+import { type FileHandle, mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type ContentIndex, chunkCount, contentOf, leafHash, verifyIndex } from '../crypto/index.ts';
+import type { BlobStore } from '../epoch/ports.ts';
+import { CHUNK_BYTES, type ContentRoot, StarlingError } from '../spec/index.ts';
+import { syncFolder } from './dataFolder.ts';
+
+const ROOT = /^[0-9a-f]{64}$/;
+
+/** A blob store that can serve content piece by piece, without holding all of it. */
+export interface FileBlobStore extends BlobStore {
+  /** Size and leaf hashes, read from the disk now. `undefined` when not held. Throws DATA_CORRUPT as `get` does. */
+  index(root: ContentRoot): Promise<ContentIndex | undefined>;
+  /**
+   * Chunk `i` (0-based, CHUNK_BYTES long but for the last), `undefined` when not held or past the end. Not checked
+   * here: whoever asked checks it against the leaf.
+   */
+  readChunk(root: ContentRoot, i: number): Promise<Uint8Array | undefined>;
+}
+
+/**
+ * Content in files `<folder>/<first two digits>/<root>`. A file appears under its name when all of it is on disk.
+ * `get` recomputes the root: a file that rotted is removed, and DATA_CORRUPT says so once.
+ */
+export function openBlobStore(folder: string): FileBlobStore {
+  const unfinished = join(folder, 'unfinished');
+  rmSync(unfinished, { recursive: true, force: true });
+  mkdirSync(unfinished, { recursive: true, mode: 0o700 });
+  let writes = 0;
+  const shelfOf = (root: ContentRoot): string => join(folder, root.slice(0, 2));
+  const pathOf = (root: ContentRoot): string => {
+    if (!ROOT.test(root)) throw new StarlingError('MALFORMED', 'a content root is 64 lower-case hex digits', { field: 'root' });
+    return join(shelfOf(root), root);
+  };
+
+  const rotten = async (root: ContentRoot): Promise<StarlingError> => {
+    await rm(pathOf(root), { force: true });
+    return new StarlingError('DATA_CORRUPT', `content ${root} on disk does not hash to its root; it was removed`, {
+      field: root,
+      fix: 'it is fetched again from a peer when it is needed; check the disk if this repeats',
+    });
+  };
+
+  return {
+    async put(content) {
+      const { root } = contentOf(content);
+      const path = pathOf(root);
+      if ((await sizeOf(path)) === content.byteLength) return root;
+      const temporary = join(unfinished, `${root}.${writes++}`);
+      const file = await open(temporary, 'wx', 0o600);
+      try {
+        await file.writeFile(content);
+        await file.sync();
+      } finally {
+        await file.close();
+      }
+      const made = await mkdir(shelfOf(root), { recursive: true, mode: 0o700 });
+      await rename(temporary, path);
+      syncFolder(shelfOf(root));
+      if (made !== undefined) syncFolder(folder);
+      return root;
+    },
+
+    async get(root) {
+      const content = await readIfThere(pathOf(root));
+      if (content !== undefined && contentOf(content).root !== root) throw await rotten(root);
+      return content;
+    },
+
+    async has(root) {
+      return (await sizeOf(pathOf(root))) !== undefined;
+    },
+
+    async delete(root) {
+      await rm(pathOf(root), { force: true });
+    },
+
+    async index(root) {
+      const index = await withFile(pathOf(root), async (file) => {
+        const sizeBytes = (await file.stat()).size;
+        const leaves: Uint8Array[] = [];
+        for (let i = 0; i < chunkCount(sizeBytes); i++) leaves.push(leafHash(await readAt(file, i)));
+        return { root, sizeBytes, leaves };
+      });
+      if (index !== undefined && !verifyIndex(root, index.sizeBytes, index.leaves)) throw await rotten(root);
+      return index;
+    },
+
+    async readChunk(root, i) {
+      const path = pathOf(root);
+      if (!Number.isSafeInteger(i) || i < 0) return undefined;
+      const chunk = await withFile(path, (file) => readAt(file, i));
+      return chunk === undefined || chunk.byteLength === 0 ? undefined : chunk;
+    },
+  };
+}
+
+/** Up to CHUNK_BYTES from the start of chunk `i`. */
+async function readAt(file: FileHandle, i: number): Promise<Uint8Array> {
+  const { buffer, bytesRead } = await file.read(new Uint8Array(CHUNK_BYTES), 0, CHUNK_BYTES, i * CHUNK_BYTES);
+  return buffer.subarray(0, bytesRead);
+}
+
+async function withFile<T>(path: string, use: (file: FileHandle) => Promise<T>): Promise<T | undefined> {
+  const file = await ifThere(open(path, 'r'));
+  if (file === undefined) return undefined;
+  try {
+    return await use(file);
+  } finally {
+    await file.close();
+  }
+}
+
+const readIfThere = (path: string): Promise<Uint8Array | undefined> => ifThere(readFile(path));
+const sizeOf = async (path: string): Promise<number | undefined> => (await ifThere(stat(path)))?.size;
+
+/** The result, or `undefined` when the file does not exist. */
+async function ifThere<T>(result: Promise<T>): Promise<T | undefined> {
+  try {
+    return await result;
+  } catch (e) {
+    if ((e as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw e;
+  }
+}

@@ -1,0 +1,66 @@
+import { closeSync, fsyncSync, mkdirSync, openSync, renameSync, rmSync, writeSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+
+/** Where everything of one node lies. All paths are absolute if `path` is. */
+export interface DataFolder {
+  readonly path: string;
+  /** Seeds of the node's keys, 0600. */
+  readonly identity: string;
+  readonly lock: string;
+  /** SQLite: the ledger's entries. */
+  readonly ledger: string;
+  /** SQLite: small facts of this node alone. */
+  readonly node: string;
+  /** Folder of content by root. */
+  readonly blobs: string;
+  /** Peers met before. */
+  readonly peers: string;
+}
+
+/** Makes the folder (0700, with its parents) if it is missing, and names what lies in it. */
+export function prepareDataFolder(path: string): DataFolder {
+  mkdirSync(path, { recursive: true, mode: 0o700 });
+  return {
+    path,
+    identity: join(path, 'identity.json'),
+    lock: join(path, 'lock.db'),
+    ledger: join(path, 'ledger.db'),
+    node: join(path, 'node.db'),
+    blobs: join(path, 'blobs'),
+    peers: join(path, 'peers.json'),
+  };
+}
+
+/**
+ * Replaces a file as a whole: readers, and whoever looks after a crash, find the old bytes or the new ones.
+ * Durable when it returns. `mode` is that of the new file.
+ */
+export function writeFileAtomic(path: string, content: Uint8Array | string, mode = 0o600): void {
+  const temporary = `${path}.${process.pid}.tmp`;
+  rmSync(temporary, { force: true }); // a leftover would keep its own mode
+  writeFileDurably(temporary, content, mode);
+  renameSync(temporary, path);
+  syncFolder(dirname(path));
+}
+
+/** Creates `path` (it must not exist) and syncs its content; the name itself needs `syncFolder`. */
+export function writeFileDurably(path: string, content: Uint8Array | string, mode: number): void {
+  const bytes = typeof content === 'string' ? Buffer.from(content, 'utf8') : content;
+  const file = openSync(path, 'wx', mode);
+  try {
+    for (let at = 0; at < bytes.byteLength; ) at += writeSync(file, bytes, at);
+    fsyncSync(file);
+  } finally {
+    closeSync(file);
+  }
+}
+
+/** Makes names created, renamed or removed in a folder durable. */
+export function syncFolder(path: string): void {
+  const folder = openSync(path, 'r');
+  try {
+    fsyncSync(folder);
+  } finally {
+    closeSync(folder);
+  }
+}
