@@ -93,6 +93,9 @@ export function checkQuantise(x: Row, scale: number, u: Row, limit: number): voi
   checkLength('quantise', u.length, x.length);
   checkScale('quantise', scale);
   if (limit !== 32_767 && limit !== 127) {
-    throw new StarlingError('BOUNDS_EXCEEDED', `quantise: limit ${limit} is neither 32767 nor 127`, { field: 'quantise', fix: 'Pass 32767 or 127.' });
+    throw new StarlingError('BOUNDS_EXCEEDED', `quantise: limit ${limit} is neither 32767 nor 127`, {
+      field: 'quantise',
+      fix: 'Pass 32767 or 127.',
+    });
   }
 }
