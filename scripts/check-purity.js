@@ -15,7 +15,10 @@ const IMPURE = [
   [/\bperformance\b/, 'a clock'],
   [/\b(setTimeout|setInterval|setImmediate|queueMicrotask|nextTick)\b/, 'a timer'],
   [/\bMath\.random\b/, 'randomness'],
-  [/\b(randomBytes|randomFill|randomFillSync|randomInt|randomUUID|getRandomValues|generateKeyPair|generateKeyPairSync|generateKeySync|randomSecretKey)\b/, 'randomness'],
+  [
+    /\b(randomBytes|randomFill|randomFillSync|randomInt|randomUUID|getRandomValues|generateKeyPair|generateKeyPairSync|generateKeySync|randomSecretKey)\b/,
+    'randomness',
+  ],
   [/\bkeygen\(\s*\)/, 'randomness'],
   [/(?<![.\w])process\s*(\.|\?\.|\[)|=\s*process\b/, 'the process'],
   [/\b(fetch|WebSocket|XMLHttpRequest)\s*\(/, 'the network'],
@@ -25,7 +28,10 @@ const IMPURE = [
 
 /** @type {readonly (readonly [RegExp, string])[]} */
 const INEXACT = [
-  [/\bMath\.(exp|expm1|log|log10|log1p|log2|pow|cbrt|hypot|sin|cos|tan|asin|acos|atan|atan2|sinh|cosh|tanh|asinh|acosh|atanh)\b/, 'an operation that engines round differently'],
+  [
+    /\bMath\.(exp|expm1|log|log10|log1p|log2|pow|cbrt|hypot|sin|cos|tan|asin|acos|atan|atan2|sinh|cosh|tanh|asinh|acosh|atanh)\b/,
+    'an operation that engines round differently',
+  ],
   [/(?<!\b2\s*)\*\*/, 'an operation that engines round differently'],
 ];
 

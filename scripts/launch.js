@@ -55,7 +55,8 @@ function fail(message) {
 export function findEntry(root) {
   const candidates = [new URL('src/cli/main.ts', root), new URL('dist/cli/main.js', root)];
   const entry = candidates.find((url) => existsSync(url));
-  if (entry === undefined) throw new LaunchError(`neither src/cli nor dist/cli is in ${fileURLToPath(root)}. Fix: npm run build, or install again`);
+  if (entry === undefined)
+    throw new LaunchError(`neither src/cli nor dist/cli is in ${fileURLToPath(root)}. Fix: npm run build, or install again`);
   return entry;
 }
 
@@ -102,7 +103,7 @@ function endWithParent() {
 
 /** The user's own cache folder: one under a shared /tmp could be filled by another user with code of theirs. */
 function compileCacheFolder() {
-  return join(process.env['XDG_CACHE_HOME'] || join(homedir(), '.cache'), 'starling', 'compile');
+  return join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'starling', 'compile');
 }
 
 /**

@@ -24,7 +24,11 @@ const PLANTED: readonly (readonly [file: string, code: string, broken: readonly 
   ['src/consensus/random.ts', `import { randomBytes } from 'crypto'; randomBytes;`, ['pure-core']],
   ['src/aggregation/kernel.ts', `import { fine } from '../compute/fine.ts'; fine;`, ['pure-compute']],
   ['src/epoch/disk.ts', `import { DatabaseSync } from 'node:sqlite'; DatabaseSync;`, ['epoch-through-ports', 'sqlite-in-storage']],
-  ['src/epoch/libp2p.ts', `import type { PeerId } from '@libp2p/interface'; export type P = PeerId;`, ['epoch-through-ports', 'libp2p-in-network', 'declared']],
+  [
+    'src/epoch/libp2p.ts',
+    `import type { PeerId } from '@libp2p/interface'; export type P = PeerId;`,
+    ['epoch-through-ports', 'libp2p-in-network', 'declared'],
+  ],
   ['src/storage/rules.ts', `import { fine } from '../state/fine.ts'; fine;`, ['adapters-know-no-rules']],
   ['src/api/wires.ts', `import { fine } from '../network/fine.ts'; fine;`, ['one-place-constructs']],
   ['src/cli/stores.ts', `import { fine } from '../storage/fine.ts'; fine;`, ['one-place-stores']],
@@ -43,7 +47,10 @@ const ALLOWED: readonly (readonly [file: string, code: string])[] = [
   ['src/compute/gpu.ts', `export const gpu = () => import('gpu.js');`],
   ['src/crypto/hash.ts', `import { hash } from 'node:crypto'; import { concat } from 'uint8arrays'; hash; concat;`],
   ['src/wire/zip.ts', `import { zstdCompressSync } from 'node:zlib'; zstdCompressSync;`],
-  ['src/storage/disk.ts', `import { DatabaseSync } from 'node:sqlite'; import { readFileSync } from 'node:fs'; DatabaseSync; readFileSync;`],
+  [
+    'src/storage/disk.ts',
+    `import { DatabaseSync } from 'node:sqlite'; import { readFileSync } from 'node:fs'; DatabaseSync; readFileSync;`,
+  ],
   ['src/network/host.ts', `import { createLibp2p } from 'libp2p'; import { tcp } from '@libp2p/tcp'; createLibp2p; tcp;`],
   ['src/node/daemon.ts', `import { fine } from '../network/fine.ts'; import { fine as f } from '../storage/fine.ts'; fine; f;`],
   ...['wire', 'api', 'network', 'storage', 'state', 'compute'].map((room) => {
@@ -62,7 +69,8 @@ describe('import rules', () => {
 
   before(() => {
     folder = realpathSync(mkdtempSync(join(tmpdir(), 'starling-imports-')));
-    for (const name of ['package.json', 'tsconfig.json', '.dependency-cruiser.cjs']) copyFileSync(join(REPOSITORY, name), join(folder, name));
+    for (const name of ['package.json', 'tsconfig.json', '.dependency-cruiser.cjs'])
+      copyFileSync(join(REPOSITORY, name), join(folder, name));
     symlinkSync(join(REPOSITORY, 'node_modules'), join(folder, 'node_modules'));
     for (const [file, code] of [...PLANTED, ...ALLOWED]) {
       mkdirSync(dirname(join(folder, file)), { recursive: true });

@@ -34,7 +34,7 @@ runChild(process.execPath, [fileURLToPath(new URL('starling.js', import.meta.url
 
 /** The first Node on PATH that is too old to run Starling itself, if this machine has one. */
 function findOldNode(): string | undefined {
-  const onPath = (process.env['PATH'] ?? '').split(delimiter).map((folder) => join(folder, 'node'));
+  const onPath = (process.env.PATH ?? '').split(delimiter).map((folder) => join(folder, 'node'));
   return onPath.filter((path) => existsSync(path)).find((path) => majorOf(path) < MINIMUM_NODE);
 }
 
@@ -130,7 +130,7 @@ describe('launcher', () => {
     assert.equal(code, 7);
   });
 
-  it("dies by the signal that killed the child, so that a shell sees it", async () => {
+  it('dies by the signal that killed the child, so that a shell sees it', async () => {
     const { code, signal } = await finish(start(process.execPath, 'forced.js', ['die']));
     assert.deepEqual([code, signal], [null, 'SIGKILL']);
   });

@@ -20,7 +20,7 @@ describe('purity check', () => {
     ['const { env } = process;', 'the process'],
     [`await fetch('http://x');`, 'the network'],
     ['names.sort((a, b) => a.localeCompare(b));', 'the locale'],
-    ['const text = `at ${Date.now()}`;', 'a clock'],
+    [`const text = \`at \${Date.now()}\`;`, 'a clock'],
   ] as const) {
     it(`sees ${what} in: ${source}`, () => assert.deepEqual(impurities(source), [what]));
   }
