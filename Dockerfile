@@ -1,5 +1,5 @@
 # The daemon in a container. Build: docker build -t starling .
-# Run: docker run -v starling:/data -p 7740:7740/tcp -p 7740:7740/udp starling --bootstrap /ip4/.../tcp/7740/p2p/...
+# Run: docker run -v starling:/data -p 7740:7740/tcp -p 7740:7740/udp starling daemon --bootstrap /ip4/.../tcp/7740/p2p/...
 
 FROM node:20-bookworm-slim AS build
 WORKDIR /app
@@ -19,7 +19,7 @@ COPY scripts/starling.js scripts/launch.js scripts/
 COPY configs configs
 COPY LICENSE CHANGELOG.md ./
 
-# The image's own Node is only the launcher; the daemon runs on the Node that package-lock.json pins.
+# First on the path is the Node that package-lock.json pins, not the image's.
 ENV NODE_ENV=production STARLING_DATA=/data PATH="/app/node_modules/.bin:$PATH"
 RUN mkdir /data && chown node:node /data
 VOLUME /data
@@ -29,4 +29,5 @@ STOPSIGNAL SIGTERM
 # The API listens on the container's own loopback, at the address that the daemon wrote beside its data.
 HEALTHCHECK --interval=30s --timeout=5s --start-period=20s \
   CMD ["node", "-e", "fetch(JSON.parse(fs.readFileSync(process.env.STARLING_DATA + '/api.json', 'utf8')).url + '/healthz').then((answer) => process.exit(answer.ok ? 0 : 1), () => process.exit(1))"]
-ENTRYPOINT ["node", "scripts/starling.js", "daemon"]
+ENTRYPOINT ["node", "scripts/starling.js"]
+CMD ["daemon"]
