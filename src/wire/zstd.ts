@@ -24,25 +24,32 @@ export function decompress(bytes: Uint8Array, maxOutputBytes: number): Uint8Arra
   const stated = statedSize(bytes);
   if (stated !== undefined && stated > BigInt(maxOutputBytes)) throw tooLarge(maxOutputBytes);
   let content: Uint8Array;
+  let consumedBytes: number;
   try {
-    content = new Uint8Array(
-      zstdDecompressSync(bytes, {
-        maxOutputLength: Math.max(1, maxOutputBytes),
-        params: { [constants.ZSTD_d_windowLogMax]: WINDOW_LOG_MAX },
-      }),
-    );
+    // With `info` the result also holds the engine, which says how much of the input was a frame.
+    const { buffer, engine } = zstdDecompressSync(bytes, {
+      info: true,
+      maxOutputLength: Math.max(1, maxOutputBytes),
+      params: { [constants.ZSTD_d_windowLogMax]: WINDOW_LOG_MAX },
+    }) as unknown as { readonly buffer: Uint8Array; readonly engine: { readonly bytesWritten: number } };
+    content = new Uint8Array(buffer);
+    consumedBytes = engine.bytesWritten;
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE') throw tooLarge(maxOutputBytes);
-    throw new StarlingError('MALFORMED', `not a zstd frame: ${(cause as Error).message}`, { field: 'zstd' }, { cause });
+    throw malformedFrame((cause as Error).message, cause);
   }
   if (content.byteLength > maxOutputBytes) throw tooLarge(maxOutputBytes);
+  if (consumedBytes !== bytes.byteLength) throw malformedFrame('bytes follow it');
   if (stated !== undefined && stated !== BigInt(content.byteLength))
-    throw new StarlingError('MALFORMED', `a zstd frame states ${stated} bytes and holds ${content.byteLength}`, { field: 'zstd' });
+    throw malformedFrame(`it states ${stated} bytes and holds ${content.byteLength}`);
   return content;
 }
 
 const tooLarge = (maxOutputBytes: number): StarlingError =>
   new StarlingError('TOO_LARGE', `compressed content holds more than ${maxOutputBytes} bytes`, { field: 'zstd' });
+
+const malformedFrame = (why: string, cause?: unknown): StarlingError =>
+  new StarlingError('MALFORMED', `not one zstd frame: ${why}`, { field: 'zstd' }, { cause });
 
 /** Window as small as the content needs (at least zstd's minimum, 1 KiB), never above what `decompress` accepts. */
 const windowLogFor = (sizeBytes: number): number => Math.min(WINDOW_LOG_MAX, Math.max(10, Math.ceil(Math.log2(Math.max(1, sizeBytes)))));
@@ -67,6 +74,6 @@ function statedSize(bytes: Uint8Array): bigint | undefined {
         return view.getBigUint64(at, true);
     }
   } catch (cause) {
-    throw new StarlingError('MALFORMED', `not a zstd frame: ${(cause as Error).message}`, { field: 'zstd' }, { cause });
+    throw malformedFrame((cause as Error).message, cause);
   }
 }
