@@ -1,4 +1,6 @@
 /** The methods as a client sees them: types only, so that a client loads neither schemas nor a server. */
+
+import type { EntryId, Fingerprint, Hex } from '../spec/types.ts';
 import type {
   EpochCurrent,
   EpochView,
@@ -13,7 +15,6 @@ import type {
   SwarmView,
   TrainerStatus,
 } from './service.ts';
-import type { EntryId, Fingerprint, Hex } from '../spec/types.ts';
 
 /** A ledger entry as JSON: byte strings are lower-case hex. */
 export interface EntryJson {

@@ -1,4 +1,4 @@
-import { ERROR_CODES, StarlingError, type ErrorCode, type ErrorFacts } from '../spec/errors.ts';
+import { ERROR_CODES, type ErrorCode, type ErrorFacts, StarlingError } from '../spec/errors.ts';
 import type { Calls, MethodName, Receipt } from './calls.ts';
 import { readApiFile, readToken } from './files.ts';
 import type { EventTopic, ModelView } from './service.ts';
@@ -26,7 +26,10 @@ export interface UpdateOptions {
 export interface ApiClient {
   /** Where the last request went. */
   readonly url: string;
-  call<M extends MethodName>(method: M, ...params: Record<never, never> extends Calls[M]['params'] ? [Calls[M]['params']?] : [Calls[M]['params']]): Promise<Calls[M]['result']>;
+  call<M extends MethodName>(
+    method: M,
+    ...params: Record<never, never> extends Calls[M]['params'] ? [Calls[M]['params']?] : [Calls[M]['params']]
+  ): Promise<Calls[M]['result']>;
   /** A method by whatever name, params by name (object) or position (array). */
   rpc(method: string, params?: object): Promise<unknown>;
   /** Safetensors bytes of a head. */
@@ -85,7 +88,8 @@ export async function connect(options: ClientOptions): Promise<ApiClient> {
       const response = await send(path, { method: 'POST', headers, body: bytes as Uint8Array<ArrayBuffer> });
       return (await response.json()) as Receipt;
     },
-    subscribe: (topics, listener) => openSubscription(endpoint.url, endpoint.token, topics, listener, (message) => daemonDown(options.data, message)),
+    subscribe: (topics, listener) =>
+      openSubscription(endpoint.url, endpoint.token, topics, listener, (message) => daemonDown(options.data, message)),
   };
 }
 
@@ -94,7 +98,9 @@ function findEndpoint({ data, api, token }: ClientOptions): Endpoint {
   if (url === undefined) throw daemonDown(data, `no daemon runs on ${data}`);
   const secret = token ?? readToken(data);
   if (secret === undefined)
-    throw new StarlingError('UNAUTHORIZED', `there is no api.token in ${data}`, { fix: "name the daemon's own data folder with --data, or set STARLING_TOKEN" });
+    throw new StarlingError('UNAUTHORIZED', `there is no api.token in ${data}`, {
+      fix: "name the daemon's own data folder with --data, or set STARLING_TOKEN",
+    });
   return { url: url.replace(/\/+$/, ''), token: secret };
 }
 
@@ -120,8 +126,14 @@ function fetchFailure(url: string, data: string, path: string, error: unknown): 
   const cause = error instanceof Error ? (error.cause as NodeJS.ErrnoException | undefined) : undefined;
   const code = cause?.code ?? (error as Error).message;
   if (code === 'ECONNREFUSED') return daemonDown(data, `nothing answers at ${url}`, error);
-  if (code === 'UND_ERR_HEADERS_TIMEOUT') return new StarlingError('TIMEOUT', `${url}${path} did not answer in time`, { phase: 'request' }, { cause: error });
-  return new StarlingError('DAEMON_DOWN', `${url} broke off: ${code}`, { phase: 'request', fix: `see whether the daemon still runs: starling status --data ${data}` }, { cause: error });
+  if (code === 'UND_ERR_HEADERS_TIMEOUT')
+    return new StarlingError('TIMEOUT', `${url}${path} did not answer in time`, { phase: 'request' }, { cause: error });
+  return new StarlingError(
+    'DAEMON_DOWN',
+    `${url} broke off: ${code}`,
+    { phase: 'request', fix: `see whether the daemon still runs: starling status --data ${data}` },
+    { cause: error },
+  );
 }
 
 async function refusal(response: Response): Promise<StarlingError> {

@@ -55,7 +55,12 @@ export function readApiFile(data: string): ApiFile | undefined {
 }
 
 const isApiFile = (value: unknown): value is ApiFile =>
-  typeof value === 'object' && value !== null && 'url' in value && typeof value.url === 'string' && 'pid' in value && typeof value.pid === 'number';
+  typeof value === 'object' &&
+  value !== null &&
+  'url' in value &&
+  typeof value.url === 'string' &&
+  'pid' in value &&
+  typeof value.pid === 'number';
 
 /** The bearer token of this data folder, made on first use (0600). Throws DATA_CORRUPT. */
 export function loadOrCreateToken(data: string): string {
@@ -70,7 +75,9 @@ export function loadOrCreateToken(data: string): string {
 export function readToken(data: string): string | undefined {
   const token = readIfThere(tokenPath(data))?.trim();
   if (token === undefined || TOKEN.test(token)) return token;
-  throw new StarlingError('DATA_CORRUPT', `${tokenPath(data)} does not hold 64 hexadecimal digits`, { fix: 'remove it and start the daemon again' });
+  throw new StarlingError('DATA_CORRUPT', `${tokenPath(data)} does not hold 64 hexadecimal digits`, {
+    fix: 'remove it and start the daemon again',
+  });
 }
 
 function readIfThere(path: string): string | undefined {

@@ -23,7 +23,12 @@ export interface NodeHealth {
   readonly ok: boolean;
   /** True once the API answers, libp2p listens and the ledger is open. */
   readonly ready: boolean;
-  readonly stages: readonly { readonly name: StageName; readonly state: 'pending' | 'running' | 'done' | 'failed'; readonly ms?: number; readonly error?: string }[];
+  readonly stages: readonly {
+    readonly name: StageName;
+    readonly state: 'pending' | 'running' | 'done' | 'failed';
+    readonly ms?: number;
+    readonly error?: string;
+  }[];
   readonly problems: readonly { readonly code: string; readonly message: string; readonly fix?: string }[];
 }
 
@@ -43,7 +48,13 @@ export interface SwarmView {
   readonly tensors: readonly TensorSpec[];
   readonly parameters: number;
   readonly genesis: Record<string, unknown>;
-  readonly members: readonly { readonly fingerprint: Fingerprint; readonly class: NodeClass; readonly trust: number; readonly joinedEpoch: number; readonly lastEpoch: number }[];
+  readonly members: readonly {
+    readonly fingerprint: Fingerprint;
+    readonly class: NodeClass;
+    readonly trust: number;
+    readonly joinedEpoch: number;
+    readonly lastEpoch: number;
+  }[];
   readonly seats: number;
   /** What the present number of seats survives, in words. */
   readonly tolerance: string;
@@ -75,7 +86,13 @@ export interface EpochView {
   readonly epoch: number;
   readonly decision: Hex;
   readonly status: 'genesis' | 'provisional' | 'finalized';
-  readonly roster: readonly { readonly entry: EntryId; readonly author: Fingerprint; readonly kind: string; readonly weight: number; readonly samples?: number }[];
+  readonly roster: readonly {
+    readonly entry: EntryId;
+    readonly author: Fingerprint;
+    readonly kind: string;
+    readonly weight: number;
+    readonly samples?: number;
+  }[];
   readonly aggregateHash: Hex;
   readonly modelRoot: ContentRoot;
   readonly stateRoot: Hex;
@@ -157,8 +174,20 @@ export interface NodeService {
   /** In ledger order from `from`; provisional. */
   ledgerList(from: number, limit: number): readonly { readonly index: number; readonly entry: SignedEntry }[];
   ledgerGet(id: EntryId): { readonly entry: SignedEntry; readonly index: number | null };
-  ledgerProve(id: EntryId): { readonly entry: EntryId; readonly index: number; readonly treeSize: number; readonly treeRoot: Hex; readonly path: readonly Hex[] };
-  ledgerConsistency(fromSize: number): { readonly fromSize: number; readonly fromRoot: Hex; readonly treeSize: number; readonly treeRoot: Hex; readonly path: readonly Hex[] };
+  ledgerProve(id: EntryId): {
+    readonly entry: EntryId;
+    readonly index: number;
+    readonly treeSize: number;
+    readonly treeRoot: Hex;
+    readonly path: readonly Hex[];
+  };
+  ledgerConsistency(fromSize: number): {
+    readonly fromSize: number;
+    readonly fromRoot: Hex;
+    readonly treeSize: number;
+    readonly treeRoot: Hex;
+    readonly path: readonly Hex[];
+  };
   ledgerVerify(): Promise<LedgerReport>;
   trust(): readonly { readonly fingerprint: Fingerprint; readonly trust: number; readonly emaX: number }[];
   /** prom-client exposition text. */

@@ -35,7 +35,7 @@ export async function openSubscription(
       else if (message.error !== undefined) reject(new StarlingError('BAD_PARAMS', message.error.message));
       else if (message.id !== undefined && waiting.delete(message.id) && waiting.size === 0) resolve();
     });
-    closed.then(() => reject(down(`the WebSocket of ${url} closed`)));
+    void closed.then(() => reject(down(`the WebSocket of ${url} closed`)));
   }).catch((error: unknown) => {
     socket.close();
     throw error;

@@ -1,7 +1,7 @@
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 import type { Command } from 'commander';
-import { connect, type ApiClient } from '../api/client.ts';
+import { type ApiClient, connect } from '../api/client.ts';
 import type { Output } from './output.ts';
 
 /** What every command is given: where to talk to, how to print, and when to stop. */

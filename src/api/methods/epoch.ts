@@ -1,0 +1,42 @@
+import { z } from 'zod';
+import { defineMethod } from '../method.ts';
+import { Epoch, EpochCurrentResult, EpochResult, NoParams } from '../schemas.ts';
+
+/** Ms. Below the 300 s after which undici (Node's fetch) gives up waiting for an answer's headers. */
+const WAIT_MAX_MS = 240_000;
+const WAIT_DEFAULT_MS = 60_000;
+/** Epochs in one answer. */
+const LIST_MAX = 1_000;
+const LIST_DEFAULT = 20;
+
+export const epochMethods = [
+  defineMethod({
+    name: 'epoch_current',
+    summary: 'The epoch being collected, its phase and deadline, and the three heads.',
+    params: NoParams,
+    result: EpochCurrentResult,
+    run: (service) => service.epoch(),
+  }),
+  defineMethod({
+    name: 'epoch_get',
+    summary: 'One decided epoch: roster, weights, roots and the steps it took here.',
+    params: z.strictObject({ epoch: Epoch }),
+    result: EpochResult,
+    run: (service, { epoch }) => service.epochAt(epoch),
+  }),
+  defineMethod({
+    name: 'epoch_list',
+    summary: 'Decided epochs, newest first.',
+    params: z.strictObject({ limit: z.int().min(1).max(LIST_MAX).default(LIST_DEFAULT) }),
+    result: z.array(EpochResult),
+    run: (service, { limit }) => service.epochs(limit),
+  }),
+  defineMethod({
+    name: 'epoch_wait',
+    summary: 'Answers once this node has applied the epoch or a later one; fails with TIMEOUT.',
+    params: z.strictObject({ epoch: Epoch, timeoutMs: z.int().min(0).max(WAIT_MAX_MS).default(WAIT_DEFAULT_MS) }),
+    result: EpochCurrentResult,
+    waits: true,
+    run: (service, { epoch, timeoutMs }) => service.waitEpoch(epoch, timeoutMs),
+  }),
+];

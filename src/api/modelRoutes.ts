@@ -1,0 +1,106 @@
+import type { Readable } from 'node:stream';
+import type { FastifyInstance } from 'fastify';
+import { z } from 'zod';
+import { StarlingError } from '../spec/errors.ts';
+import { MIB } from '../spec/parameters.ts';
+import type { TensorSpec } from '../spec/types.ts';
+import { decodeSafetensors, encodeSafetensors, matchTensors, type NamedTensor } from '../wire/safetensors.ts';
+import { parseParams } from './params.ts';
+import { Head } from './schemas.ts';
+import type { NodeService } from './service.ts';
+
+/** A query holds text; 15 digits stay below 2^53. */
+const Digits = z
+  .string()
+  .regex(/^\d{1,15}$/, 'expected a whole number')
+  .transform(Number);
+
+const modelQuery = { name: 'GET /v1/model', params: z.strictObject({ head: Head.default('applied') }) };
+const updateQuery = {
+  name: 'POST /v1/updates',
+  params: z.strictObject({
+    epoch: Digits,
+    kind: z.enum(['delta', 'parameters']).default('delta'),
+    samples: Digits.refine((n) => n >= 1, 'expected at least 1'),
+  }),
+};
+/** Names and figures of one update's metrics: they go into a ledger entry, which is at most 32 KiB. */
+const METRICS_MAX = 16;
+const metricsHeader = {
+  name: 'x-starling-metrics',
+  params: z.strictObject({
+    metrics: z
+      .record(z.string().min(1).max(64), z.number())
+      .refine((m) => Object.keys(m).length <= METRICS_MAX, `expected at most ${METRICS_MAX}`),
+  }),
+};
+/** Bytes beside the f32 values: the safetensors header, with room for the names of thousands of tensors. */
+const HEADER_MAX_BYTES = MIB;
+
+/** GET /v1/model and POST /v1/updates: tensors as safetensors, everything else in query and headers. */
+export function modelRoutes(scope: FastifyInstance, service: NodeService): void {
+  // The bound depends on the swarm's model, so the body is read here and not by fastify.
+  scope.removeAllContentTypeParsers();
+  scope.addContentTypeParser('*', (_request, payload: Readable, done) => {
+    readBody(payload, () => 4 * service.swarm().parameters + HEADER_MAX_BYTES).then((body) => done(null, body), done);
+  });
+
+  scope.get('/v1/model', async (request, reply) => {
+    const { head } = parseParams(modelQuery, request.query as object);
+    const { epoch, modelRoot, values } = await service.modelValues(head);
+    const body = encodeSafetensors(split(values, service.swarm().tensors), { epoch: String(epoch), modelRoot });
+    return reply.headers({ 'x-starling-epoch': epoch, 'x-starling-model-root': modelRoot }).type('application/octet-stream').send(body);
+  });
+
+  scope.post('/v1/updates', async (request) => {
+    const { epoch, kind, samples } = parseParams(updateQuery, request.query as object);
+    const metrics = readMetrics(request.headers[metricsHeader.name]);
+    if (!(request.body instanceof Uint8Array))
+      throw new StarlingError('BAD_SAFETENSORS', 'the body is empty', { field: 'body', fix: 'send the update as safetensors' });
+    const tensors = decodeSafetensors(request.body, request.body.byteLength); // bounded as it was read
+    return service.submit({ epoch, kind, samples, metrics, values: matchTensors(service.swarm().tensors, tensors) });
+  });
+}
+
+function readMetrics(header: string | string[] | undefined): Record<string, number> {
+  if (header === undefined) return {};
+  let metrics: unknown;
+  try {
+    metrics = JSON.parse(String(header));
+  } catch (cause) {
+    throw new StarlingError(
+      'BAD_PARAMS',
+      'x-starling-metrics is not JSON',
+      { field: metricsHeader.name, fix: 'send an object of numbers, e.g. {"loss":0.3}' },
+      { cause },
+    );
+  }
+  return parseParams(metricsHeader, { metrics }).metrics;
+}
+
+/** Views of concatenated values, one a tensor. */
+function split(values: Float32Array, tensors: readonly TensorSpec[]): NamedTensor[] {
+  let at = 0;
+  return tensors.map(({ name, shape }) => {
+    const begin = at;
+    at += shape.reduce((product, axis) => product * axis, 1);
+    return { name, shape, values: values.subarray(begin, at) };
+  });
+}
+
+async function readBody(payload: Readable, bound: () => number): Promise<Uint8Array> {
+  const maxBytes = bound();
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  for await (const chunk of payload as AsyncIterable<Buffer>) {
+    bytes += chunk.byteLength;
+    if (bytes > maxBytes)
+      throw new StarlingError('TOO_LARGE', `the body is larger than ${maxBytes} bytes`, {
+        field: 'body',
+        fix: "send the swarm's tensors alone, as f32",
+      });
+    chunks.push(chunk);
+  }
+  const body = Buffer.concat(chunks, bytes);
+  return new Uint8Array(body.buffer, body.byteOffset, bytes); // a Buffer's slice() shares memory, a Uint8Array's copies
+}

@@ -1,0 +1,33 @@
+import { Option } from 'commander';
+import { NODE_CLASSES } from '../../spec/types.ts';
+import type { Register } from '../context.ts';
+import { collect, wholeNumber } from '../parse.ts';
+
+interface Flags {
+  readonly bootstrap?: string[];
+  readonly swarm?: string;
+  readonly listen?: string[];
+  readonly apiPort?: number;
+  readonly class?: string;
+}
+
+export const registerDaemon: Register = (program, context) => {
+  program
+    .command('daemon')
+    .description("run this machine's node until it is stopped; with nothing to join it founds a swarm")
+    .option('--bootstrap <addr>', 'multiaddr of a node to dial first (repeatable)', collect)
+    .option('--swarm <id>', 'refuse any other swarm than this')
+    .option('--listen <addr>', 'multiaddr to listen on instead of the defaults (repeatable)', collect)
+    .option('--api-port <n>', 'port of the API on 127.0.0.1; 0 picks a free one', wholeNumber(0, 65_535))
+    .addOption(new Option('--class <class>', 'what this node does in the swarm').choices([...NODE_CLASSES]))
+    .action(async (flags: Flags) => {
+      const { loadDaemonConfig } = await import('../../node/config.ts');
+      const config = loadDaemonConfig(
+        context.data(),
+        { bootstrap: flags.bootstrap, swarm: flags.swarm, listen: flags.listen, api_port: flags.apiPort, class: flags.class },
+        context.environment,
+      );
+      const { runDaemon } = await import('../../node/daemon.ts');
+      await runDaemon(config, context.signal);
+    });
+};

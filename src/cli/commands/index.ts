@@ -1,0 +1,30 @@
+import type { Command } from 'commander';
+import type { CliContext, Register } from '../context.ts';
+import { registerDaemon } from './daemon.ts';
+import { registerDoctor } from './doctor.ts';
+import { registerEpochs } from './epochs.ts';
+import { registerInit } from './init.ts';
+import { registerLedger } from './ledger.ts';
+import { registerModel } from './model.ts';
+import { registerPeers } from './peers.ts';
+import { registerRpc } from './rpc.ts';
+import { registerStatus } from './status.ts';
+import { registerSwarm } from './swarm.ts';
+
+const REGISTER: readonly Register[] = [
+  registerInit,
+  registerDaemon,
+  registerSwarm,
+  registerStatus,
+  registerPeers,
+  registerEpochs,
+  registerLedger,
+  registerModel,
+  registerDoctor,
+  registerRpc,
+];
+
+/** Adds every command, in the order of `starling --help`. */
+export function registerAll(program: Command, context: CliContext): void {
+  for (const register of REGISTER) register(program, context);
+}

@@ -1,0 +1,45 @@
+import type { Register } from '../context.ts';
+import { duration, facts, short } from '../table.ts';
+
+export const registerStatus: Register = (program, context) => {
+  program
+    .command('status')
+    .description('this node, its swarm and its epoch at a glance')
+    .action(async () => {
+      const client = await context.connect();
+      const [node, health, swarm, epoch, ledger, peers] = await Promise.all([
+        client.call('node_info'),
+        client.call('node_health'),
+        client.call('swarm_info'),
+        client.call('epoch_current'),
+        client.call('ledger_head'),
+        client.call('peers_list'),
+      ]);
+      const { swarmId, name, seats, tolerance } = swarm;
+      const document = {
+        node,
+        health,
+        swarm: { swarmId, name, members: swarm.members.length, seats, tolerance },
+        epoch,
+        ledger,
+        peers: peers.length,
+      };
+      context.output.result(document, () =>
+        [
+          facts([
+            ['node', `${short(node.fingerprint)} (${node.class}), up ${duration(node.uptimeMs)}, pid ${node.pid}`],
+            ['swarm', `${name} ${short(swarmId)}, ${swarm.members.length} members, ${seats} seats`],
+            ['tolerance', tolerance],
+            ['peers', peers.length],
+            ['epoch', `${epoch.epoch}, ${epoch.phase}${epoch.deadlineMs === null ? '' : `, ${duration(epoch.deadlineMs)} left`}`],
+            ['applied', `epoch ${epoch.applied.epoch}, model ${short(epoch.applied.modelRoot)}`],
+            ['finalized', `epoch ${epoch.finalized.epoch}`],
+            ['ledger', `${ledger.treeSize} entries, root ${short(ledger.treeRoot)}`],
+            ['compute', node.compute.backend],
+          ]),
+          ...node.addresses.map((address) => `  ${address}`),
+          ...health.problems.map(({ code, message, fix }) => `problem ${code}: ${message}${fix === undefined ? '' : ` (fix: ${fix})`}`),
+        ].join('\n'),
+      );
+    });
+};

@@ -1,0 +1,102 @@
+import { dirname, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { z } from 'zod';
+import { MAX_PARAMETERS, StarlingError, type TensorSpec } from '../spec/index.ts';
+import { readToml } from './config.ts';
+import { checkKeys, validate } from './configKeys.ts';
+
+/** What a founder decides: `swarm create` makes the genesis and the initial model from it. */
+export interface SwarmConfig {
+  readonly name: string;
+  readonly model:
+    | { readonly kind: 'mlp' /** Units a layer, input first. */; readonly layers: readonly number[]; readonly seed: number }
+    | {
+        readonly kind: 'tensors';
+        readonly tensors: readonly TensorSpec[] /** Absolute path of the initial values, safetensors. */;
+        readonly initial: string;
+      };
+  readonly dtype: 'int16' | 'int8';
+  readonly eta: number;
+  readonly lambda: number;
+  readonly clipNorm: number;
+  readonly maxSamples: number;
+  readonly epochDeadlineMs: number;
+  readonly minDeadlineMs: number;
+  readonly missEpochs: number;
+  /** First scale of every tensor (one number) or of each in order: scale = 2^exponent. */
+  readonly scaleExponent: number | readonly number[];
+}
+
+/** configs/default.toml of this package: the digits model. */
+export const DEFAULT_SWARM_CONFIG = fileURLToPath(new URL('../../configs/default.toml', import.meta.url));
+
+const Positive = z.number().positive();
+/** Exponents of normal f32 scales whose products with int16 stay normal and finite. */
+const Exponent = z.int().min(-100).max(100);
+const Size = z.int().min(1).max(MAX_PARAMETERS);
+
+const Model = z.discriminatedUnion('kind', [
+  z.strictObject({
+    kind: z.literal('mlp'),
+    layers: z.array(Size).min(2).max(64),
+    seed: z
+      .int()
+      .min(0)
+      .max(2 ** 32 - 1)
+      .default(1),
+  }),
+  z.strictObject({
+    kind: z.literal('tensors'),
+    tensors: z
+      .array(z.strictObject({ name: z.string().min(1).max(256), shape: z.array(Size).max(8) }))
+      .min(1)
+      .max(10_000),
+    initial: z.string().min(1),
+  }),
+]);
+
+/** Defaults are configs/default.toml's; the reasons stand there. */
+const SwarmSchema = z.strictObject({
+  name: z.string().min(1).max(64),
+  dtype: z.enum(['int16', 'int8']).default('int16'),
+  eta: Positive.max(10).default(1),
+  lambda: Positive.max(100).default(1),
+  clip_norm: Positive.default(10),
+  max_samples: z
+    .int()
+    .min(1)
+    .max(2 ** 32)
+    .default(1_000_000),
+  epoch_deadline_ms: z.int().min(100).default(10_000),
+  min_deadline_ms: z.int().min(10).default(1_000),
+  miss_epochs: z.int().min(1).default(10),
+  scale_exponent: z.union([Exponent, z.array(Exponent).min(1)]).default(-12),
+  model: Model,
+});
+
+/** Reads and checks a swarm's TOML file. Throws BAD_CONFIG naming file and key. */
+export function loadSwarmConfig(path: string): SwarmConfig {
+  const table = readToml(path);
+  checkKeys(table, Object.keys(SwarmSchema.shape), path);
+  const config = validate(SwarmSchema, table, path);
+  if (config.min_deadline_ms > config.epoch_deadline_ms)
+    throw new StarlingError('BAD_CONFIG', `${path}: min_deadline_ms: must not exceed epoch_deadline_ms`, {
+      field: 'min_deadline_ms',
+      source: path,
+      fix: `set it to at most ${config.epoch_deadline_ms}`,
+    });
+  const model = config.model.kind === 'mlp' ? config.model : { ...config.model, initial: resolve(dirname(path), config.model.initial) };
+  return {
+    name: config.name,
+    model,
+    dtype: config.dtype,
+    eta: config.eta,
+    lambda: config.lambda,
+    clipNorm: config.clip_norm,
+    maxSamples: config.max_samples,
+    epochDeadlineMs: config.epoch_deadline_ms,
+    minDeadlineMs: config.min_deadline_ms,
+    missEpochs: config.miss_epochs,
+    scaleExponent: config.scale_exponent,
+  };
+}
