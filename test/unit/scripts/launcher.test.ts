@@ -104,12 +104,13 @@ describe('launcher', () => {
 
   it('finds src in a clone, dist where src is not, and says how to get one where neither is', () => {
     const root = pathToFileURL(`${folder}/`);
-    assert.equal(fileURLToPath(findEntry(root)), join(folder, 'src/cli/main.ts'));
-    rmSync(join(folder, 'src'), { recursive: true });
-    assert.throws(() => findEntry(root), { constructor: LaunchError, message: /npm run build/ });
     mkdirSync(join(folder, 'dist/cli'), { recursive: true });
     writeFileSync(join(folder, 'dist/cli/main.js'), '');
+    assert.equal(fileURLToPath(findEntry(root)), join(folder, 'src/cli/main.ts'));
+    rmSync(join(folder, 'src'), { recursive: true });
     assert.equal(fileURLToPath(findEntry(root)), join(folder, 'dist/cli/main.js'));
+    rmSync(join(folder, 'dist'), { recursive: true });
+    assert.throws(() => findEntry(root), { constructor: LaunchError, message: /npm run build/ });
   });
 
   it('names the missing package and the fix when the pinned Node is not installed', () => {
