@@ -1,0 +1,195 @@
+import { type Journal, STREAM_PROTOCOLS } from '../epoch/ports.ts';
+import type { PeerId, SwarmId } from '../spec/index.ts';
+import { GENESIS_PROTOCOL, streamProtocol } from '../wire/topics.ts';
+import { CONNECTION } from './limits.ts';
+import { type PeerTable, withPeer } from './peerTable.ts';
+import type { Connection, Node } from './types.ts';
+
+export interface ConnectionsComponents {
+  readonly node: Node;
+  readonly peers: PeerTable;
+  readonly journal: Journal;
+}
+
+/**
+ * Keeps what libp2p leaves to its user: one connection a peer pair, identify wherever it is due, gossip
+ * streams that are renewed when they die, and no lasting place for strangers.
+ */
+export class Connections {
+  readonly #swarmId: SwarmId;
+  readonly #parts: ConnectionsComponents;
+  readonly #timers = new Set<NodeJS.Timeout>();
+  /** Looks in a row at which a peer had no working gossip stream. */
+  readonly #mute = new Map<PeerId, number>();
+  readonly #strangers = new Set<PeerId>();
+  #heal: NodeJS.Timeout | undefined;
+
+  constructor(swarmId: SwarmId, parts: ConnectionsComponents) {
+    this.#swarmId = swarmId;
+    this.#parts = parts;
+  }
+
+  start(): void {
+    const { node } = this.#parts;
+    node.addEventListener('connection:open', this.#onOpen);
+    node.addEventListener('connection:close', this.#onClose);
+    node.addEventListener('peer:identify', this.#onIdentify);
+    this.#heal = setInterval(() => this.#look(), CONNECTION.healIntervalMs);
+  }
+
+  stop(): void {
+    const { node } = this.#parts;
+    node.removeEventListener('connection:open', this.#onOpen);
+    node.removeEventListener('connection:close', this.#onClose);
+    node.removeEventListener('peer:identify', this.#onIdentify);
+    clearInterval(this.#heal);
+    for (const timer of this.#timers) clearTimeout(timer);
+    this.#timers.clear();
+  }
+
+  /** Open connections to a peer, newest first: an older one may be dead without knowing it. */
+  #openTo(peer: Connection['remotePeer']): Connection[] {
+    return this.#parts.node
+      .getConnections(peer)
+      .filter((one) => one.status === 'open')
+      .sort((a, b) => b.timeline.open - a.timeline.open);
+  }
+
+  #onOpen = (event: CustomEvent<Connection>): void => {
+    const peer = event.detail.remotePeer;
+    const connection = event.detail;
+    this.#later(CONNECTION.strangerMs / 6, () => this.#ask(connection));
+    this.#later(CONNECTION.strangerMs, () => this.#dismiss(connection));
+    if (this.#openTo(peer).length > 1) this.#later(CONNECTION.duplicateGraceMs, () => this.#reduceToOne(peer));
+  };
+
+  #onClose = (event: CustomEvent<Connection>): void => {
+    const peer = event.detail.remotePeer;
+    const survivor = this.#openTo(peer)[0];
+    if (survivor === undefined) {
+      this.#mute.delete(peer.toString());
+      this.#parts.peers.disconnected(peer.toString());
+      return;
+    }
+    // gossipsub keeps one stream a peer and never re-opens it while connected, but identify makes it look again
+    void this.#identify(survivor);
+  };
+
+  #onIdentify = (
+    event: CustomEvent<{
+      peerId: Connection['remotePeer'];
+      protocols: string[];
+      connection: Connection;
+      listenAddrs: Parameters<typeof withPeer>[0][];
+    }>,
+  ): void => {
+    const { peerId, protocols, connection, listenAddrs } = event.detail;
+    if (connection.status !== 'open') return;
+    const peer = peerId.toString();
+    if (this.#speaksSwarm(protocols)) {
+      this.#parts.peers.connected(
+        peer,
+        listenAddrs.map((one) => withPeer(one, peer)),
+      );
+      return;
+    }
+    if (connection.direction === 'outbound') this.#tellStranger(peer);
+  };
+
+  /** We dialled it, so somebody gave us its address: say once that it is the wrong one. */
+  #tellStranger(peer: PeerId): void {
+    if (this.#strangers.has(peer)) return;
+    this.#strangers.add(peer);
+    this.#parts.journal.log('warn', 'network', `${peer} is not of this swarm`, {
+      code: 'WRONG_SWARM',
+      peer,
+      phase: 'identify',
+      fix: 'give the address of a member of this swarm, or start with a data folder of the other one',
+    });
+  }
+
+  #speaksSwarm(protocols: readonly string[]): boolean {
+    return STREAM_PROTOCOLS.every((name) => protocols.includes(streamProtocol(this.#swarmId, name)));
+  }
+
+  /** A first identify that a busy machine lost is asked for again. */
+  async #ask(connection: Connection): Promise<void> {
+    if (connection.status === 'open' && !this.#parts.peers.has(connection.remotePeer.toString())) await this.#identify(connection);
+  }
+
+  /** A stranger leaves unless it is still fetching the genesis. */
+  #dismiss(connection: Connection): void {
+    if (connection.status !== 'open' || this.#parts.peers.has(connection.remotePeer.toString())) return;
+    if (connection.streams.some((stream) => stream.protocol === GENESIS_PROTOCOL)) {
+      this.#later(CONNECTION.strangerMs, () => this.#dismiss(connection));
+      return;
+    }
+    void closeQuietly(connection);
+  }
+
+  /**
+   * Both sides end connections that do not answer (a peer that was killed and came back leaves one behind on
+   * QUIC); of those alive the side with the smaller id keeps one, so that the two never close each other's choice.
+   */
+  async #reduceToOne(peer: Connection['remotePeer']): Promise<void> {
+    const open = this.#openTo(peer);
+    if (open.length < 2) return;
+    const answers = await Promise.all(open.map((one) => this.#identify(one)));
+    const alive = open.filter((_, i) => answers[i]);
+    for (const [i, one] of open.entries()) if (!answers[i]) one.abort(new Error('the connection does not answer'));
+    if (alive.length < 2 || this.#parts.node.peerId.toString() > peer.toString()) return;
+    const oldestFirst = alive.reverse();
+    const kept = oldestFirst.find((one) => one.direction === 'outbound') ?? oldestFirst[0];
+    for (const one of oldestFirst) if (one !== kept) void closeQuietly(one);
+  }
+
+  /** Identify limits itself to one stream at a time each way, so a failure is tried once more. */
+  async #identify(connection: Connection): Promise<boolean> {
+    for (let attempt = 0; attempt < 2 && connection.status === 'open'; attempt++) {
+      try {
+        await this.#parts.node.services.identify.identify(connection, { signal: AbortSignal.timeout(CONNECTION.probeMs) });
+        return true;
+      } catch {
+        // tried again, then reported as false
+      }
+    }
+    return false;
+  }
+
+  /** Peers whose gossip streams died (a full buffer, an oversized message) get a new connection: nothing less revives them. */
+  #look(): void {
+    const { node, peers, journal } = this.#parts;
+    const heard = new Set(node.services.gossip.getPeers().map((one) => one.toString()));
+    for (const connection of node.getConnections()) {
+      const peer = connection.remotePeer.toString();
+      if (!peers.has(peer) || connection.status !== 'open') continue;
+      const works = heard.has(peer) && this.#openTo(connection.remotePeer).some(hasGossipStream(node.services.gossip.protocols));
+      const looks = works ? 0 : (this.#mute.get(peer) ?? 0) + 1;
+      this.#mute.set(peer, looks);
+      if (looks === MUTE_LOOKS / 2) void this.#identify(connection);
+      if (looks < MUTE_LOOKS) continue;
+      this.#mute.delete(peer);
+      journal.log('warn', 'network', `gossip to ${peer} stopped; the connection is renewed`, { peer });
+      journal.count('network_gossip_renewed');
+      void closeQuietly(connection);
+    }
+  }
+
+  #later(delayMs: number, run: () => void | Promise<void>): void {
+    const timer = setTimeout(() => {
+      this.#timers.delete(timer);
+      void run();
+    }, delayMs);
+    this.#timers.add(timer);
+  }
+}
+
+/** Looks (one a second) without a gossip stream before the connection is renewed; half-way identify is tried. */
+const MUTE_LOOKS = 6;
+
+const hasGossipStream =
+  (protocols: readonly string[]) =>
+  (connection: Connection): boolean =>
+    connection.streams.some((stream) => stream.direction === 'outbound' && protocols.includes(stream.protocol));
+
+const closeQuietly = (connection: Connection): Promise<void> => connection.close().catch((error: Error) => connection.abort(error));

@@ -1,0 +1,73 @@
+import type { Journal } from '../epoch/ports.ts';
+import type { PeerId } from '../spec/index.ts';
+import type { Dialler } from './dialler.ts';
+import { WALK } from './limits.ts';
+import { type PeerTable, withPeer } from './peerTable.ts';
+import type { Node } from './types.ts';
+
+export interface DiscoveryComponents {
+  readonly node: Node;
+  readonly peers: PeerTable;
+  readonly dialler: Dialler;
+  readonly journal: Journal;
+}
+
+/**
+ * Walks the DHT towards this node's own key: soon after each new peer, then ever more rarely. Whoever another
+ * peer names is dialled, so that a small swarm becomes a full mesh from one known address.
+ */
+export class Discovery {
+  readonly #parts: DiscoveryComponents;
+  readonly #walking = new AbortController();
+  #timer: NodeJS.Timeout | undefined;
+  #pauseMs: number = WALK.firstMs;
+
+  constructor(parts: DiscoveryComponents) {
+    this.#parts = parts;
+    parts.peers.onPeer((_, connected) => {
+      if (!connected) return;
+      this.#pauseMs = WALK.firstMs;
+      this.#schedule(WALK.settleMs);
+    });
+  }
+
+  stop(): void {
+    this.#walking.abort();
+    clearTimeout(this.#timer);
+  }
+
+  #schedule(delayMs: number): void {
+    if (this.#walking.signal.aborted) return;
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => void this.#walk(), delayMs);
+  }
+
+  async #walk(): Promise<void> {
+    if (this.#parts.peers.peers().length > 0) {
+      try {
+        await this.#askWhoIsNear();
+      } catch (error) {
+        // a young routing table finds nothing; the next walk comes soon
+        this.#parts.journal.log('debug', 'network', 'the DHT walk found nobody', { reason: (error as Error).message });
+      }
+    }
+    this.#schedule(this.#pauseMs * (1 + 0.2 * Math.random()));
+    this.#pauseMs = Math.min(WALK.maxMs, this.#pauseMs * 2);
+  }
+
+  async #askWhoIsNear(): Promise<void> {
+    const { node } = this.#parts;
+    const signal = AbortSignal.any([this.#walking.signal, AbortSignal.timeout(WALK.timeoutMs)]);
+    for await (const event of node.services.dht.getClosestPeers(node.peerId.toMultihash().bytes, { signal }))
+      if (event.name === 'PEER_RESPONSE') for (const one of event.closer) this.#named(one.id.toString(), one.multiaddrs);
+  }
+
+  #named(peer: PeerId, addresses: readonly Parameters<typeof withPeer>[0][]): void {
+    if (peer === this.#parts.node.peerId.toString()) return;
+    this.#parts.peers.learned(peer, 'dht');
+    this.#parts.dialler.know(
+      addresses.map((one) => withPeer(one, peer)),
+      'dht',
+    );
+  }
+}

@@ -1,0 +1,95 @@
+import { pEvent } from 'p-event';
+import { StarlingError } from '../spec/index.ts';
+import { encodeFrame, type Frame } from './frames.ts';
+import { STREAM } from './limits.ts';
+import type { Stream } from './types.ts';
+
+interface Waiting {
+  readonly bytes: Uint8Array;
+  readonly droppable: boolean;
+  readonly done: () => void;
+  readonly failed: (error: Error) => void;
+}
+
+/**
+ * Writes frames to one stream with back-pressure: the stream holds at most one frame that the peer has not
+ * taken, what waits is here and bounded. (`onDrain()` of a stream works only once, hence the event.)
+ */
+export class FrameWriter {
+  readonly #stream: Stream;
+  readonly #waiting: Waiting[] = [];
+  #droppableFrames = 0;
+  #droppableBytes = 0;
+  #writing = false;
+
+  constructor(stream: Stream) {
+    this.#stream = stream;
+    stream.addEventListener('close', () => this.#fail(closed(stream)));
+  }
+
+  /** Resolves when the stream has taken the frame; rejects when the stream closes first. */
+  write(frame: Frame): Promise<void> {
+    return new Promise((resolve, reject) => this.#push({ bytes: encodeFrame(frame), droppable: false, done: resolve, failed: reject }));
+  }
+
+  /** Queues a notification. Returns how many older ones were dropped to make room. */
+  post(frame: Frame): number {
+    const bytes = encodeFrame(frame);
+    let dropped = 0;
+    while (
+      this.#droppableFrames >= STREAM.notifyFrames ||
+      (this.#droppableFrames > 0 && this.#droppableBytes + bytes.byteLength > STREAM.notifyBytes)
+    ) {
+      const oldest = this.#waiting.findIndex((one) => one.droppable);
+      this.#forget(this.#waiting.splice(oldest, 1)[0]);
+      dropped += 1;
+    }
+    this.#droppableFrames += 1;
+    this.#droppableBytes += bytes.byteLength;
+    this.#push({ bytes, droppable: true, done: () => undefined, failed: () => undefined });
+    return dropped;
+  }
+
+  #push(one: Waiting): void {
+    if (this.#stream.writeStatus !== 'writable') {
+      this.#forget(one);
+      one.failed(closed(this.#stream));
+      return;
+    }
+    this.#waiting.push(one);
+    if (!this.#writing) void this.#pump();
+  }
+
+  async #pump(): Promise<void> {
+    this.#writing = true;
+    try {
+      for (let one = this.#waiting.shift(); one !== undefined; one = this.#waiting.shift()) {
+        this.#forget(one);
+        try {
+          if (!this.#stream.send(one.bytes)) await pEvent(this.#stream, 'drain', { rejectionEvents: ['close'] });
+          one.done();
+        } catch {
+          one.failed(closed(this.#stream));
+        }
+      }
+    } finally {
+      this.#writing = false;
+    }
+  }
+
+  #forget(one: Waiting | undefined): void {
+    if (one?.droppable !== true) return;
+    this.#droppableFrames -= 1;
+    this.#droppableBytes -= one.bytes.byteLength;
+  }
+
+  #fail(error: Error): void {
+    for (const one of this.#waiting.splice(0)) {
+      this.#forget(one);
+      one.failed(error);
+    }
+  }
+}
+
+const closed = (stream: Stream): StarlingError =>
+  new StarlingError('UNREACHABLE', `the stream ${stream.protocol} closed (${stream.status})`, { phase: 'send' });

@@ -1,0 +1,129 @@
+import { FRAME_MAX_BYTES, KIB, MIB } from '../spec/index.ts';
+
+/** Settings that were measured to matter with many nodes on one host, frozen peers and lossy links; unit and reason each. */
+
+export const CONNECTION = {
+  /** Connections. Dialling stops here: up to this size a swarm is a full mesh, beyond it DHT and gossip carry on. */
+  targetPeers: 64,
+  /** Connections, inbound ones included, above which libp2p closes the least valued. */
+  maxConnections: 256,
+  /** Ms. Whole dial; libp2p's 10 s holds a dial slot too long for a peer that is gone. */
+  dialTimeoutMs: 5_000,
+  /** Ms for one of a peer's addresses, so that a dead one leaves time for the next. */
+  addressDialTimeoutMs: 2_000,
+  /** Connections a second from one host. The default of 5 resets most of a swarm that starts on one machine. */
+  inboundPerSecond: 100,
+  /** Sockets still being upgraded. With the default of 10, ten idle sockets block everyone for 10 s. */
+  maxPendingInbound: 200,
+  /** Ms for an inbound handshake: long enough for a loaded machine, short enough for idle sockets to go. */
+  inboundUpgradeMs: 5_000,
+  /** Ms. A frozen peer must not block opening streams to the others (default 10 s). */
+  negotiationMs: 2_000,
+  /** Ms between pings on each connection, which also measure latency. */
+  pingIntervalMs: 2_000,
+  /** Ms. A ping unanswered for this long ends the connection: a silent loss is noticed within 7 s, a busy machine survives. */
+  pingTimeoutMinMs: 3_000,
+  pingTimeoutMaxMs: 5_000,
+  /** Ms after which two connections to one peer are reduced to one: both sides must first have seen both. */
+  duplicateGraceMs: 500,
+  /** Ms for a connection to prove that it is alive before another is closed in its favour. */
+  probeMs: 1_500,
+  /** Ms between looks at the health of connections. */
+  healIntervalMs: 1_000,
+  /** Ms for which a peer of another swarm, or a newcomer that has its genesis, may stay connected. */
+  strangerMs: 30_000,
+} as const;
+
+export const QUIC = {
+  /** Ms without a packet after which a QUIC connection is lost; there is no RST, so nothing else tells. */
+  maxIdleTimeout: 4_000,
+  /** Ms between keep-alive packets, sent by a native thread. */
+  keepAliveInterval: 1_000,
+} as const;
+
+export const YAMUX = {
+  /** Bytes. Must stay below libp2p's read buffer of 4 MiB, or a paused stream is aborted. Under `streamOptions` only. */
+  maxStreamWindowSize: 2 * MIB,
+  /** Bytes. The same on both ends. */
+  initialStreamWindowSize: 256 * KIB,
+} as const;
+
+export const ADDRESS_BOOK = {
+  /** Ms. libp2p forgets addresses after 1 h although the peer is connected, and the DHT then answers without them. */
+  maxAgeMs: 7 * 24 * 3_600_000,
+} as const;
+
+export const REDIAL = {
+  /** Ms before the first re-dial of a lost peer on the side with the smaller id; the other waits `otherSideMs` longer. */
+  firstMs: 300,
+  otherSideMs: 1_000,
+  /** The wait doubles with each failure up to this many ms, then goes on for ever. */
+  maxMs: 30_000,
+  /** Share of each wait that is random, so that a swarm that lost its network does not return as one. */
+  jitter: 0.25,
+  /** Dials in flight at once. */
+  parallel: 8,
+  /** Peers. Those failing longest are forgotten beyond this. */
+  maxKnown: 512,
+  /** Ms between looks at what is due. */
+  tickMs: 150,
+} as const;
+
+export const WALK = {
+  /** Ms after a new peer until the DHT is asked who is near us; several arrivals share one walk. */
+  settleMs: 150,
+  /** Ms. Early look-ups may find nothing, so the first walks follow closely and the pause doubles... */
+  firstMs: 1_000,
+  /** ...up to this. */
+  maxMs: 60_000,
+  /** Ms after which a walk is given up. */
+  timeoutMs: 10_000,
+} as const;
+
+export const GOSSIP = {
+  /** Bytes that may wait for one slow peer; unbounded by default (156 MB were seen). The connection is then renewed. */
+  maxOutboundBufferBytes: 4 * MIB,
+  /** Bytes of one RPC, which may carry many messages; gossipsub drops a peer that sends a larger one. */
+  maxRpcBytes: 4 * MIB,
+  /** New messages and bytes a second that one neighbour may bring, its forwards included. */
+  messagesPerSecond: 2_000,
+  bytesPerSecond: 32 * MIB,
+  /** Penalty points of a rejected and of an excess message; they halve every `penaltyHalfLifeMs`. */
+  rejectPenalty: 5,
+  excessPenalty: 1,
+  penaltyHalfLifeMs: 60_000,
+  /** Broken promises and early re-grafts that are forgiven, since a loaded machine breaks some (as in eth2's parameters). */
+  behaviourPenaltyThreshold: 6,
+} as const;
+
+export const STREAM = {
+  /** Bytes of a frame's body: the largest payload and room for an envelope. */
+  maxFrameBytes: FRAME_MAX_BYTES + KIB,
+  /** Requests of one peer and protocol being answered at once; the rest waits unread. Bounds memory at 8 answers. */
+  activeRequests: 8,
+  /** Bytes of frames read but not yet begun above which reading pauses. */
+  backlogBytes: 2 * FRAME_MAX_BYTES,
+  /** Own requests waiting for answers from one peer and protocol. */
+  maxOutstanding: 256,
+  /** Frames and bytes of notifications that wait for a slow peer; the oldest goes first. */
+  notifyFrames: 256,
+  notifyBytes: 4 * MIB,
+  /** Streams of one protocol on one connection: the kept one and one that replaces it. */
+  maxInboundStreams: 4,
+  /** Ms to open a stream on a connection that stands. */
+  openMs: 5_000,
+  /** Requests and bytes (question and answer) a second that are served to one peer; more is delayed, not refused. */
+  requestsPerSecond: 2_000,
+  bytesPerSecond: 512 * MIB,
+} as const;
+
+export const GENESIS_SERVICE = {
+  /** The same for a stranger that asks for the genesis and the first model. */
+  requestsPerSecond: 500,
+  bytesPerSecond: 64 * MIB,
+} as const;
+
+/** Ms. `stop()` takes 4-30 ms, 0.5 s with stuck streams, once 3 s on QUIC: then the process need not wait. */
+export const STOP_MS = 2_000;
+/** Ms from a change of the known peers until they are saved. */
+export const SAVE_DELAY_MS = 1_000;

@@ -1,0 +1,200 @@
+import { peerIdFromString } from '@libp2p/peer-id';
+import { type Journal, type RequestOptions, STREAM_PROTOCOLS, type StreamProtocol, type Streams } from '../epoch/ports.ts';
+import { FRAME_MAX_BYTES, type PeerId, StarlingError, type SwarmId } from '../spec/index.ts';
+import { streamProtocol } from '../wire/topics.ts';
+import { Answerer, type Handler } from './answerer.ts';
+import { Asker } from './asker.ts';
+import { STREAM } from './limits.ts';
+import { Pace } from './pace.ts';
+import type { PeerListener, PeerTable } from './peerTable.ts';
+import type { Connection, Node, Stream } from './types.ts';
+
+export interface StreamsComponents {
+  readonly node: Node;
+  readonly peers: PeerTable;
+  readonly journal: Journal;
+}
+
+/** The port `Streams`: one stream that this node opened is kept a peer and protocol, and re-opened when it fails. */
+export class LibpStreams implements Streams {
+  readonly #swarmId: SwarmId;
+  readonly #parts: StreamsComponents;
+  readonly #pace = new Pace(STREAM);
+  readonly #handlers = new Map<StreamProtocol, Handler>();
+  readonly #askers = new Map<string, Promise<Asker>>();
+  readonly #answerers = new Set<Answerer>();
+  readonly #stopped = new AbortController();
+
+  constructor(swarmId: SwarmId, parts: StreamsComponents) {
+    this.#swarmId = swarmId;
+    this.#parts = parts;
+  }
+
+  /** MUST run before the node starts, so that its first identify already names the swarm's protocols. */
+  async start(): Promise<void> {
+    for (const name of STREAM_PROTOCOLS)
+      await this.#parts.node.handle(streamProtocol(this.#swarmId, name), (stream, connection) => this.#accept(name, stream, connection), {
+        maxInboundStreams: STREAM.maxInboundStreams,
+      });
+  }
+
+  async stop(): Promise<void> {
+    const reason = new StarlingError('UNREACHABLE', 'this node stops', { phase: 'stop' });
+    this.#stopped.abort(reason);
+    for (const answerer of this.#answerers) answerer.close(reason);
+    const askers = await Promise.allSettled(this.#askers.values());
+    for (const one of askers) if (one.status === 'fulfilled') one.value.close(reason);
+    this.#askers.clear();
+  }
+
+  peers(): readonly PeerId[] {
+    return this.#parts.peers.peers();
+  }
+
+  onPeer(listener: PeerListener): void {
+    this.#parts.peers.onPeer(listener);
+  }
+
+  handle(protocol: StreamProtocol, handler: Handler): void {
+    this.#handlers.set(protocol, handler);
+  }
+
+  async request(peer: PeerId, protocol: StreamProtocol, payload: Uint8Array, options: RequestOptions): Promise<Uint8Array> {
+    requireFrame(peer, protocol, payload);
+    const abort = new AbortController();
+    let step = 'open';
+    const fail = (code: 'PEER_TIMEOUT' | 'UNREACHABLE', what: string, fix: string): void =>
+      abort.abort(new StarlingError(code, `${peer} ${what} (${protocol}, ${step})`, { peer, phase: `${protocol}/${step}`, fix }));
+    const timer = setTimeout(
+      () =>
+        fail(
+          'PEER_TIMEOUT',
+          `did not answer within ${options.timeoutMs} ms`,
+          'ask another peer, or check the load and the network of this one',
+        ),
+      options.timeoutMs,
+    );
+    const onCancel = (): void => abort.abort(options.signal?.reason);
+    const onStop = (): void => fail('UNREACHABLE', 'is not asked: this node stops', 'start the daemon again');
+    if (options.signal?.aborted === true) onCancel();
+    if (this.#stopped.signal.aborted) onStop();
+    options.signal?.addEventListener('abort', onCancel);
+    this.#stopped.signal.addEventListener('abort', onStop);
+    try {
+      const asker = await unlessAborted(this.#asker(peer, protocol), abort.signal);
+      step = 'send';
+      return await asker.request(payload, {
+        maxResponseBytes: Math.min(options.maxResponseBytes, FRAME_MAX_BYTES),
+        signal: abort.signal,
+        onSent: () => {
+          step = 'answer';
+        },
+      });
+    } finally {
+      clearTimeout(timer);
+      options.signal?.removeEventListener('abort', onCancel);
+      this.#stopped.signal.removeEventListener('abort', onStop);
+    }
+  }
+
+  notify(peer: PeerId, protocol: StreamProtocol, payload: Uint8Array): void {
+    requireFrame(peer, protocol, payload);
+    if (this.#stopped.signal.aborted || !this.#parts.peers.has(peer)) return;
+    this.#asker(peer, protocol).then(
+      (asker) => {
+        const dropped = asker.notify(payload);
+        if (dropped > 0) this.#parts.journal.count('network_notifications_dropped', dropped, { protocol });
+      },
+      () => this.#parts.journal.count('network_notifications_dropped', 1, { protocol }),
+    );
+  }
+
+  /** The kept stream, or a new one; callers that come while it opens share it. */
+  #asker(peer: PeerId, protocol: StreamProtocol): Promise<Asker> {
+    const key = `${protocol} ${peer}`;
+    const kept = this.#askers.get(key);
+    if (kept !== undefined) return kept;
+    const opening = this.#open(peer, protocol, () => this.#askers.delete(key));
+    this.#askers.set(key, opening);
+    opening.catch(() => this.#askers.delete(key));
+    return opening;
+  }
+
+  async #open(peer: PeerId, protocol: StreamProtocol, onClose: () => void): Promise<Asker> {
+    const signal = AbortSignal.any([this.#stopped.signal, AbortSignal.timeout(STREAM.openMs)]);
+    let step = 'dial';
+    try {
+      const connection = await this.#connection(peer, signal);
+      step = 'open';
+      const stream = await connection.newStream(streamProtocol(this.#swarmId, protocol), { signal });
+      stream.addEventListener('close', onClose);
+      return new Asker(stream, peer, (violation) => this.#violated(peer, protocol, violation));
+    } catch (cause) {
+      const { name, message } = cause as Error;
+      const isForeign = name === 'UnsupportedProtocolError';
+      throw new StarlingError(
+        isForeign ? 'PEER_REFUSED' : 'UNREACHABLE',
+        isForeign ? `${peer} does not speak ${protocol} of this swarm` : `${peer} is unreachable: ${message}`,
+        {
+          peer,
+          phase: `${protocol}/${step}`,
+          fix: isForeign ? 'check its version and swarm' : 'ask another peer; this one is dialled again by itself',
+        },
+        { cause },
+      );
+    }
+  }
+
+  /** The newest connection: when a peer was killed and came back, the older one is dead and does not know. */
+  async #connection(peer: PeerId, signal: AbortSignal): Promise<Connection> {
+    const id = peerIdFromString(peer);
+    const open = this.#parts.node.getConnections(id).filter((one) => one.status === 'open');
+    const newest = open.sort((a, b) => b.timeline.open - a.timeline.open)[0];
+    return newest ?? (await this.#parts.node.dial(id, { signal }));
+  }
+
+  #accept(protocol: StreamProtocol, stream: Stream, connection: Connection): void {
+    const peer = connection.remotePeer.toString();
+    const answerer = new Answerer(stream, {
+      peer,
+      pace: this.#pace,
+      handler: (from, payload) => this.#answer(protocol, from, payload),
+      onViolation: (violation) => this.#violated(peer, protocol, violation),
+    });
+    this.#answerers.add(answerer);
+    stream.addEventListener('close', () => this.#answerers.delete(answerer));
+  }
+
+  async #answer(protocol: StreamProtocol, from: PeerId, payload: Uint8Array): Promise<Uint8Array | undefined> {
+    const handler = this.#handlers.get(protocol);
+    if (handler === undefined) throw new StarlingError('NOT_READY', `${protocol} is not served yet`, { fix: 'try again shortly' });
+    return await handler(from, payload);
+  }
+
+  #violated(peer: PeerId, protocol: StreamProtocol, violation: StarlingError): void {
+    this.#parts.journal.count('network_violations', 1, { protocol });
+    this.#parts.journal.log('warn', 'network', `${peer} broke the protocol ${protocol}: ${violation.message}; its stream was closed`, {
+      peer,
+      phase: protocol,
+      code: violation.code,
+    });
+  }
+}
+
+function requireFrame(peer: PeerId, protocol: StreamProtocol, payload: Uint8Array): void {
+  if (payload.byteLength > FRAME_MAX_BYTES)
+    throw new StarlingError('TOO_LARGE', `a message of ${payload.byteLength} bytes to ${peer}, at most ${FRAME_MAX_BYTES} fit a frame`, {
+      peer,
+      phase: `${protocol}/send`,
+      fix: 'send it in chunks',
+    });
+}
+
+function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const onAbort = (): void => reject(signal.reason as Error);
+    if (signal.aborted) onAbort();
+    signal.addEventListener('abort', onAbort, { once: true });
+    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
+  });
+}
