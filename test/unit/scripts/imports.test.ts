@@ -52,6 +52,7 @@ const ALLOWED: readonly (readonly [file: string, code: string])[] = [
     `import { DatabaseSync } from 'node:sqlite'; import { readFileSync } from 'node:fs'; DatabaseSync; readFileSync;`,
   ],
   ['src/network/host.ts', `import { createLibp2p } from 'libp2p'; import { tcp } from '@libp2p/tcp'; createLibp2p; tcp;`],
+  ['src/cli/doctor/checks.ts', `export const loads = () => Promise.all([import('node:sqlite'), import('@chainsafe/libp2p-quic')]);`],
   ['src/node/daemon.ts', `import { fine } from '../network/fine.ts'; import { fine as f } from '../storage/fine.ts'; fine; f;`],
   ...['wire', 'api', 'network', 'storage', 'state', 'compute'].map((room) => {
     return [`src/${room}/fine.ts`, 'export const fine = 1; export type Fine = 1;'] as const;
