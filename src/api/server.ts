@@ -43,6 +43,11 @@ export async function startApi({ service, token, port, onInternal = () => {} }: 
   const stopping = new AbortController();
   const dispatcher = createDispatcher({ methods: METHODS, service, stopping: stopping.signal, onInternal });
 
+  // Before the guard: the plugin ends the socket of a refused upgrade only if its own hook has run first.
+  await app.register(websocket, {
+    options: { maxPayload: RPC_MAX_BYTES, handleProtocols: (offered: Set<string>) => (offered.has(WS_PROTOCOL) ? WS_PROTOCOL : false) },
+  });
+
   let guard: ReturnType<typeof createGuard> | undefined; // made once the port is known; no request comes before
   app.addHook('onRequest', async (request) => guard?.(request.url.split('?', 1)[0] ?? '', request.headers));
   app.addHook('onSend', async (_request, reply) => void (stopping.signal.aborted && reply.header('connection', 'close')));
@@ -57,10 +62,7 @@ export async function startApi({ service, token, port, onInternal = () => {} }: 
     });
   });
 
-  await app.register(websocket, {
-    options: { maxPayload: RPC_MAX_BYTES, handleProtocols: (offered: Set<string>) => (offered.has(WS_PROTOCOL) ? WS_PROTOCOL : false) },
-  });
-  await app.register(async (scope) => rpcRoutes(scope, dispatcher, service));
+  await app.register(async (scope) => rpcRoutes(scope, dispatcher, service, stopping.signal));
   await app.register(async (scope) => modelRoutes(scope, service));
   plainRoutes(app, service);
 
@@ -80,7 +82,7 @@ export async function startApi({ service, token, port, onInternal = () => {} }: 
   };
 }
 
-function rpcRoutes(scope: FastifyInstance, dispatcher: Dispatcher, service: NodeService): void {
+function rpcRoutes(scope: FastifyInstance, dispatcher: Dispatcher, service: NodeService, stopping: AbortSignal): void {
   scope.removeAllContentTypeParsers();
   scope.addContentTypeParser('*', { parseAs: 'string' }, (_request, body, done) => done(null, body));
   scope.post('/rpc', async (request, reply: FastifyReply) => {
@@ -88,7 +90,7 @@ function rpcRoutes(scope: FastifyInstance, dispatcher: Dispatcher, service: Node
     if (response === undefined) return reply.code(204).send();
     return reply.type('application/json').send(response);
   });
-  scope.get('/rpc', { websocket: true }, (socket) => serveSocket(socket, dispatcher, service));
+  scope.get('/rpc', { websocket: true }, (socket) => serveSocket(socket, dispatcher, service, stopping));
 }
 
 function plainRoutes(app: FastifyInstance, service: NodeService): void {

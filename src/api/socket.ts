@@ -17,8 +17,11 @@ const BACKLOG_MAX_BYTES = 4 * MIB;
 /** RFC 6455 section 7.4.1: try again later. */
 const CLOSE_TRY_AGAIN = 1013;
 
-/** Serves JSON-RPC and event notifications on one WebSocket until it closes. */
-export function serveSocket(socket: Socket, dispatcher: Dispatcher, service: NodeService): void {
+/**
+ * Serves JSON-RPC and event notifications on one WebSocket. Its subscriptions end with it, or with `stopping`,
+ * whichever comes first: a node that stops is not listened to any more.
+ */
+export function serveSocket(socket: Socket, dispatcher: Dispatcher, service: NodeService, stopping: AbortSignal): void {
   const subscriptions = new Map<EventTopic, () => void>();
 
   const send = (text: string) => {
@@ -42,7 +45,12 @@ export function serveSocket(socket: Socket, dispatcher: Dispatcher, service: Nod
       if (response !== undefined) send(response);
     });
   });
-  socket.on('close', () => {
+  const end = () => {
     for (const topic of [...subscriptions.keys()]) connection.unsubscribe(topic);
+  };
+  stopping.addEventListener('abort', end);
+  socket.on('close', () => {
+    stopping.removeEventListener('abort', end);
+    end();
   });
 }

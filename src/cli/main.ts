@@ -30,7 +30,11 @@ export async function main(argv: readonly string[], sinks: Sinks = process, envi
     .option('--json', 'print one JSON document on stdout, and text for people on stderr')
     .version(version(), '--version')
     .exitOverride()
-    .configureOutput({ writeOut: (text) => output.text(text.trimEnd()), writeErr: () => {} });
+    .configureOutput({
+      writeOut: (text) => output.text(text.trimEnd()),
+      writeErr: (text) => void sinks.stderr.write(text), // the help of a family named without a command
+      outputError: () => {}, // printed below, in the form of every other error
+    });
   registerAll(program, context);
   for (const command of everyCommand(program)) command.exitOverride().configureOutput(program.configureOutput());
 

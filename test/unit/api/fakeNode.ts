@@ -114,7 +114,16 @@ export function createFakeNode(): FakeNode {
     },
     swarm() {
       if (node.broken !== undefined) throw node.broken;
-      return { swarmId: hash('5'), name: 'fake', tensors: TENSORS, parameters: 9, genesis: {}, members: [{ fingerprint: hash('a'), class: 'core', trust: 1, joinedEpoch: 0, lastEpoch: 3 }], seats: 1, tolerance: 'nothing' };
+      return {
+        swarmId: hash('5'),
+        name: 'fake',
+        tensors: TENSORS,
+        parameters: 9,
+        genesis: {},
+        members: [{ fingerprint: hash('a'), class: 'core', trust: 1, joinedEpoch: 0, lastEpoch: 3 }],
+        seats: 1,
+        tolerance: 'nothing',
+      };
     },
     epoch: () => current,
     async epochAt(epoch) {
@@ -129,11 +138,19 @@ export function createFakeNode(): FakeNode {
     detachTrainer: () => {},
     trainers: () => [{ trainerId: 't-1', attachedMs: 5, lastSubmission: { epoch: 3, contributionId: hash('1') } }],
     async submit(submission) {
-      if (submission.epoch < 4) throw new StarlingError('EPOCH_PAST', `epoch ${submission.epoch} is over`, { phase: 'submit', fix: 'use epoch 4' });
+      if (submission.epoch < 4)
+        throw new StarlingError('EPOCH_PAST', `epoch ${submission.epoch} is over`, { phase: 'submit', fix: 'use epoch 4' });
       node.submissions.push(submission);
       return { contributionId: hash('1'), epoch: submission.epoch, updateHash: hash('2') };
     },
-    ledgerHead: () => ({ epoch: 3, treeSize: 7, treeRoot: hash('9'), stateRoot: hash('f'), modelRoot: hash('e'), heads: [{ author: hash('a'), seq: 0, head: hash('1') }] }),
+    ledgerHead: () => ({
+      epoch: 3,
+      treeSize: 7,
+      treeRoot: hash('9'),
+      stateRoot: hash('f'),
+      modelRoot: hash('e'),
+      heads: [{ author: hash('a'), seq: 0, head: hash('1') }],
+    }),
     ledgerList: () => [{ index: 0, entry }],
     ledgerGet(id) {
       if (id !== entry.id) throw new StarlingError('UNKNOWN_ENTRY', 'no such entry', { field: 'id' });

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { request as httpRequest } from 'node:http';
-import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
+import { createServer } from 'node:net';
 import { type ApiServer, startApi } from '../../../src/api/server.ts';
 import { StarlingError } from '../../../src/spec/index.ts';
 import { decodeSafetensors, encodeSafetensors } from '../../../src/wire/safetensors.ts';
@@ -33,11 +33,17 @@ describe('api server', () => {
   }
   const auth = { authorization: `Bearer ${TOKEN}` };
   const get = (path: string, headers: Record<string, string> = auth) => fetch(`${api.url}${path}`, { headers });
-  const errorOf = async (response: Response) => ((await response.json()) as { error: { code: string; field?: string; fix?: string } }).error;
+  const errorOf = async (response: Response) =>
+    ((await response.json()) as { error: { code: string; field?: string; fix?: string } }).error;
 
   describe('who may call', () => {
     it('asks for the token, and takes no other', async () => {
-      for (const headers of [{}, { authorization: 'Bearer ' }, { authorization: `Bearer ${TOKEN}0` }, { authorization: `Basic ${TOKEN}` }]) {
+      for (const headers of [
+        {},
+        { authorization: 'Bearer ' },
+        { authorization: `Bearer ${TOKEN}0` },
+        { authorization: `Basic ${TOKEN}` },
+      ]) {
         for (const path of ['/metrics', '/openrpc.json', '/v1/model', '/nowhere']) {
           const response = await get(path, headers as Record<string, string>);
           assert.equal(response.status, 401, path);
@@ -83,7 +89,8 @@ describe('api server', () => {
   });
 
   describe('POST /rpc', () => {
-    const post = (body: string, headers: Record<string, string> = {}) => fetch(`${api.url}/rpc`, { method: 'POST', body, headers: { ...auth, ...headers } });
+    const post = (body: string, headers: Record<string, string> = {}) =>
+      fetch(`${api.url}/rpc`, { method: 'POST', body, headers: { ...auth, ...headers } });
 
     it('answers whatever the content type', async () => {
       for (const type of ['application/json', 'text/plain', 'application/x-www-form-urlencoded']) {
@@ -115,7 +122,9 @@ describe('api server', () => {
 
     it('reports a bug as INTERNAL, tells the log, and goes on', async () => {
       node.broken = new TypeError('undefined is not a swarm');
-      const body = (await (await post('{"jsonrpc":"2.0","id":1,"method":"swarm_info"}')).json()) as { error: { code: number; data: object } };
+      const body = (await (await post('{"jsonrpc":"2.0","id":1,"method":"swarm_info"}')).json()) as {
+        error: { code: number; data: object };
+      };
       assert.equal(body.error.code, -32603);
       assert.deepEqual(body.error.data, { code: 'INTERNAL' });
       assert.deepEqual(internal, ['swarm_info']);
@@ -129,19 +138,36 @@ describe('api server', () => {
       assert.equal(response.headers.get('x-starling-epoch'), '3');
       assert.equal(response.headers.get('x-starling-model-root'), hash('e'));
       const tensors = decodeSafetensors(new Uint8Array(await response.arrayBuffer()), 10_000);
-      assert.deepEqual(tensors.map(({ name, shape }) => ({ name, shape })), TENSORS);
-      assert.deepEqual(tensors.flatMap(({ values }) => [...values]), [...VALUES]);
+      assert.deepEqual(
+        tensors.map(({ name, shape }) => ({ name, shape })),
+        TENSORS,
+      );
+      assert.deepEqual(
+        tensors.flatMap(({ values }) => [...values]),
+        [...VALUES],
+      );
       assert.equal((await errorOf(await get('/v1/model?head=newest'))).field, 'head');
     });
 
     const push = (query: string, body: Uint8Array, headers: Record<string, string> = {}) =>
-      fetch(`${api.url}/v1/updates?${query}`, { method: 'POST', body: body as Uint8Array<ArrayBuffer>, headers: { ...auth, 'content-type': 'application/octet-stream', ...headers } });
-    const file = (tensors = TENSORS) => encodeSafetensors(tensors.map((t) => ({ ...t, values: new Float32Array(t.shape.reduce((a, b) => a * b, 1)).fill(t.name === 'w' ? 1 : 2) })));
+      fetch(`${api.url}/v1/updates?${query}`, {
+        method: 'POST',
+        body: body as Uint8Array<ArrayBuffer>,
+        headers: { ...auth, 'content-type': 'application/octet-stream', ...headers },
+      });
+    const file = (tensors = TENSORS) =>
+      encodeSafetensors(
+        tensors.map((t) => ({ ...t, values: new Float32Array(t.shape.reduce((a, b) => a * b, 1)).fill(t.name === 'w' ? 1 : 2) })),
+      );
 
     it('takes an update in the order of the genesis, whatever the order of the file', async () => {
-      const response = await push('epoch=4&kind=parameters&samples=12', file([...TENSORS].reverse()), { 'x-starling-metrics': '{"loss":0.25}' });
+      const response = await push('epoch=4&kind=parameters&samples=12', file([...TENSORS].reverse()), {
+        'x-starling-metrics': '{"loss":0.25}',
+      });
       assert.deepEqual(await response.json(), { contributionId: hash('1'), epoch: 4, updateHash: hash('2') });
-      assert.deepEqual(node.submissions, [{ epoch: 4, kind: 'parameters', samples: 12, metrics: { loss: 0.25 }, values: Float32Array.of(1, 1, 1, 1, 1, 1, 2, 2, 2) }]);
+      assert.deepEqual(node.submissions, [
+        { epoch: 4, kind: 'parameters', samples: 12, metrics: { loss: 0.25 }, values: Float32Array.of(1, 1, 1, 1, 1, 1, 2, 2, 2) },
+      ]);
     });
 
     it('names what is wrong with an update, and goes on', async () => {
@@ -166,8 +192,17 @@ describe('api server', () => {
         assert.deepEqual([query, response.status, error.code], [query, status, code]);
         if (field !== undefined) assert.equal(error.field, field);
       }
-      for (const metrics of ['{"loss":', '{"loss":"low"}', '[1]', JSON.stringify(Object.fromEntries(Array.from({ length: 17 }, (_, i) => [`m${i}`, i])))]) {
-        assert.equal((await errorOf(await push('epoch=4&samples=1', file(), { 'x-starling-metrics': metrics }))).code, 'BAD_PARAMS', metrics);
+      for (const metrics of [
+        '{"loss":',
+        '{"loss":"low"}',
+        '[1]',
+        JSON.stringify(Object.fromEntries(Array.from({ length: 17 }, (_, i) => [`m${i}`, i]))),
+      ]) {
+        assert.equal(
+          (await errorOf(await push('epoch=4&samples=1', file(), { 'x-starling-metrics': metrics }))).code,
+          'BAD_PARAMS',
+          metrics,
+        );
       }
       assert.equal(node.submissions.length, 0);
       assert.equal((await push('epoch=4&samples=1', file())).status, 200);
@@ -184,12 +219,19 @@ describe('api server', () => {
       const holder = createServer().listen(0, '127.0.0.1');
       await once(holder, 'listening');
       const { port } = holder.address() as AddressInfo;
-      await assert.rejects(startApi({ service: node, token: TOKEN, port }), (e: StarlingError) => e.code === 'PORT_IN_USE' && /--api-port/.test(e.facts.fix ?? ''));
+      await assert.rejects(
+        startApi({ service: node, token: TOKEN, port }),
+        (e: StarlingError) => e.code === 'PORT_IN_USE' && /--api-port/.test(e.facts.fix ?? ''),
+      );
       holder.close();
     });
 
     it('ends waits with an answer, and frees the port', async () => {
-      const waiting = fetch(`${api.url}/rpc`, { method: 'POST', headers: auth, body: '{"jsonrpc":"2.0","id":1,"method":"epoch_wait","params":[5]}' });
+      const waiting = fetch(`${api.url}/rpc`, {
+        method: 'POST',
+        headers: auth,
+        body: '{"jsonrpc":"2.0","id":1,"method":"epoch_wait","params":[5]}',
+      });
       const called = Promise.withResolvers<void>();
       node.waitEpoch = () => {
         called.resolve();
