@@ -30,14 +30,20 @@ function scaleClip(x: Row, s: number, c: number): Row {
 
 function sqNorm(x: Row): number {
   let sum = 0;
-  for (let k = 0; k < x.length; k++) sum += (x[k] as number) ** 2;
+  for (let k = 0; k < x.length; k++) {
+    const v = x[k] as number;
+    sum += v * v;
+  }
   return sum;
 }
 
 function sqDist(x: Row, y: Row): number {
   checkLength('sqDist', y.length, x.length);
   let sum = 0;
-  for (let k = 0; k < x.length; k++) sum += ((x[k] as number) - (y[k] as number)) ** 2;
+  for (let k = 0; k < x.length; k++) {
+    const v = (x[k] as number) - (y[k] as number);
+    sum += v * v;
+  }
   return sum;
 }
 
@@ -153,7 +159,9 @@ function quantise(x: Row, scale: number, u: Row, limit: number): Int16Array {
 
 function dequantise(q: IntRow, scale: number): Row {
   checkScale('dequantise', scale);
-  return Float32Array.from(q, (v) => v * scale);
+  const out = new Float32Array(q.length);
+  for (let k = 0; k < out.length; k++) out[k] = (q[k] as number) * scale;
+  return out;
 }
 
 /** (a + b) mod 2^32, element-wise; every backend uses this one. */

@@ -3,6 +3,8 @@ import type { KernelOperation } from './gpu.ts';
 
 /** One operation on made-up input: the same call for the reference and for a candidate. */
 export interface Check {
+  /** Size of the input: rows x elements. */
+  readonly shape: string;
   run(compute: Compute): Promise<readonly ArrayLike<number>[]>;
   /** Largest |candidate - reference| / max(1, |reference|) to accept; 0 demands the same bits. */
   readonly tolerance: number;
@@ -29,22 +31,23 @@ export function checks(elements: number): Record<KernelOperation, Check> {
   const p = Float32Array.from({ length: OPTIONS }, () => next() / OPTIONS);
   return {
     // A GPU may fuse multiply and add: at most one rounding of operands below 1 apart.
-    axpy: { tolerance: 2 ** -23, run: async (c) => [await c.axpy(x, y, 0.7)] },
-    weightedSum: { tolerance: 0, run: async (c) => [await c.weightedSum(rows, weights)] },
+    axpy: { shape: `${elements}`, tolerance: 2 ** -23, run: async (c) => [await c.axpy(x, y, 0.7)] },
+    weightedSum: { shape: `${ROWS}x${elements}`, tolerance: 0, run: async (c) => [await c.weightedSum(rows, weights)] },
     // 64 squares are added in f32 before f64 takes over.
-    sqNorm: { tolerance: 64 * 2 ** -24, run: async (c) => [[await c.sqNorm(x)]] },
+    sqNorm: { shape: `${elements}`, tolerance: 64 * 2 ** -24, run: async (c) => [[await c.sqNorm(x)]] },
     // WGSL grants exp 3 + 2|x| units in the last place, and what is exponentiated reaches -20.
-    softmaxRows: { tolerance: 64 * 2 ** -24, run: (c) => c.softmaxRows(batch) },
+    softmaxRows: { shape: `${BATCH}x${CLASSES}`, tolerance: 64 * 2 ** -24, run: (c) => c.softmaxRows(batch) },
     // WGSL grants log an absolute error of 2^-21.
     entropyStep: {
+      shape: `${OPTIONS}`,
       tolerance: 2 ** -19,
       run: async (c) => {
         const step = await c.entropyStep({ p, influence: p, fallback: 3, a: 0.5, c: 0.25 });
         return [step.p, [step.entropy]];
       },
     },
-    quantise: { tolerance: 0, run: async (c) => [await c.quantise(x, 2 ** -14, u, 32_767)] },
-    dequantise: { tolerance: 0, run: async (c) => [await c.dequantise(rows[0] as Int16Array, 2 ** -14)] },
+    quantise: { shape: `${elements}`, tolerance: 0, run: async (c) => [await c.quantise(x, 2 ** -14, u, 32_767)] },
+    dequantise: { shape: `${elements}`, tolerance: 0, run: async (c) => [await c.dequantise(rows[0] as Int16Array, 2 ** -14)] },
   };
 }
 

@@ -10,13 +10,13 @@ const SWIFTSHADER_ICD = '/usr/lib/chromium/vk_swiftshader_icd.json';
 
 /** Points the Vulkan loader at SwiftShader, unless the environment already names a driver. Before Dawn loads. */
 export function useSoftwareVulkan(): void {
-  if (process.env['VK_DRIVER_FILES'] === undefined && existsSync(SWIFTSHADER_ICD)) process.env['VK_DRIVER_FILES'] = SWIFTSHADER_ICD;
-  process.env['XDG_RUNTIME_DIR'] ??= mkdtempSync(join(tmpdir(), 'starling-xdg-'));
+  if (process.env.VK_DRIVER_FILES === undefined && existsSync(SWIFTSHADER_ICD)) process.env.VK_DRIVER_FILES = SWIFTSHADER_ICD;
+  process.env.XDG_RUNTIME_DIR ??= mkdtempSync(join(tmpdir(), 'starling-xdg-'));
 }
 
 /** Backends that must run here, from STARLING_REQUIRE_BACKENDS=ts,webasm,webgpu; CI names all three. */
 export function requiredBackends(): Backend[] {
-  const names = (process.env['STARLING_REQUIRE_BACKENDS'] ?? '').split(',').filter((name) => name !== '');
+  const names = (process.env.STARLING_REQUIRE_BACKENDS ?? '').split(',').filter((name) => name !== '');
   return names.map((name) => {
     const backend = BACKENDS.find((known) => known === name);
     if (backend === undefined) throw new Error(`STARLING_REQUIRE_BACKENDS names an unknown backend: ${name}`);
@@ -42,7 +42,7 @@ async function detect(): Promise<ReadonlyMap<GpuMode, string>> {
       await compute.close();
     } catch (e) {
       unavailable.set(mode, String(e));
-      console.log(`backend ${mode} is unavailable here, its tests are not registered: ${String(e)}`);
+      console.error(`backend ${mode} is unavailable here, its tests are not registered: ${String(e)}`);
     }
   }
   return unavailable;

@@ -28,7 +28,7 @@ describe('the exact sum, 200 random cases', () => {
         assert.deepEqual(await compute().weightedSum(sum.rows, sum.weights), expected, `case ${i}`);
         assert.deepEqual(await compute().weightedSum(other.rows, other.weights), expected, `case ${i}, shuffled`);
       }
-      assert.equal(compute().info().byOperation['weightedSum'], mode);
+      assert.equal(compute().info().byOperation.weightedSum, mode);
       assert.deepEqual([...compute().kernelModes()], [mode]);
     }).timeout(20_000);
   });
