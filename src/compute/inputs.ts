@@ -7,7 +7,7 @@ export const MAX_TOTAL_WEIGHT = 65_536;
 const INT16_MIN = -32_768;
 
 /** Exponents of a scale that `quantise` and `dequantise` take: every product then stays a normal f32 or counts as zero. */
-export const MAX_SCALE_EXPONENT = 80;
+const MAX_SCALE_EXPONENT = 80;
 
 /** A value below this many quanta counts as zero in `quantise`: backends that flush subnormal f32 to zero then agree with those that do not. */
 export const NEGLIGIBLE_QUANTA = 2 ** -46;

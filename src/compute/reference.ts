@@ -113,7 +113,7 @@ function softmaxRows(rows: readonly Row[]): Row[] {
 }
 
 /** Shannon entropy in nats of non-negative values taken as parts of their sum; 0 where they add up to nothing. */
-export function entropyOf(parts: ArrayLike<number>): number {
+function entropyOf(parts: ArrayLike<number>): number {
   let sum = 0;
   for (let k = 0; k < parts.length; k++) sum += parts[k] as number;
   if (sum === 0) return 0;
@@ -165,7 +165,7 @@ function dequantise(q: IntRow, scale: number): Row {
 }
 
 /** (a + b) mod 2^32, element-wise; every backend uses this one. */
-export function addMod32(a: Uint32Array, b: Uint32Array): Uint32Array {
+function addMod32(a: Uint32Array, b: Uint32Array): Uint32Array {
   checkLength('addMod32', b.length, a.length);
   return a.map((v, k) => v + (b[k] as number));
 }

@@ -9,7 +9,7 @@ import type { GpuMode } from '../../src/compute/kernelPool.ts';
 const SWIFTSHADER_ICD = '/usr/lib/chromium/vk_swiftshader_icd.json';
 
 /** Points the Vulkan loader at SwiftShader, unless the environment already names a driver. Before Dawn loads. */
-export function useSoftwareVulkan(): void {
+function useSoftwareVulkan(): void {
   if (process.env.VK_DRIVER_FILES === undefined && existsSync(SWIFTSHADER_ICD)) process.env.VK_DRIVER_FILES = SWIFTSHADER_ICD;
   process.env.XDG_RUNTIME_DIR ??= mkdtempSync(join(tmpdir(), 'starling-xdg-'));
 }
