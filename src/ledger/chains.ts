@@ -57,6 +57,7 @@ export class Chains {
     return this.branchesOf(author).flatMap((branch) => branch.ids[seq - branch.fromSeq] ?? []);
   }
 
+  /** Sorted by sequence number. */
   forksOf(author: Fingerprint): Fork[] {
     const branches = this.branchesOf(author);
     if (branches.length < 2) return [];
@@ -72,7 +73,10 @@ export class Chains {
       }
       group.ids.push(branch.ids[0] as EntryId);
     }
-    return [...groups.values()].filter((fork) => fork.ids.length > 1).map((fork) => ({ ...fork, ids: fork.ids.sort() }));
+    return [...groups.values()]
+      .filter((fork) => fork.ids.length > 1)
+      .map((fork) => ({ ...fork, ids: fork.ids.sort() }))
+      .sort((x, y) => x.seq - y.seq || ((x.ids[0] as EntryId) < (y.ids[0] as EntryId) ? -1 : 1));
   }
 }
 

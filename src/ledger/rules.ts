@@ -1,6 +1,5 @@
 import { type PublicKeys, verifyComposite, verifyEd25519 } from '../crypto/index.ts';
 import {
-  ACCEPT,
   type EntryId,
   type ErrorCode,
   type Fingerprint,
@@ -10,7 +9,7 @@ import {
   StarlingError,
   type SwarmId,
 } from '../spec/index.ts';
-import { CONTEXTS, checkCertificate, entryBytes } from '../wire/index.ts';
+import { checkCertificate, entryBytes, UPDATE_CONTEXT } from '../wire/index.ts';
 import { parentsOf } from './graph.ts';
 
 /** What the rules know: the swarm, and the entries accepted before. */
@@ -27,6 +26,7 @@ export type EntryVerdict =
   | { readonly kind: 'missing'; readonly ids: readonly EntryId[] }
   | { readonly kind: 'reject'; readonly code: ErrorCode; readonly reason: string };
 
+const ACCEPT: EntryVerdict = { kind: 'accept' };
 const reject = (code: ErrorCode, reason: string): EntryVerdict => ({ kind: 'reject', code, reason });
 
 /**
@@ -100,7 +100,7 @@ function checkKeys(entry: SignedEntry, keys: PublicKeys): EntryVerdict {
   if (core.kind === 'contribution') {
     // [REJECT] a contribution carries the composite signature
     if (composite === undefined) return reject('BAD_SIGNATURE', 'a contribution needs its composite signature');
-    if (!verifyComposite(CONTEXTS.update, entryBytes(coreBytes), composite, keys)) {
+    if (!verifyComposite(UPDATE_CONTEXT, entryBytes(coreBytes), composite, keys)) {
       return reject('BAD_SIGNATURE', 'the composite signature is not valid');
     }
   } else if (composite !== undefined) {
