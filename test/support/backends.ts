@@ -14,12 +14,12 @@ function useSoftwareVulkan(): void {
   process.env.XDG_RUNTIME_DIR ??= mkdtempSync(join(tmpdir(), 'starling-xdg-'));
 }
 
-/** Backends that must run here, from STARLING_REQUIRE_BACKENDS=ts,webasm,webgpu; CI names all three. */
+/** Backends that must run here, from TEST_REQUIRE_BACKENDS=ts,webasm,webgpu; CI names all three. */
 export function requiredBackends(): Backend[] {
-  const names = (process.env.STARLING_REQUIRE_BACKENDS ?? '').split(',').filter((name) => name !== '');
+  const names = (process.env.TEST_REQUIRE_BACKENDS ?? '').split(',').filter((name) => name !== '');
   return names.map((name) => {
     const backend = BACKENDS.find((known) => known === name);
-    if (backend === undefined) throw new Error(`STARLING_REQUIRE_BACKENDS names an unknown backend: ${name}`);
+    if (backend === undefined) throw new Error(`TEST_REQUIRE_BACKENDS names an unknown backend: ${name}`);
     return backend;
   });
 }
