@@ -26,7 +26,6 @@ import {
   readNullable,
   readNumber,
   readOneOf,
-  readText,
   readTuple,
 } from './fields.ts';
 import { decisionFields, entryId } from './signBytes.ts';
@@ -39,7 +38,7 @@ export const SIGNED_ENTRY_MAX_BYTES = ENTRY_MAX_BYTES + 4096;
 const MAX_ROSTER = 1024;
 const MAX_TENSORS = 10_000;
 const MAX_METRICS = 16;
-const MAX_METRIC_NAME = 32;
+const METRIC_NAME = /^[A-Za-z][\w.-]{0,31}$/;
 
 /** Canonical CBOR array of the core (PROTOCOL section 3). Identifiers are hex in memory and 32 bytes here. */
 export function encodeCore(core: AnyEntryCore): Uint8Array {
@@ -126,19 +125,22 @@ function readContribution(value: unknown): ContributionBody {
     sizeBytes: readInt(sizeBytes, 'contribution.sizeBytes', 1, 2 * MAX_PARAMETERS),
     samples: readInt(samples, 'contribution.samples', 1),
     maxAbs: readList(maxAbs, 'contribution.maxAbs', MAX_TENSORS, (item, field) => readInt(item, field)),
-    metrics: readMetrics(metrics),
+    metrics: readMetrics(metrics, 'contribution.metrics'),
   };
 }
 
-function readMetrics(value: unknown): Readonly<Record<string, number>> {
-  const pairs = Object.entries(readMap(value, 'contribution.metrics'));
-  if (pairs.length > MAX_METRICS) throw malformed('contribution.metrics', `has more than ${MAX_METRICS} figures`);
-  return Object.fromEntries(
-    pairs.map(([name, figure]) => {
-      const field = readText(name, 'contribution.metrics', 1, MAX_METRIC_NAME);
-      return [field, readNumber(figure, `contribution.metrics.${field}`)];
-    }),
-  );
+/**
+ * A trainer's figures as an entry may carry them: at most 16, names of letters, digits, `_`, `.` and `-` that begin with a
+ * letter, finite values. MUST hold before an own entry is written: others refuse the entry otherwise. Throws MALFORMED.
+ */
+export function readMetrics(value: unknown, field: string): Readonly<Record<string, number>> {
+  const pairs = Object.entries(readMap(value, field));
+  if (pairs.length > MAX_METRICS) throw malformed(field, `has more than ${MAX_METRICS} figures`);
+  for (const [name, figure] of pairs) {
+    if (!METRIC_NAME.test(name)) throw malformed(field, 'has a figure without a plain name of at most 32 characters');
+    readNumber(figure, `${field}.${name}`);
+  }
+  return Object.fromEntries(pairs) as Record<string, number>;
 }
 
 function readDecision(value: unknown): DecisionBody {

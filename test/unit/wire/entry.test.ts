@@ -1,0 +1,185 @@
+import assert from 'node:assert/strict';
+import fc from 'fast-check';
+import { toHex, verifyComposite, verifyEd25519 } from '../../../src/crypto/index.ts';
+import { type AnyEntryCore, ENTRY_MAX_BYTES, type EntryCore, StarlingError } from '../../../src/spec/index.ts';
+import { decodeCore, decodeEntry, encode, encodeCore, encodeEntry, entryBytes, UPDATE_CONTEXT } from '../../../src/wire/index.ts';
+import { alice, cbor, contributionCore, cores, decisionCore, id, joinCore, signedEntry } from './samples.ts';
+
+const hash = fc.uint8Array({ minLength: 32, maxLength: 32 }).map(toHex);
+const hashSet = (maxLength: number) => fc.uniqueArray(hash, { maxLength }).map((hashes) => hashes.sort());
+const uint = fc.maxSafeNat();
+
+const common = fc.record({
+  v: fc.constant(1 as const),
+  swarm: hash,
+  author: hash,
+  lam: fc.integer({ min: 1 }),
+  epochSeen: uint,
+  anchorBlock: hash,
+  deps: hashSet(8),
+});
+const chained = fc.oneof(fc.constant({ seq: 0, prev: null }), fc.record({ seq: fc.integer({ min: 1 }), prev: hash }));
+const contribution = fc.record({
+  epoch: uint,
+  updateHash: hash,
+  sizeBytes: fc.integer({ min: 1, max: 2 ** 29 }),
+  samples: fc.integer({ min: 1 }),
+  maxAbs: fc.array(uint, { maxLength: 6 }),
+  metrics: fc.dictionary(
+    fc.stringMatching(/^[a-z]{1,8}$/),
+    fc.double({ noNaN: true, noDefaultInfinity: true }).map((x) => x + 0),
+    { maxKeys: 4, noNullPrototype: true },
+  ),
+});
+const decision = hashSet(5).chain((roster) =>
+  fc.record({
+    epoch: fc.integer({ min: 1 }),
+    prev: hash,
+    roster: fc.constant(roster),
+    weights: fc.array(fc.nat(10_000), { minLength: roster.length, maxLength: roster.length }),
+    aggregateHash: hash,
+  }),
+);
+const anyCore: fc.Arbitrary<AnyEntryCore> = fc.oneof(
+  fc.tuple(common, chained, contribution).map(([a, b, body]) => ({ ...a, ...b, kind: 'contribution' as const, body: { ...body } })),
+  fc.tuple(common, chained, decision).map(([a, b, body]) => ({ ...a, ...b, kind: 'decision' as const, body: { ...body } })),
+);
+
+/** The wire array of a core with one position replaced. */
+function withField(core: AnyEntryCore, position: number, value: unknown): Uint8Array {
+  const b = (hex: string) => Buffer.from(hex, 'hex');
+  const { certificate } = joinCore.body;
+  const bodies = {
+    join: () => [[1, certificate.mldsaPublicKey, certificate.ed25519PublicKey, 'core', ['train', 'relay'], certificate.signature]],
+    contribution: () => [7, b(id(0x40)), 4820, 300, [32_767, 0], { loss: 0.25, accuracy: 1 }],
+    decision: () => [7, b(id(0x20)), [b(id(0x41)), b(id(0x42))], [65_535, 1], b(id(0x50))],
+  };
+  const { v, swarm, author, seq, prev, lam, epochSeen, anchorBlock, kind, deps } = core;
+  const wire: readonly unknown[] = [
+    v,
+    b(swarm),
+    b(author),
+    seq,
+    prev && b(prev),
+    lam,
+    epochSeen,
+    b(anchorBlock),
+    ['join', 'contribution', 'decision'].indexOf(kind),
+    deps.map(b),
+    bodies[kind](),
+  ];
+  return cbor(wire.with(position, value));
+}
+
+const hashes = (n: number) => Array.from({ length: n }, (_, i) => Buffer.alloc(32, i));
+const contributionBody = (position: number, value: unknown): [EntryCore<'contribution'>, number, unknown] => [
+  contributionCore,
+  10,
+  [7, Buffer.alloc(32), 4820, 300, [1], {}].with(position, value as never),
+];
+const decisionBody = (position: number, value: unknown): [EntryCore<'decision'>, number, unknown] => [
+  decisionCore,
+  10,
+  [7, Buffer.alloc(32), hashes(2), [1, 1], Buffer.alloc(32)].with(position, value as never),
+];
+const certificateBody = (position: number, value: unknown): [EntryCore<'join'>, number, unknown] => [
+  joinCore,
+  10,
+  [[1, Buffer.alloc(1952), Buffer.alloc(32), 'core', [], Buffer.alloc(3373)].with(position, value as never)],
+];
+
+/** What, the core, the position in the array, the value put there, the field that the error names. */
+const refusals: readonly (readonly [string, [AnyEntryCore, number, unknown], string])[] = [
+  ['another version', [decisionCore, 0, 2], 'entry.v'],
+  ['a swarm id of 31 bytes', [decisionCore, 1, Buffer.alloc(31)], 'entry.swarm'],
+  ['an author in hex text', [decisionCore, 2, id(1)], 'entry.author'],
+  ['a negative seq', [decisionCore, 3, -1], 'entry.seq'],
+  ['a fractional seq', [decisionCore, 3, 1.5], 'entry.seq'],
+  ['seq 0 with a parent', [decisionCore, 3, 0], 'entry.prev'],
+  ['a later seq without a parent', [decisionCore, 4, null], 'entry.prev'],
+  ['lam 0', [decisionCore, 5, 0], 'entry.lam'],
+  ['an unknown kind', [decisionCore, 8, 3], 'entry.kind'],
+  ['a kind by name', [decisionCore, 8, 'decision'], 'entry.kind'],
+  ['the body of another kind', [decisionCore, 8, 1], 'contribution'],
+  ['nine deps', [decisionCore, 9, hashes(9)], 'entry.deps'],
+  ['unsorted deps', [decisionCore, 9, hashes(3).reverse()], 'entry.deps[1]'],
+  ['a dep twice', [decisionCore, 9, [Buffer.alloc(32), Buffer.alloc(32)]], 'entry.deps[1]'],
+  ['a body with a field more', [decisionCore, 10, [1, 2, 3, 4, 5, 6]], 'decision'],
+  ['a decision about epoch 0', decisionBody(0, 0), 'decision.epoch'],
+  ['an unsorted roster', decisionBody(2, hashes(2).reverse()), 'decision.roster[1]'],
+  ['a roster with one weight missing', decisionBody(3, [1]), 'decision.weights'],
+  ['a negative weight', decisionBody(3, [-1, 1]), 'decision.weights[0]'],
+  ['weights above the total', decisionBody(3, [65_536, 1]), 'decision.weights'],
+  ['an update of no bytes', contributionBody(2, 0), 'contribution.sizeBytes'],
+  ['an update of 2^40 bytes', contributionBody(2, 2 ** 40), 'contribution.sizeBytes'],
+  ['no samples', contributionBody(3, 0), 'contribution.samples'],
+  ['a negative max-abs', contributionBody(4, [-1]), 'contribution.maxAbs[0]'],
+  ['a metric that is text', contributionBody(5, { loss: 'low' }), 'contribution.metrics.loss'],
+  ['17 metrics', contributionBody(5, Object.fromEntries(Array.from({ length: 17 }, (_, i) => [`m${i}`, 1]))), 'contribution.metrics'],
+  ['a metric called __proto__', contributionBody(5, JSON.parse('{"__proto__": 1}')), 'contribution.metrics'],
+  ['metrics as a list', contributionBody(5, [1]), 'contribution.metrics'],
+  ['a certificate with a short key', certificateBody(1, Buffer.alloc(1951)), 'join.certificate.mldsaPublicKey'],
+  ['an unknown class', certificateBody(3, 'king'), 'join.certificate.nodeClass'],
+  ['17 capabilities', certificateBody(4, new Array(17).fill('a')), 'join.certificate.capabilities'],
+  ['a certificate with a short signature', certificateBody(5, Buffer.alloc(64)), 'join.certificate.signature'],
+];
+
+describe('entries', () => {
+  it('decode to what was encoded, every kind', () => {
+    for (const core of cores) assert.deepEqual(decodeCore(encodeCore(core)), core);
+    fc.assert(fc.property(anyCore, (core) => assert.deepEqual(decodeCore(encodeCore(core)), core)));
+  });
+
+  it('are the array of PROTOCOL section 3', () => {
+    for (const core of cores) assert.deepEqual(Buffer.from(encodeCore(core)), withField(core, 0, 1));
+  });
+
+  it('travel with their signatures, which still verify', () => {
+    for (const core of cores) {
+      const entry = signedEntry(core);
+      const decoded = decodeEntry(encodeEntry(entry));
+      assert.deepEqual(decoded, entry);
+      const message = entryBytes(decoded.coreBytes);
+      assert.equal(verifyEd25519(message, decoded.signature, alice.ed25519PublicKey), true);
+      if (decoded.composite !== undefined) assert.equal(verifyComposite(UPDATE_CONTEXT, message, decoded.composite, alice), true);
+    }
+  });
+
+  for (const [what, [core, position, value], field] of refusals)
+    it(`refuse ${what}`, () => {
+      assert.throws(
+        () => decodeCore(withField(core, position, value)),
+        (e) => e instanceof StarlingError && e.code === 'MALFORMED' && e.facts.field === field,
+      );
+    });
+
+  it('refuse a core or an envelope above its bound, and a core that is not canonical', () => {
+    assert.throws(() => decodeCore(new Uint8Array(ENTRY_MAX_BYTES + 1)), { code: 'TOO_LARGE' });
+    assert.throws(() => decodeEntry(new Uint8Array(ENTRY_MAX_BYTES + 4097)), { code: 'TOO_LARGE' });
+    const { coreBytes, signature } = signedEntry(decisionCore);
+    const looseSeq = Buffer.concat([coreBytes.subarray(0, 70), Buffer.of(0x18, coreBytes[70] as number), coreBytes.subarray(71)]);
+    assert.equal(coreBytes[70], 2);
+    assert.throws(
+      () => decodeEntry(encode([looseSeq, signature, null])),
+      (e: StarlingError) => e.code === 'NON_CANONICAL' || e.code === 'MALFORMED',
+    );
+    assert.throws(() => decodeEntry(encode([coreBytes, signature.subarray(1), null])), { code: 'MALFORMED' });
+    assert.throws(() => decodeEntry(encode([coreBytes, signature, new Uint8Array(64)])), { code: 'MALFORMED' });
+    assert.throws(() => decodeEntry(encode([coreBytes, signature])), { code: 'MALFORMED' });
+  });
+
+  it('give a typed error or the same bytes back, whatever byte is changed', () => {
+    const bytes = encodeEntry(signedEntry(contributionCore)).slice();
+    fc.assert(
+      fc.property(fc.nat(400), fc.nat(255), (at, byte) => {
+        const altered = bytes.with(at, byte);
+        try {
+          assert.deepEqual(encodeEntry(decodeEntry(altered)), altered);
+        } catch (e) {
+          assert.ok(e instanceof StarlingError, String(e));
+        }
+      }),
+      { numRuns: 500 },
+    );
+  });
+});
