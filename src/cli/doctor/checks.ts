@@ -26,8 +26,11 @@ const NODE_MAJOR = 26;
 /** Ms since 1970 of 2025-01-01: a clock before the release's year was never set. */
 const CLOCK_FLOOR_MS = Date.UTC(2025, 0, 1);
 
-/** Examines this machine and the data folder, changing nothing. Never throws: every failure is a finding. */
-export async function examine(data: string, environment: NodeJS.ProcessEnv): Promise<Finding[]> {
+/**
+ * Examines this machine and the data folder, changing nothing; `only` names the checks to run (all without it).
+ * Never throws: every failure is a finding.
+ */
+export async function examine(data: string, environment: NodeJS.ProcessEnv, only?: readonly string[]): Promise<Finding[]> {
   const checks: readonly (readonly [string, string, Check])[] = [
     ['node', `run starling through its launcher, which brings Node ${NODE_MAJOR}`, nodeVersion],
     ['clock', 'set the date, e.g. timedatectl set-ntp true', clock],
@@ -42,7 +45,9 @@ export async function examine(data: string, environment: NodeJS.ProcessEnv): Pro
     ['ports', 'stop what uses them, or choose others with --listen and --api-port', async () => ports(data, environment)],
   ];
   const findings: Finding[] = [];
-  for (const [check, fix, run] of checks) findings.push(await finding(check, fix, run));
+  for (const [check, fix, run] of checks) {
+    if (only === undefined || only.includes(check)) findings.push(await finding(check, fix, run));
+  }
   return findings;
 }
 

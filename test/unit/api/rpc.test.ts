@@ -43,7 +43,7 @@ describe('JSON-RPC', () => {
       const { result, error } = await call(method.name, PARAMS[method.name]);
       assert.equal(error, undefined);
       const parsed = method.result.safeParse(result);
-      assert.ok(parsed.success, parsed.error?.message);
+      assert.ok(parsed.success, String(parsed.error));
     });
   }
 
