@@ -2,7 +2,7 @@ import { createCipheriv, createDecipheriv, hkdfSync } from 'node:crypto';
 import { CHUNK_BYTES, StarlingError } from '../spec/index.ts';
 
 /** Bytes. Poly1305 tag of each segment (RFC 8439 section 2.8). */
-export const TAG_BYTES = 16;
+const TAG_BYTES = 16;
 /** Bytes of plaintext in a full segment, so that a sealed segment is exactly one content chunk. */
 export const SEGMENT_BYTES = CHUNK_BYTES - TAG_BYTES;
 const CIPHER = 'chacha20-poly1305';

@@ -2,5 +2,5 @@ export * from './aead.ts';
 export * from './content.ts';
 export * from './hash.ts';
 export * from './merkle.ts';
-export { MLDSA_PUBLIC_KEY_BYTES, MLDSA_SEED_BYTES, type Mldsa, type MldsaBackend, nativeMldsa, nobleMldsa, selfTest } from './mldsa.ts';
+export { MLDSA_PUBLIC_KEY_BYTES, nativeMldsa, nobleMldsa, selfTest } from './mldsa.ts';
 export * from './signatures.ts';

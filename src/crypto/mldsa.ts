@@ -8,7 +8,6 @@ import { MLDSA_VECTOR } from './mldsaVector.ts';
 /** Bytes (FIPS 204 table 2, ML-DSA-65). */
 export const MLDSA_PUBLIC_KEY_BYTES = 1952;
 export const MLDSA_SIGNATURE_BYTES = 3309;
-export const MLDSA_SEED_BYTES = 32;
 
 export type MldsaBackend = 'native' | 'noble';
 

@@ -7,7 +7,6 @@ import { MLDSA_SIGNATURE_BYTES, type Mldsa, mldsa65 } from './mldsa.ts';
 /** Bytes (RFC 8032). */
 export const ED25519_PUBLIC_KEY_BYTES = 32;
 export const ED25519_SIGNATURE_BYTES = 64;
-export const ED25519_SEED_BYTES = 32;
 /** Bytes: the ML-DSA-65 signature, then the Ed25519 one. */
 export const COMPOSITE_SIGNATURE_BYTES = MLDSA_SIGNATURE_BYTES + ED25519_SIGNATURE_BYTES;
 

@@ -11,7 +11,6 @@ export {
   type AttestBody,
   aggregateHash,
   attestBytes,
-  CERTIFICATE_CONTEXT,
   certificateBytes,
   DOMAINS,
   decisionId,

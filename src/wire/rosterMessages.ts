@@ -37,7 +37,7 @@ const MAX_MESSAGES = 1024;
 /** Entries that one message names: 136 KiB, so that the largest message still fits a bundle. */
 const MAX_IDS = 4096;
 /** Largest probability of a preference (PROTOCOL section 5). */
-export const PROBABILITY_ONE = 65_535;
+const PROBABILITY_ONE = 65_535;
 
 /** Canonical CBOR; the caller keeps it below ROSTER_BUNDLE_MAX_BYTES. */
 export const encodeRosterBundle = (bundle: RosterBundle): Uint8Array =>
