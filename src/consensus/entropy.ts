@@ -59,6 +59,8 @@ export class Negotiation {
   /** Ticks running on which the stop rule held, and for which option. */
   #streak: { readonly option: Hex; readonly ticks: number } | null = null;
   #stop: Stop | null = null;
+  /** T_f + 4.5 s has passed. */
+  #over = false;
   #ticking = false;
 
   constructor(config: NegotiationConfig) {
@@ -110,7 +112,7 @@ export class Negotiation {
   /** One tick. Before the freeze and after the stop it changes nothing. Throws INTERNAL when the last one still runs. */
   async tick(nowMs: number, compute: EntropyCompute): Promise<TickOutcome> {
     if (this.#ticking) throw new StarlingError('INTERNAL', 'a negotiation tick began before the last one ended', { phase: 'roster', fix: 'await it' });
-    if (this.#frozen === null || this.#stop !== null) return this.#outcome();
+    if (this.#frozen === null || this.#over) return this.#outcome();
     const { atMs, own } = this.#frozen;
     this.#ticking = true;
     try {
@@ -118,7 +120,8 @@ export class Negotiation {
       if (this.#voters === null) this.#prefer(own, [{ option: own, share: 1 }], 1);
       // A listener that hears nobody has nobody to follow.
       else if (this.#voters.size > 0) await this.#negotiate(this.#voters, compute);
-      if (this.#stop === null && nowMs - atMs >= NEGOTIATION.handOverMs) {
+      this.#over = nowMs - atMs >= NEGOTIATION.handOverMs;
+      if (this.#over && this.#stop === null) {
         // Nothing that is held was valid to the end: this node can only stand for what it held itself.
         const option = this.#preferences.length > 0 ? this.#choice : null;
         this.#stop = { option: (option ?? own).ids, why: 'deadline' };
@@ -192,7 +195,7 @@ export class Negotiation {
   #considerStop(choice: Option, holds: boolean): void {
     const ticks = this.#streak?.option === choice.digest ? this.#streak.ticks : 0;
     this.#streak = holds ? { option: choice.digest, ticks: ticks + 1 } : null;
-    if (holds && ticks + 1 >= STOP_TICKS) this.#stop = { option: choice.ids, why: 'agreed' };
+    if (holds && ticks + 1 >= STOP_TICKS) this.#stop ??= { option: choice.ids, why: 'agreed' };
   }
 
   #outcome(): TickOutcome {

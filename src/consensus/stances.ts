@@ -33,6 +33,8 @@ interface Heard {
 /** The latest stance of each node, and the proof against nodes that showed two faces. */
 export class Stances {
   readonly #latest = new Map<Fingerprint, Heard>();
+  /** The last stance that came too late to count: whoever hears of two faces later than of a third still sees the proof. */
+  readonly #outdated = new Map<Fingerprint, StanceView>();
   readonly #evidence = new Map<Fingerprint, readonly [StanceView, StanceView]>();
 
   /**
@@ -41,15 +43,23 @@ export class Stances {
    */
   add(stance: StanceView): 'new' | 'stale' | 'equivocation' {
     const { node, seq, option } = stance;
+    if (this.#evidence.has(node)) return 'stale';
     const last = this.#latest.get(node)?.stance;
-    if (this.#evidence.has(node) || (last !== undefined && (seq < last.seq || (seq === last.seq && option === last.option)))) return 'stale';
-    const heard = { stance, voice: this.#resolve(stance) };
-    if (last !== undefined && seq === last.seq) {
+    const outdated = this.#outdated.get(node);
+    if (repeats(stance, last) || repeats(stance, outdated)) return 'stale';
+    const otherFace = [last, outdated].find((earlier) => earlier?.seq === seq && earlier.option !== option);
+    if (otherFace !== undefined) {
+      for (const face of [otherFace, stance]) this.#resolve(face);
       this.#latest.delete(node);
-      this.#evidence.set(node, [last, stance]);
+      this.#outdated.delete(node);
+      this.#evidence.set(node, [otherFace, stance]);
       return 'equivocation';
     }
-    this.#latest.set(node, heard);
+    if (last !== undefined && seq < last.seq) {
+      this.#outdated.set(node, stance);
+      return 'stale';
+    }
+    this.#latest.set(node, { stance, voice: this.#resolve(stance) });
     return 'new';
   }
 
@@ -95,3 +105,5 @@ export class Stances {
     return undefined;
   }
 }
+
+const repeats = (stance: StanceView, earlier: StanceView | undefined): boolean => stance.seq === earlier?.seq && stance.option === earlier.option;
