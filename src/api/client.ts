@@ -147,7 +147,7 @@ async function refusal(response: Response): Promise<StarlingError> {
 }
 
 /** The result of a JSON-RPC 2.0 response object; throws its error as a StarlingError. */
-export function unwrapRpc(answer: unknown): unknown {
+function unwrapRpc(answer: unknown): unknown {
   const { result, error } = answer as { result?: unknown; error?: { code: number; message: string; data?: Record<string, unknown> } };
   if (error === undefined) return result;
   throw errorFromFacts(error.data ?? {}, error.message);

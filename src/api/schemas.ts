@@ -9,7 +9,7 @@ export const Topic = z.enum(['epoch', 'peers', 'ledger', 'trust', 'log']);
 export const NodeClassName = z.enum(['core', 'edge', 'relay', 'observer']);
 export const NoParams = z.strictObject({});
 export const Tensors = z.array(z.looseObject({ name: z.string(), shape: z.array(Count) }));
-export const HeadResult = z.looseObject({ epoch: Epoch, decision: Hash, modelRoot: Hash });
+const HeadResult = z.looseObject({ epoch: Epoch, decision: Hash, modelRoot: Hash });
 
 export const EpochCurrentResult = z.looseObject({
   epoch: Epoch,

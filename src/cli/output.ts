@@ -46,7 +46,7 @@ export function createOutput(json: () => boolean, sinks: Sinks): Output {
 }
 
 /** One line for what happened, then one for each fact that helps: where, who, what to do. */
-export function formatError(error: StarlingError): string {
+function formatError(error: StarlingError): string {
   const { fix, field, phase, peer, ...rest } = error.facts;
   const facts = { field, phase, peer, ...rest };
   const lines = Object.entries(facts)

@@ -26,8 +26,8 @@ export interface DaemonConfig {
 export type DaemonLayer = Partial<Record<DaemonKey, unknown>>;
 export type DaemonKey = 'bootstrap' | 'swarm' | 'listen' | 'api_port' | 'class' | 'compute.backend' | 'log.level';
 
-export const DEFAULT_LISTEN: readonly string[] = ['/ip4/0.0.0.0/tcp/7740', '/ip4/0.0.0.0/udp/7740/quic-v1'];
-export const DEFAULT_API_PORT = 7747;
+const DEFAULT_LISTEN: readonly string[] = ['/ip4/0.0.0.0/tcp/7740', '/ip4/0.0.0.0/udp/7740/quic-v1'];
+const DEFAULT_API_PORT = 7747;
 const PORT_MAX = 65_535;
 
 const List = z.preprocess(
