@@ -1,0 +1,52 @@
+import type { IntRow } from '../compute/api.ts';
+import type { TensorSpan } from './layout.ts';
+
+/** Elements. 2^16 terms below (2 * 65,534)^2 < 2^34.1 add up below 2^51, exact in a double. */
+const BLOCK = 2 ** 16;
+
+/**
+ * Squared distance of each row from the coordinate-wise median (PROTOCOL section 8), exact.
+ * Integers throughout: with m2 = twice the median, a term is (2q - m2)^2 * 4^(e - e_min), where e is the
+ * tensor's scale exponent; the common factor 4^(e_min) / 4 is left out because only ratios are used.
+ *
+ * rows: K rows of P integers; spans cover 0..P in order; exponents one a span. Returns K values.
+ */
+export function squaredDistances(rows: readonly IntRow[], spans: readonly TensorSpan[], exponents: readonly number[]): bigint[] {
+  const totals = rows.map(() => 0n);
+  if (rows.length === 0) return totals;
+  const lowest = Math.min(...exponents);
+  const column = new Int32Array(rows.length);
+  const partial = new Float64Array(rows.length);
+  spans.forEach((span, t) => {
+    const shift = BigInt(2 * ((exponents[t] as number) - lowest));
+    for (let start = span.start; start < span.end; start += BLOCK) {
+      const end = Math.min(start + BLOCK, span.end);
+      partial.fill(0);
+      for (let k = start; k < end; k++) {
+        const m2 = twiceMedianAt(rows, k, column);
+        for (let i = 0; i < rows.length; i++) {
+          const d = 2 * ((rows[i] as IntRow)[k] as number) - m2;
+          partial[i] = (partial[i] as number) + d * d;
+        }
+      }
+      for (let i = 0; i < rows.length; i++) totals[i] = (totals[i] as bigint) + (BigInt(partial[i] as number) << shift);
+    }
+  });
+  return totals;
+}
+
+/** Twice the median of coordinate k. Insertion sort: rosters are tens of rows, and `column` is reused. */
+function twiceMedianAt(rows: readonly IntRow[], k: number, column: Int32Array): number {
+  const n = rows.length;
+  for (let i = 0; i < n; i++) {
+    const v = (rows[i] as IntRow)[k] as number;
+    let j = i;
+    while (j > 0 && (column[j - 1] as number) > v) {
+      column[j] = column[j - 1] as number;
+      j--;
+    }
+    column[j] = v;
+  }
+  const mid = n >> 1;
+  return n % 2 === 1 ? 2 * (column[mid] as number) : (column[mid] as number) + (column[mid - 1] as number);
+}

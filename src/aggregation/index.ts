@@ -1,0 +1,5 @@
+export * from './apply.ts';
+export * from './distance.ts';
+export * from './integers.ts';
+export * from './layout.ts';
+export * from './weights.ts';

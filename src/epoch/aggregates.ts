@@ -1,0 +1,69 @@
+/** Aggregates by hash: kept by whoever decided on them, pulled by whoever missed an update. */
+import { bytesOf, int32Of } from '../aggregation/index.ts';
+import { fromHex, toHex, ZERO_HASH } from '../crypto/index.ts';
+import { type AggregateHeader, type DecisionId, type Fingerprint, type Hex, type PeerId, StarlingError } from '../spec/index.ts';
+import { AGGREGATE_MAX_BYTES, aggregateHash, decodeAggregate, encodeAggregate } from '../wire/index.ts';
+import type { Aggregate } from './average.ts';
+import { type EpochContext, peerOf } from './context.ts';
+import { pullContent } from './pull.ts';
+
+/** Ms for one answer: a header, or one chunk of 256 KiB over a slow link (1 Mbit/s takes 2 s). */
+const ANSWER_MS = 5_000;
+const headerKey = (hash: Hex): string => `aggregate/${hash}`;
+
+export interface HeldAggregate {
+  /** Both undefined where nothing was averaged. */
+  readonly header: AggregateHeader | undefined;
+  readonly sum: Int32Array | undefined;
+}
+
+/** Durable when it resolves. */
+export async function keepAggregate(ctx: EpochContext, { hash, header, sum }: Pick<Aggregate, 'hash' | 'header' | 'sum'>): Promise<void> {
+  if (header === undefined || sum === undefined) return;
+  await ctx.ports.blobs.put(bytesOf(sum));
+  ctx.ports.store.set(headerKey(hash), encodeAggregate(header));
+}
+
+/** From disk, or from the decision's authors and then any other peer. Throws AGGREGATE_MISSING or HASH_MISMATCH. */
+export async function fetchAggregate(ctx: EpochContext, decision: DecisionId, hash: Hex): Promise<HeldAggregate> {
+  if (hash === ZERO_HASH) return { header: undefined, sum: undefined };
+  const holders = holdersOf(ctx, ctx.decisions.authorsOf(decision));
+  const header = await fetchHeader(ctx, hash, holders);
+  const parameters = ctx.spans.at(-1)?.end ?? 0;
+  if (header.sumBytes !== 4 * parameters)
+    throw new StarlingError('HASH_MISMATCH', `the aggregate has ${header.sumBytes} bytes, the model's is ${4 * parameters}`, { field: 'sumBytes', phase: 'apply' });
+  const stored = await ctx.ports.blobs.get(header.sumRoot);
+  if (stored !== undefined) return { header, sum: int32Of(stored) };
+  const content = await pullContent(ctx.ports.streams, holders, header.sumRoot, header.sumBytes, { timeoutMs: ANSWER_MS });
+  const sum = int32Of(content);
+  await keepAggregate(ctx, { hash, header, sum });
+  return { header, sum };
+}
+
+/** Answers the `head` protocol: the header behind an aggregate hash. */
+export async function serveHeader(ctx: EpochContext, payload: Uint8Array): Promise<Uint8Array> {
+  const bytes = payload.byteLength === 32 ? ctx.ports.store.get(headerKey(toHex(payload))) : undefined;
+  if (bytes === undefined) throw new StarlingError('NOT_FOUND', 'this aggregate is not held here', { fix: 'ask an author of the decision' });
+  return bytes;
+}
+
+async function fetchHeader(ctx: EpochContext, hash: Hex, holders: readonly PeerId[]): Promise<AggregateHeader> {
+  const stored = ctx.ports.store.get(headerKey(hash));
+  if (stored !== undefined) return decodeAggregate(stored);
+  for (const peer of holders) {
+    try {
+      const answer = await ctx.ports.streams.request(peer, 'head', fromHex(hash), { timeoutMs: ANSWER_MS, maxResponseBytes: AGGREGATE_MAX_BYTES });
+      const header = decodeAggregate(answer);
+      if (aggregateHash(header) === hash) return header;
+    } catch (error) {
+      ctx.ports.journal.log('debug', 'epoch', 'a holder did not give an aggregate', { peer, hash, error: (error as Error).message });
+    }
+  }
+  throw new StarlingError('AGGREGATE_MISSING', `no connected peer gave the aggregate ${hash}`, { phase: 'apply', fix: 'wait until an author of the decision is connected' });
+}
+
+/** Connected authors first, then everyone else: any node that applied a decision has its aggregate. */
+function holdersOf(ctx: EpochContext, authors: Iterable<Fingerprint>): PeerId[] {
+  const first = [...authors].flatMap((author) => peerOf(ctx, author) ?? []);
+  return [...first, ...ctx.ports.streams.peers().filter((peer) => !first.includes(peer))];
+}

@@ -1,0 +1,60 @@
+/** Step 10, apply: every node applies the chosen decisions in the same order and holds, bit for bit, the same model. */
+import { asStarlingError, type DecisionId, holdsSeat, StarlingError } from '../spec/index.ts';
+import { fetchAggregate } from './aggregates.ts';
+import { audit } from './audit.ts';
+import type { Applied } from './chain.ts';
+import { type EpochContext, peerOf } from './context.ts';
+
+/** Applies what the fork choice names, as far as it is settled and can be had. Returns the decisions applied now. */
+export async function apply(ctx: EpochContext): Promise<Applied[]> {
+  const applied: Applied[] = [];
+  for (;;) {
+    const path = ctx.decisions.best((id) => !ctx.refused.has(id));
+    const agreed = ctx.chain.agreesUpTo(path);
+    const next = path[agreed];
+    if (next === undefined || (agreed === ctx.chain.head.state.epoch && !settled(ctx, next))) return applied;
+    const done = await applyOne(ctx, agreed, next);
+    if (done === undefined) return applied;
+    applied.push(done);
+  }
+}
+
+async function applyOne(ctx: EpochContext, baseEpoch: number, id: DecisionId): Promise<Applied | undefined> {
+  const { journal } = ctx.ports;
+  const body = ctx.decisions.body(id);
+  const base = ctx.chain.at(baseEpoch);
+  if (body === undefined || base === undefined) return undefined;
+  try {
+    if (body.epoch !== baseEpoch + 1) throw new StarlingError('INCOMPATIBLE', `a decision of epoch ${body.epoch} follows epoch ${baseEpoch}`, { field: 'epoch', phase: 'audit' });
+    if (!body.roster.every((entry) => ctx.replica.graph.has(entry))) return undefined;
+    const { header, sum } = await fetchAggregate(ctx, id, body.aggregateHash);
+    await audit(ctx, base.state, body, header);
+    if (ctx.chain.head.state.epoch > baseEpoch) {
+      const dropped = ctx.chain.rewind(baseEpoch);
+      journal.log('info', 'epoch', 'the swarm chose another branch', { from: baseEpoch, dropped: dropped.length, to: id });
+    }
+    return await ctx.chain.extend(id, body, header, sum);
+  } catch (error) {
+    const problem = asStarlingError(error, { phase: 'apply' });
+    if (problem.facts.phase === 'audit') {
+      ctx.refused.set(id, problem);
+      journal.log('warn', 'epoch', 'a decision breaks a rule and is never applied', { decision: id, authors: [...ctx.decisions.authorsOf(id)].join(' '), ...problem.toJSON() });
+    } else {
+      journal.log('info', 'epoch', 'a decision cannot be applied yet', { decision: id, ...problem.toJSON() });
+    }
+    return undefined;
+  }
+}
+
+/**
+ * Whether a decision on the head is taken over: this node wrote it, or more than half of the seats did (PROTOCOL
+ * section 5), or more than half of those that can be reached now, so that a minority cut off from the rest goes on.
+ */
+function settled(ctx: EpochContext, id: DecisionId): boolean {
+  const supporters = ctx.decisions.supporters(id);
+  if (supporters.has(ctx.self)) return true;
+  const seats = ctx.chain.head.state.members.filter((m) => holdsSeat(m.nodeClass)).map((m) => m.fingerprint);
+  const support = seats.filter((f) => supporters.has(f)).length;
+  const reachable = seats.filter((f) => f === ctx.self || peerOf(ctx, f) !== undefined).length;
+  return support > seats.length / 2 || (support > 0 && support > reachable / 2);
+}

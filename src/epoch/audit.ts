@@ -1,0 +1,46 @@
+/** Step 8, audit: the deterministic checks. A decision that breaks one is never applied, whoever signed it. */
+import type { AggregateHeader, DecisionBody, SignedEntry, SwarmState } from '../spec/index.ts';
+import { mayContribute, StarlingError } from '../spec/index.ts';
+import { average, holdsRows, weightsOf } from './average.ts';
+import type { EpochContext } from './context.ts';
+
+/**
+ * Checks a decision over the state it builds on; every rostered entry must be held. What the ledger alone tells is
+ * always checked; the sum itself is recomputed where the rows are held. Throws INCOMPATIBLE or HASH_MISMATCH.
+ */
+export async function audit(ctx: EpochContext, base: SwarmState, body: DecisionBody, header: AggregateHeader | undefined): Promise<void> {
+  const authors = new Set<string>();
+  for (const id of body.roster) {
+    const entry = ctx.replica.graph.get(id) as SignedEntry;
+    const problem = ineligible(ctx, base, entry);
+    if (problem !== undefined) throw broken('roster', `entry ${id} cannot be rostered: ${problem}`);
+    if (entry.core.kind !== 'contribution') continue;
+    if (authors.has(entry.core.author)) throw broken('roster', `${entry.core.author} is rostered twice`);
+    authors.add(entry.core.author);
+  }
+  const weights = weightsOf(ctx, base, body.roster);
+  if (weights.some((w, i) => w !== body.weights[i])) throw broken('weights', 'the weights are not those that samples and trust give');
+  const total = weights.reduce((a, b) => a + b, 0);
+  if (header === undefined ? total !== 0 : header.weightTotal !== total || header.epoch !== body.epoch || header.distances.length !== authors.size)
+    throw broken('aggregateHash', 'the aggregate does not belong to this roster');
+  if (header === undefined || !holdsRows(ctx, body)) return;
+  const own = await average(ctx, base, body.roster);
+  if (own.hash !== body.aggregateHash)
+    throw new StarlingError('HASH_MISMATCH', `epoch ${body.epoch} averages to ${own.hash} here, the decision says ${body.aggregateHash}`, { field: 'aggregateHash', phase: 'audit' });
+}
+
+/** Why an entry cannot be in a roster over `base`, or undefined. */
+export function ineligible(ctx: EpochContext, base: SwarmState, entry: SignedEntry): string | undefined {
+  const { core } = entry;
+  if (core.kind === 'join') return base.members.some((m) => m.fingerprint === core.author) ? 'its author is a member already' : undefined;
+  if (core.kind !== 'contribution') return `a ${core.kind} is never rostered`;
+  if (core.body.epoch !== base.epoch + 1) return `it is for epoch ${core.body.epoch}`;
+  if (core.anchorBlock !== base.decision) return 'it stands on another base';
+  const certificate = ctx.replica.graph.certificateOf(core.author);
+  if (certificate === undefined || !mayContribute(certificate.nodeClass)) return `its author is of class ${certificate?.nodeClass ?? 'unknown'}`;
+  if (core.body.samples > ctx.genesis.maxSamples) return `it claims ${core.body.samples} samples`;
+  if (core.body.maxAbs.length !== ctx.genesis.tensors.length) return 'it reports on other tensors';
+  return undefined;
+}
+
+const broken = (field: string, message: string): StarlingError => new StarlingError('INCOMPATIBLE', message, { field, phase: 'audit' });

@@ -1,0 +1,60 @@
+/** Step 7, average: every node that holds the rows of a roster computes the same sum (PROTOCOL section 6). */
+import { bytesOf, rosterWeights, squaredDistances } from '../aggregation/index.ts';
+import type { IntRow } from '../compute/api.ts';
+import { contentOf, ZERO_HASH } from '../crypto/index.ts';
+import { type EntryOf, isKind } from '../ledger/index.ts';
+import { type AggregateHeader, type DecisionBody, type EntryId, type Hex, StarlingError, type SwarmState } from '../spec/index.ts';
+import { trustOf } from '../state/index.ts';
+import { aggregateHash } from '../wire/index.ts';
+import type { EpochContext } from './context.ts';
+
+/** What a roster averages to. `header` and `sum` are undefined when no weight is in it: the model stays. */
+export interface Aggregate {
+  readonly weights: readonly number[];
+  readonly hash: Hex;
+  readonly header: AggregateHeader | undefined;
+  readonly sum: Int32Array | undefined;
+}
+
+/** Weights of a roster over `base`, one an id: membership entries weigh 0. */
+export function weightsOf(ctx: EpochContext, base: SwarmState, roster: readonly EntryId[]): number[] {
+  const contributions = contributionsIn(ctx, roster);
+  const weights = rosterWeights(
+    contributions.map((e) => ({ samples: Math.min(e.core.body.samples, ctx.genesis.maxSamples), trust: trustOf(base, e.core.author) })),
+  );
+  const byId = new Map(contributions.map((e, i) => [e.id, weights[i] as number]));
+  return roster.map((id) => byId.get(id) ?? 0);
+}
+
+/** Throws AGGREGATE_MISSING when a rostered row is not held. `roster` sorted by id. */
+export async function average(ctx: EpochContext, base: SwarmState, roster: readonly EntryId[]): Promise<Aggregate> {
+  const weights = weightsOf(ctx, base, roster);
+  const contributions = contributionsIn(ctx, roster);
+  const weighing = roster.flatMap((id, i) => (contributions.some((e) => e.id === id) ? [weights[i] as number] : []));
+  const weightTotal = weighing.reduce((a, b) => a + b, 0);
+  if (weightTotal === 0) return { weights, hash: ZERO_HASH, header: undefined, sum: undefined };
+  const rows = contributions.map((e) => rowOf(ctx, e));
+  const sum = await ctx.ports.compute.weightedSum(rows, weighing);
+  const distances = squaredDistances(rows, ctx.spans, base.scaleExponents).map(String);
+  const content = bytesOf(sum);
+  const header: AggregateHeader = { v: 1, epoch: base.epoch + 1, weightTotal, sumRoot: contentOf(content).root, sumBytes: content.byteLength, distances };
+  return { weights, hash: aggregateHash(header), header, sum };
+}
+
+/** Whether every contribution of a roster is held here, so that its aggregate can be recomputed. */
+export const holdsRows = (ctx: EpochContext, body: DecisionBody): boolean =>
+  contributionsIn(ctx, body.roster).every((e) => ctx.updates.row(e.id) !== undefined);
+
+function contributionsIn(ctx: EpochContext, roster: readonly EntryId[]): EntryOf<'contribution'>[] {
+  return roster.flatMap((id) => {
+    const entry = ctx.replica.graph.get(id);
+    return entry !== undefined && isKind(entry, 'contribution') ? [entry] : [];
+  });
+}
+
+function rowOf(ctx: EpochContext, entry: EntryOf<'contribution'>): IntRow {
+  const row = ctx.updates.row(entry.id);
+  if (row === undefined)
+    throw new StarlingError('AGGREGATE_MISSING', `the update ${entry.id} is not held`, { peer: entry.core.author, phase: 'average' });
+  return row;
+}

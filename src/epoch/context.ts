@@ -1,0 +1,94 @@
+import type { TensorSpan } from '../aggregation/index.ts';
+import type { Compute } from '../compute/api.ts';
+import { DecisionTree } from '../consensus/forkChoice.ts';
+import { type Identity, peerIdOf } from '../crypto/index.ts';
+import { type EntryOf, isKind } from '../ledger/index.ts';
+import type { DecisionId, Fingerprint, Genesis, NodeClass, PeerId, SignedEntry, StarlingError, SwarmId } from '../spec/index.ts';
+import { decisionId } from '../wire/index.ts';
+import { Chain } from './chain.ts';
+import type { BlobStore, Clock, Entropy, EntryStore, Gossip, Journal, NodeStore, Streams } from './ports.ts';
+import { Replica } from './replica.ts';
+import { Updates } from './updates.ts';
+
+/** The world of one node: everything an epoch touches outside itself. */
+export interface EpochPorts {
+  readonly clock: Clock;
+  readonly entropy: Entropy;
+  readonly gossip: Gossip;
+  readonly streams: Streams;
+  readonly entries: EntryStore;
+  readonly blobs: BlobStore;
+  readonly store: NodeStore;
+  readonly journal: Journal;
+  readonly compute: Compute;
+}
+
+export interface EpochInit {
+  readonly identity: Identity;
+  readonly nodeClass: NodeClass;
+  readonly swarm: SwarmId;
+  readonly genesis: Genesis;
+  /** P f32, checked against the genesis. */
+  readonly initialModel: Float32Array;
+  readonly ports: EpochPorts;
+}
+
+/** What the ten steps share. Each step is a function of this and of what it is about. */
+export interface EpochContext extends EpochInit {
+  readonly self: Fingerprint;
+  readonly spans: readonly TensorSpan[];
+  readonly replica: Replica;
+  readonly chain: Chain;
+  readonly decisions: DecisionTree;
+  /** Decisions that broke a rule, with the reason; never applied. */
+  readonly refused: Map<DecisionId, StarlingError>;
+  readonly updates: Updates;
+  readonly directory: Directory;
+}
+
+/** Reads the ledger from disk. Throws DATA_CORRUPT where it does not hold together. */
+export function createContext(init: EpochInit): EpochContext {
+  const { ports, swarm, genesis, identity } = init;
+  const replica = new Replica({ swarm, identity, store: ports.entries });
+  const chain = new Chain({ genesis, swarm, graph: replica.graph, blobs: ports.blobs, initialModel: init.initialModel });
+  const decisions = new DecisionTree(chain.head.id);
+  for (const entry of replica.graph.decisions()) learnDecision(decisions, entry);
+  const directory = new Directory();
+  for (const entry of replica.graph.entries()) directory.learn(entry);
+  const updates = new Updates(genesis, chain.spans);
+  return { ...init, self: identity.fingerprint, spans: chain.spans, replica, chain, decisions, refused: new Map(), updates, directory };
+}
+
+/** Adds a decision entry to the tree; false when it says nothing new. */
+export function learnDecision(tree: DecisionTree, entry: EntryOf<'decision'>): boolean {
+  const { author, seq, body } = entry.core;
+  return tree.add(author, seq, decisionId(body), body);
+}
+
+/** The connected peer that is this node, if its join is known and it is connected. */
+export function peerOf(ctx: EpochContext, node: Fingerprint): PeerId | undefined {
+  const peer = ctx.directory.peerOf(node);
+  return peer !== undefined && ctx.ports.streams.peers().includes(peer) ? peer : undefined;
+}
+
+/** Which peer is which node, as their joins on the ledger say. */
+export class Directory {
+  readonly #peers = new Map<Fingerprint, PeerId>();
+  readonly #nodes = new Map<PeerId, Fingerprint>();
+
+  learn(entry: SignedEntry): void {
+    if (!isKind(entry, 'join')) return;
+    const peer = peerIdOf(entry.core.body.certificate.ed25519PublicKey);
+    this.#peers.set(entry.core.author, peer);
+    this.#nodes.set(peer, entry.core.author);
+  }
+
+  peerOf(node: Fingerprint): PeerId | undefined {
+    return this.#peers.get(node);
+  }
+
+  /** The node behind a peer: one whose join this ledger holds. */
+  nodeOf(peer: PeerId): Fingerprint | undefined {
+    return this.#nodes.get(peer);
+  }
+}

@@ -1,0 +1,471 @@
+/**
+ * Drives the epoch machine: the world's messages become events, the machine's effects become the ten steps.
+ * It decides nothing itself; it owns the timers and what runs one at a time.
+ */
+import { Negotiation } from '../consensus/index.ts';
+import { type EntryOf, isKind } from '../ledger/index.ts';
+import { asStarlingError, type EntryId, EPOCHS_AHEAD, type Fingerprint, holdsSeat, NEGOTIATION, type PeerId, type SignedEntry, type StarlingError } from '../spec/index.ts';
+import { encodeEntry, epochTopic, type Have, ledgerTopic, makeCertificate } from '../wire/index.ts';
+import { apply } from './apply.ts';
+import { ineligible } from './audit.ts';
+import { average } from './average.ts';
+import { createContext, type EpochContext, type EpochInit, learnDecision, peerOf } from './context.ts';
+import { AdaptiveDeadline } from './deadline.ts';
+import { fetchUpdate } from './fetch.ts';
+import { finalise } from './finalise.ts';
+import { Inbox, type InboxListener } from './inbox.ts';
+import { type EpochFacts, type MachineEvent, type MachineState, step } from './machine.ts';
+import type { Timer } from './ports.ts';
+import { publish } from './publish.ts';
+import { Residual } from './residual.ts';
+import { RosterTalk } from './roster.ts';
+import type { UpdateSubmission } from './submission.ts';
+import { ownContribution, type Submitted, submit } from './submit.ts';
+import { LedgerSync } from './sync.ts';
+import { Timeline } from './timeline.ts';
+
+/** Ms between roster ticks while nothing is collected: announcements are repeated, no more. */
+const IDLE_TICK_MS = 1_000;
+/** Ms for which key push and inline bytes are waited for before an update is asked for. */
+const FETCH_GRACE_MS = 300;
+/** Ms between two syncs with random peers: uniform in this range. What gossip lost comes back this way. */
+const SYNC_MIN_MS = 1_000;
+const SYNC_MAX_MS = 3_000;
+/** Ms that a start waits for a first peer before it writes to its own chain (one identity, one process). */
+const FIRST_SYNC_MS = 5_000;
+/** Ms after which a failed average or a missing aggregate is tried again. */
+const RETRY_MS = 500;
+
+export interface EngineListener {
+  /** Phase, head or roster changed. */
+  changed(topic: 'epoch' | 'ledger' | 'trust'): void;
+  /** The node must stop: IDENTITY_IN_USE or DATA_CORRUPT. */
+  fatal(error: StarlingError): void;
+}
+
+export interface EngineOptions {
+  /** No other node is known: nothing to ask before the first append. */
+  readonly alone: boolean;
+}
+
+export class Engine implements InboxListener {
+  readonly ctx: EpochContext;
+  readonly timeline: Timeline;
+  talk: RosterTalk;
+  readonly #listener: EngineListener;
+  readonly #options: EngineOptions;
+  readonly #sync: LedgerSync;
+  readonly #inbox: Inbox;
+  readonly #residual: Residual;
+  readonly #deadline: AdaptiveDeadline;
+  readonly #certificateCapabilities: readonly string[];
+  #state: MachineState;
+  #trainers = 0;
+  #stopped = false;
+  #advancing: Promise<void> | undefined;
+  #advanceAgain = false;
+  #submitting: Promise<unknown> = Promise.resolve();
+  readonly #timers = new Map<string, Timer>();
+  /** Contributions of this epoch without values: since when, and whether they are being fetched. */
+  readonly #wanted = new Map<EntryId, { readonly sinceMs: number; busy: boolean }>();
+  #lastStartMs = 0;
+  #joined: Promise<void>;
+  #resolveJoined: () => void = () => undefined;
+
+  constructor(init: EpochInit, options: EngineOptions, listener: EngineListener) {
+    this.ctx = createContext(init);
+    this.#options = options;
+    this.#listener = listener;
+    this.#certificateCapabilities = [`update/${init.genesis.updateDtype}`];
+    this.timeline = new Timeline(init.ports.clock);
+    this.#sync = new LedgerSync(this.ctx);
+    this.#deadline = new AdaptiveDeadline(init.genesis);
+    const own = this.ctx.replica.graph;
+    this.#residual = new Residual(init.ports.store, this.ctx.spans, (updateHash) =>
+      own.chain(this.ctx.replica.tip?.id ?? '').some((id) => updateHashOf(own.get(id)) === updateHash),
+    );
+    this.talk = this.#newTalk();
+    this.#state = { phase: 'idle', facts: this.#facts() };
+    this.#inbox = new Inbox(this.ctx, this, this.#sync);
+    this.ctx.replica.onAccepted((entry) => this.#accepted(entry));
+    init.ports.streams.onPeer((peer, connected) => {
+      if (connected) void this.#syncWith(peer);
+    });
+    this.#joined = new Promise((resolve) => {
+      this.#resolveJoined = resolve;
+    });
+  }
+
+  get state(): MachineState {
+    return this.#state;
+  }
+
+  /** Trainers announced anywhere for this epoch, own ones included. */
+  get activeTrainers(): number {
+    let n = 0;
+    for (const have of this.talk.haves) n += have.trainers;
+    return n;
+  }
+
+  /** Replays what the disk holds, subscribes, and joins once it has heard from the others. Resolves when it runs. */
+  async start(): Promise<void> {
+    this.ctx.ports.gossip.subscribe(ledgerTopic(this.ctx.swarm));
+    await this.#advance();
+    this.#begin();
+    this.#every('sync', () => SYNC_MIN_MS + this.ctx.ports.entropy.uniform() * (SYNC_MAX_MS - SYNC_MIN_MS), () => this.#syncSome());
+    this.#scheduleTick(0);
+    void this.#join();
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    for (const timer of this.#timers.values()) timer.cancel();
+    this.#timers.clear();
+  }
+
+  /** Steps 1 to 4. One at a time: two trainers of one node share its one contribution an epoch. */
+  async submit(submission: UpdateSubmission): Promise<Submitted> {
+    await this.#joined;
+    const run = this.#submitting.then(async () => {
+      const epoch = this.ctx.chain.head.state.epoch + 1;
+      const sinceMs = this.ctx.ports.clock.nowMs();
+      const done = await submit(this.ctx, this.#residual, submission);
+      this.timeline.mark(epoch, 'submit', sinceMs);
+      this.updateNews(done.contributionId);
+      return done;
+    });
+    this.#submitting = run.catch(() => undefined);
+    return run;
+  }
+
+  /** Trainers attached to this node now. Told to the swarm: it waits for those who announce one. */
+  setTrainers(count: number): void {
+    this.#trainers = count;
+    this.#announce();
+    this.talk.tell();
+  }
+
+  updateNews(id: EntryId): void {
+    const entry = this.ctx.replica.graph.get(id);
+    if (entry === undefined || !isKind(entry, 'contribution') || !this.#current(entry)) return;
+    try {
+      if (this.ctx.updates.open(id, this.ctx.chain.head.state.scaleExponents)) this.#held(entry);
+    } catch (error) {
+      const problem = asStarlingError(error, { phase: 'verify', peer: entry.core.author });
+      this.ctx.ports.journal.log('warn', 'epoch', 'an update does not open to what its entry names', { entry: id, ...problem.toJSON() });
+    }
+  }
+
+  trainerNews(have: Have): void {
+    this.#dispatch({ type: 'trainers', node: have.node, attached: have.trainers > 0, nowMs: this.#nowMs });
+    this.#listener.changed('epoch');
+  }
+
+  behind(peer: PeerId): void {
+    void this.#syncWith(peer);
+  }
+
+  fatal(error: unknown): void {
+    this.stop();
+    this.#listener.fatal(asStarlingError(error));
+  }
+
+  get #nowMs(): number {
+    return this.ctx.ports.clock.nowMs();
+  }
+
+  // --- the machine -------------------------------------------------------------------------------------------
+
+  #dispatch(event: MachineEvent): void {
+    if (this.#stopped) return;
+    const before = this.#state.phase;
+    const { state, effects } = step(this.#state, event);
+    this.#state = state;
+    for (const effect of effects) {
+      if (effect.type === 'wakeAt') this.#once('deadline', effect.atMs - this.#nowMs, () => this.#dispatch({ type: 'timer', nowMs: this.#nowMs }));
+      else if (effect.type === 'freeze') this.#freeze();
+      else void this.#average(effect.roster);
+    }
+    if (before === this.#state.phase) return;
+    if (before === 'idle') {
+      this.#lastStartMs = this.#nowMs;
+      this.#scheduleTick(0);
+    }
+    this.#listener.changed('epoch');
+  }
+
+  #facts(): EpochFacts {
+    const { state, id } = this.ctx.chain.head;
+    const { genesis } = this.ctx;
+    return {
+      epoch: state.epoch + 1,
+      base: id,
+      recent: new Set(state.members.filter((m) => m.lastEpoch > 0 && m.lastEpoch >= state.epoch - 1).map((m) => m.fingerprint)),
+      trainers: new Map(),
+      held: new Set(),
+      deadlineMs: this.#deadline.ms + NEGOTIATION.disseminationMs,
+      membershipMs: genesis.minDeadlineMs,
+    };
+  }
+
+  /** A new epoch over the head: what came early for it counts now. */
+  #begin(): void {
+    const { chain, replica, updates, ports, swarm } = this.ctx;
+    const epoch = chain.head.state.epoch + 1;
+    for (let n = epoch; n <= epoch + EPOCHS_AHEAD; n++) ports.gossip.subscribe(epochTopic(swarm, n));
+    for (let n = epoch - 2; n > epoch - 4 && n > 0; n--) ports.gossip.unsubscribe(epochTopic(swarm, n));
+    updates.prune(epoch);
+    this.#wanted.clear();
+    this.#timers.get('deadline')?.cancel();
+    this.talk = this.#newTalk();
+    this.#dispatch({ type: 'begin', facts: this.#facts() });
+    this.#announce();
+    this.#inbox.replay();
+    for (const entry of replica.graph.contributionsOf(epoch)) if (this.#current(entry)) this.#want(entry);
+    if (this.#pendingJoins().length > 0) this.#dispatch({ type: 'membership', nowMs: this.#nowMs });
+    void this.#republish(epoch);
+    this.#listener.changed('epoch');
+  }
+
+  #newTalk(): RosterTalk {
+    const { state, id } = this.ctx.chain.head;
+    const seats = state.members.filter((m) => holdsSeat(m.nodeClass)).map((m) => m.fingerprint);
+    const faults = Math.floor((seats.length - 1) / 3);
+    const quorum = Math.floor((seats.length + faults) / 2) + 1;
+    return new RosterTalk(this.ctx, new Negotiation({ epoch: state.epoch + 1, base: id, self: this.ctx.self, seats, quorum }));
+  }
+
+  #freeze(): void {
+    const { negotiation } = this.talk;
+    for (const id of this.#pendingJoins()) negotiation.hold(id);
+    const attestation = negotiation.freeze(this.#nowMs);
+    if (attestation !== null) this.talk.attest(attestation);
+    this.timeline.mark(this.talk.epoch, 'roster');
+    this.#scheduleTick(0);
+  }
+
+  async #average(roster: readonly EntryId[]): Promise<void> {
+    const base = this.ctx.chain.head.state;
+    const sinceMs = this.#nowMs;
+    try {
+      const aggregate = await average(this.ctx, base, roster);
+      this.timeline.mark(base.epoch + 1, 'average', sinceMs);
+      const doneMs = this.#nowMs;
+      await finalise(this.ctx, base, roster, aggregate);
+      this.timeline.mark(base.epoch + 1, 'finalise', doneMs);
+      this.#dispatch({ type: 'averaged' });
+      await this.#advance();
+    } catch (error) {
+      this.ctx.ports.journal.log('error', 'epoch', 'averaging failed; the epoch starts over', { epoch: base.epoch + 1, ...asStarlingError(error).toJSON() });
+      this.#once('retry', RETRY_MS, () => this.#begin());
+    }
+  }
+
+  // --- contributions and membership --------------------------------------------------------------------------
+
+  #accepted(entry: SignedEntry): void {
+    this.ctx.directory.learn(entry);
+    this.#listener.changed('ledger');
+    if (isKind(entry, 'decision')) {
+      if (learnDecision(this.ctx.decisions, entry)) void this.#advance();
+    } else if (isKind(entry, 'contribution')) {
+      if (this.#current(entry)) this.#want(entry);
+      else if (entry.core.body.epoch > this.ctx.chain.head.state.epoch) this.ctx.updates.expect(entry);
+      else if (entry.core.body.epoch === this.ctx.chain.head.state.epoch) this.#deadline.arrived(this.#nowMs - this.#lastStartMs);
+    } else if (this.#pendingJoins().includes(entry.id)) {
+      if (this.#state.phase === 'negotiating') this.talk.negotiation.hold(entry.id);
+      this.#dispatch({ type: 'membership', nowMs: this.#nowMs });
+    }
+  }
+
+  /** For the epoch that is collected, over this base, by someone who may. */
+  #current(entry: EntryOf<'contribution'>): boolean {
+    return ineligible(this.ctx, this.ctx.chain.head.state, entry) === undefined;
+  }
+
+  #want(entry: EntryOf<'contribution'>): void {
+    this.ctx.updates.expect(entry);
+    this.#dispatch({ type: 'seen', nowMs: this.#nowMs });
+    if (!this.#wanted.has(entry.id)) this.#wanted.set(entry.id, { sinceMs: this.#nowMs, busy: false });
+    this.updateNews(entry.id);
+  }
+
+  /** Values are here and hold. An author counts once an epoch: by its first contribution, and not while it is forked. */
+  #held(entry: EntryOf<'contribution'>): void {
+    const { author, seq, body, anchorBlock } = entry.core;
+    this.#wanted.delete(entry.id);
+    const { graph } = this.ctx.replica;
+    const earlier = graph.contributionsOf(body.epoch).some((e) => e.core.author === author && e.core.anchorBlock === anchorBlock && e.core.seq < seq);
+    if (earlier || graph.forksOf(author).length > 0 || this.#state.facts.held.has(author)) return;
+    this.#deadline.arrived(this.#state.phase === 'idle' ? 0 : this.#nowMs - this.#lastStartMs);
+    this.talk.negotiation.hold(entry.id);
+    this.timeline.mark(body.epoch, 'verify');
+    this.#dispatch({ type: 'held', author, nowMs: this.#nowMs });
+    this.#listener.changed('epoch');
+  }
+
+  #pendingJoins(): EntryId[] {
+    const { graph } = this.ctx.replica;
+    const members = new Set(this.ctx.chain.head.state.members.map((m) => m.fingerprint));
+    return graph.authors().flatMap((author) => (members.has(author) ? [] : (graph.joinOf(author)?.id ?? [])));
+  }
+
+  /** After a restart: a contribution that was committed and is still wanted goes out again, under a new key. */
+  async #republish(epoch: number): Promise<void> {
+    const entry = ownContribution(this.ctx, epoch);
+    if (entry === undefined || this.ctx.updates.row(entry.id) !== undefined) return;
+    const update = this.#residual.get(entry.core.body.updateHash);
+    if (update === undefined) return;
+    await publish(this.ctx, entry, update);
+    this.updateNews(entry.id);
+  }
+
+  #fetchWanted(): void {
+    for (const [id, wanted] of this.#wanted) {
+      const entry = this.ctx.replica.graph.get(id);
+      if (wanted.busy || this.#nowMs - wanted.sinceMs < FETCH_GRACE_MS || entry === undefined || !this.ctx.updates.wanted(id)) continue;
+      const holders = this.#holdersOf(entry);
+      if (holders.length === 0) continue;
+      wanted.busy = true;
+      void fetchUpdate(this.ctx, id, holders, this.ctx.chain.head.state.scaleExponents).then((held) => {
+        wanted.busy = false;
+        if (held) this.updateNews(id);
+      });
+    }
+  }
+
+  /** The author, then whoever attested that it holds the update. */
+  #holdersOf(entry: SignedEntry): PeerId[] {
+    const nodes: Fingerprint[] = [entry.core.author, ...this.talk.attesters(entry.id)];
+    return [...new Set(nodes)].flatMap((node) => (node === this.ctx.self ? [] : (peerOf(this.ctx, node) ?? [])));
+  }
+
+  #announce(): void {
+    this.talk.announce(this.#trainers);
+    this.#dispatch({ type: 'trainers', node: this.ctx.self, attached: this.#trainers > 0, nowMs: this.#nowMs });
+  }
+
+  // --- decisions ---------------------------------------------------------------------------------------------
+
+  /** Applies what can be applied, one run at a time; a call while one runs makes it look again. */
+  #advance(): Promise<void> {
+    this.#advanceAgain = true;
+    this.#advancing ??= this.#advanceLoop().finally(() => {
+      this.#advancing = undefined;
+    });
+    return this.#advancing;
+  }
+
+  async #advanceLoop(): Promise<void> {
+    while (this.#advanceAgain && !this.#stopped) {
+      this.#advanceAgain = false;
+      const sinceMs = this.#nowMs;
+      const applied = await apply(this.ctx);
+      const head = this.ctx.chain.head;
+      if (applied.length === 0) continue;
+      for (const one of applied) {
+        this.timeline.mark(one.state.epoch, 'apply', sinceMs);
+        this.ctx.ports.journal.log('info', 'epoch', 'applied', { epoch: one.state.epoch, decision: one.id, roster: one.body?.roster.length ?? 0, modelRoot: one.state.modelRoot });
+      }
+      this.#residual.settle((updateHash) => this.#rosteredHashes().has(updateHash), head.state.epoch);
+      if (this.talk.base !== head.id) this.#begin();
+      this.#listener.changed('trust');
+    }
+  }
+
+  /** Update hashes of this node that the chosen decisions hold. */
+  #rosteredHashes(): Set<string> {
+    const { chain, replica, self } = this.ctx;
+    const found = new Set<string>();
+    for (const id of replica.graph.chain(replica.tip?.id ?? '')) {
+      const entry = replica.graph.get(id);
+      if (entry === undefined || entry.core.author !== self || !isKind(entry, 'contribution')) continue;
+      if (chain.at(entry.core.body.epoch)?.body?.roster.includes(id)) found.add(entry.core.body.updateHash);
+    }
+    return found;
+  }
+
+  // --- sync and membership of this node ----------------------------------------------------------------------
+
+  async #syncWith(peer: PeerId): Promise<void> {
+    if (this.#stopped) return;
+    try {
+      if (await this.#sync.with(peer)) this.#heard();
+      void this.#advance();
+    } catch (error) {
+      this.fatal(error);
+    }
+  }
+
+  async #syncSome(): Promise<void> {
+    const peers = this.ctx.ports.streams.peers();
+    const peer = peers[Math.floor(this.ctx.ports.entropy.uniform() * peers.length)];
+    if (peer !== undefined) await this.#syncWith(peer);
+  }
+
+  #heard: () => void = () => undefined;
+
+  /** Writes the join entry that this node's chain starts with, after it has asked what the others hold of it. */
+  async #join(): Promise<void> {
+    if (!this.#options.alone) {
+      await new Promise<void>((resolve) => {
+        this.#heard = resolve;
+        this.#once('first-sync', FIRST_SYNC_MS, resolve);
+      });
+    }
+    if (this.#stopped) return;
+    if (this.ctx.replica.tip === undefined) {
+      const certificate = makeCertificate(this.ctx.identity, this.ctx.nodeClass, this.#certificateCapabilities);
+      const head = this.ctx.chain.head;
+      const entry = this.ctx.replica.append('join', { certificate }, head.id, head.state.epoch);
+      await this.ctx.ports.gossip.publish(ledgerTopic(this.ctx.swarm), encodeEntry(entry));
+      for (const peer of this.ctx.ports.streams.peers()) void this.#syncWith(peer);
+    }
+    this.#resolveJoined();
+  }
+
+  // --- timers ------------------------------------------------------------------------------------------------
+
+  /** One roster tick: tell the neighbours, fetch what is missing, and negotiate once frozen. */
+  async #tick(): Promise<void> {
+    const { talk } = this;
+    this.#fetchWanted();
+    if (this.#state.phase === 'negotiating') {
+      const outcome = await talk.negotiation.tick(this.#nowMs, this.ctx.ports.compute);
+      if (talk !== this.talk) return;
+      if (outcome.stance !== null) talk.stand(outcome.stance);
+      if (outcome.stop !== null) this.#dispatch({ type: 'settled', roster: outcome.stop.option });
+    }
+    talk.tell();
+  }
+
+  #scheduleTick(delayMs: number): void {
+    this.#once('tick', delayMs, () => {
+      void this.#tick()
+        .catch((error) => this.ctx.ports.journal.log('error', 'epoch', 'a roster tick failed', asStarlingError(error).toJSON()))
+        .finally(() => {
+          const { tickMinMs, tickMaxMs } = NEGOTIATION;
+          const jitterMs = tickMinMs + this.ctx.ports.entropy.uniform() * (tickMaxMs - tickMinMs);
+          this.#scheduleTick(this.#state.phase === 'idle' ? IDLE_TICK_MS : jitterMs);
+        });
+    });
+  }
+
+  #every(name: string, delayMs: () => number, run: () => Promise<void>): void {
+    this.#once(name, delayMs(), () => {
+      void run().finally(() => this.#every(name, delayMs, run));
+    });
+  }
+
+  /** One timer a name: setting it again replaces it. */
+  #once(name: string, delayMs: number, run: () => void): void {
+    if (this.#stopped) return;
+    this.#timers.get(name)?.cancel();
+    this.#timers.set(name, this.ctx.ports.clock.after(Math.max(0, delayMs), run));
+  }
+}
+
+function updateHashOf(entry: SignedEntry | undefined): string | undefined {
+  return entry !== undefined && isKind(entry, 'contribution') ? entry.core.body.updateHash : undefined;
+}
+

@@ -1,0 +1,62 @@
+/** Updates that gossip did not bring: key and sealed bytes from the author or any holder, one at a time. */
+import { asStarlingError, type EntryId, FRAME_MAX_BYTES, type PeerId, StarlingError } from '../spec/index.ts';
+import { decodeKeysMessage, encodeKeysMessage, type UpdateKey } from '../wire/index.ts';
+import type { EpochContext } from './context.ts';
+import type { BlobStore } from './ports.ts';
+import { pullContent } from './pull.ts';
+
+/** Ms for one answer (a key, or a chunk of 256 KiB; 1 Mbit/s takes 2 s for it). */
+const ANSWER_MS = 5_000;
+
+/** Tries the holders in turn until the update opens. Returns whether it is held. */
+export async function fetchUpdate(ctx: EpochContext, id: EntryId, holders: readonly PeerId[], exponents: readonly number[]): Promise<boolean> {
+  for (const holder of holders) {
+    try {
+      const key = ctx.updates.key(id) ?? (await askKey(ctx, id, holder));
+      if (key.cipherBytes > ctx.updates.maxSealedBytes())
+        throw new StarlingError('BOUNDS_EXCEEDED', `a sealed update of ${key.cipherBytes} bytes`, { peer: holder, phase: 'fetch' });
+      ctx.updates.offerKey(key);
+      if (ctx.updates.sealed(key.cipherRoot) === undefined) {
+        const sealed = await pullContent(ctx.ports.streams, [holder], key.cipherRoot, key.cipherBytes, { timeoutMs: ANSWER_MS });
+        ctx.updates.offerSealed(id, key.cipherRoot, sealed);
+      }
+      if (ctx.updates.open(id, exponents)) return true;
+    } catch (error) {
+      const problem = asStarlingError(error, { peer: holder, phase: 'fetch' });
+      ctx.ports.journal.log('debug', 'epoch', 'a holder did not give an update', { ...problem.toJSON(), peer: holder, entry: id });
+      if (ctx.updates.refusal(id) !== undefined) return false;
+      ctx.updates.forgetKey(id);
+    }
+  }
+  return false;
+}
+
+async function askKey(ctx: EpochContext, id: EntryId, holder: PeerId): Promise<UpdateKey> {
+  const answer = await ctx.ports.streams.request(holder, 'keys', encodeKeysMessage({ kind: 'request', ids: [id] }), {
+    timeoutMs: ANSWER_MS,
+    maxResponseBytes: FRAME_MAX_BYTES,
+  });
+  const message = decodeKeysMessage(answer);
+  const key = message.kind === 'push' ? message.keys.find((k) => k.id === id) : undefined;
+  if (key === undefined) throw new StarlingError('NOT_FOUND', 'the peer has no key for this update', { peer: holder, phase: 'fetch' });
+  return key;
+}
+
+/** Answers the `keys` protocol: keys go to members alone (PROTOCOL section 4). A push is kept and answers nothing. */
+export function serveKeys(ctx: EpochContext, from: PeerId, payload: Uint8Array): { readonly reply?: Uint8Array; readonly pushed: readonly EntryId[] } {
+  // [REJECT] a peer whose join is not on the ledger is no member
+  if (ctx.directory.nodeOf(from) === undefined)
+    throw new StarlingError('NOT_MEMBER', 'keys are for members', { peer: from, phase: 'keys', fix: 'join the swarm first: send your join entry by ledger sync' });
+  const message = decodeKeysMessage(payload);
+  if (message.kind === 'request') {
+    const keys = message.ids.flatMap((id) => ctx.updates.key(id) ?? []);
+    return { reply: encodeKeysMessage({ kind: 'push', keys }), pushed: [] };
+  }
+  for (const key of message.keys) ctx.updates.offerKey(key);
+  return { pushed: message.keys.map((k) => k.id) };
+}
+
+/** Content as the `content` protocol serves it: sealed updates from memory, everything else from disk. */
+export const servedBlobs = (ctx: EpochContext): Pick<BlobStore, 'get'> => ({
+  get: async (root) => ctx.updates.sealed(root) ?? (await ctx.ports.blobs.get(root)),
+});

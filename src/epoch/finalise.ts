@@ -1,0 +1,20 @@
+/** Step 9, finalise: until votes exist, a provisional decision on this node's own chain (PROTOCOL section 3). */
+import { type EntryId, holdsSeat, type SwarmState } from '../spec/index.ts';
+import { encodeEntry, ledgerTopic } from '../wire/index.ts';
+import type { Aggregate } from './average.ts';
+import { keepAggregate } from './aggregates.ts';
+import type { EpochContext } from './context.ts';
+
+/**
+ * Writes this node's decision and tells the others. The aggregate is stored first: whoever signs a decision can
+ * be asked for it. Nodes without a seat in the classes decide nothing and adopt what others decided.
+ */
+export async function finalise(ctx: EpochContext, base: SwarmState, roster: readonly EntryId[], aggregate: Aggregate): Promise<void> {
+  if (!holdsSeat(ctx.nodeClass)) return;
+  await keepAggregate(ctx, aggregate);
+  // Another decision may have been adopted while the disk was busy; this one would stand beside it for nothing.
+  if (ctx.chain.head.id !== base.decision) return;
+  const body = { epoch: base.epoch + 1, prev: base.decision, roster, weights: aggregate.weights, aggregateHash: aggregate.hash };
+  const entry = ctx.replica.append('decision', body, base.decision, base.epoch);
+  await ctx.ports.gossip.publish(ledgerTopic(ctx.swarm), encodeEntry(entry));
+}

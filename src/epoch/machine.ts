@@ -1,0 +1,116 @@
+/**
+ * One epoch as a pure machine: (state, event) -> (state, effects). It knows when an epoch starts, freezes, is
+ * decided and gives way to the next; what is in a roster, a sum or a block is not its business.
+ *
+ *   idle --seen|membership--> collecting --all held|deadline--> negotiating --settled--> averaging
+ *   averaging --averaged--> applying;   any phase --begin--> idle (the decision was applied, or the base changed)
+ */
+import type { DecisionId, EntryId, Fingerprint } from '../spec/index.ts';
+
+export interface EpochFacts {
+  readonly epoch: number;
+  readonly base: DecisionId;
+  /** Members that contributed in one of the last two epochs. */
+  readonly recent: ReadonlySet<Fingerprint>;
+  /** Trainers announced for this epoch: attached (true) or expressly none (false). */
+  readonly trainers: ReadonlyMap<Fingerprint, boolean>;
+  /** Authors whose contribution is held: decrypted and matching its root. */
+  readonly held: ReadonlySet<Fingerprint>;
+  /** From the first contribution to the freeze at the latest: adaptive deadline plus dissemination time. */
+  readonly deadlineMs: number;
+  /** The same for an epoch that has nothing but membership entries. */
+  readonly membershipMs: number;
+}
+
+export type MachineState =
+  | { readonly phase: 'idle'; readonly facts: EpochFacts }
+  | { readonly phase: 'collecting'; readonly facts: EpochFacts; readonly startedMs: number; readonly freezeAtMs: number; readonly training: boolean }
+  | { readonly phase: 'negotiating'; readonly facts: EpochFacts; readonly startedMs: number; readonly frozenMs: number }
+  | { readonly phase: 'averaging'; readonly facts: EpochFacts; readonly startedMs: number; readonly roster: readonly EntryId[] }
+  | { readonly phase: 'applying'; readonly facts: EpochFacts; readonly startedMs: number };
+
+export type MachineEvent =
+  | { readonly type: 'begin'; readonly facts: EpochFacts }
+  /** A contribution for this epoch is on the ledger, its values perhaps not here yet. */
+  | { readonly type: 'seen'; readonly nowMs: number }
+  /** A membership entry waits for a decision. */
+  | { readonly type: 'membership'; readonly nowMs: number }
+  | { readonly type: 'held'; readonly author: Fingerprint; readonly nowMs: number }
+  | { readonly type: 'trainers'; readonly node: Fingerprint; readonly attached: boolean; readonly nowMs: number }
+  | { readonly type: 'timer'; readonly nowMs: number }
+  | { readonly type: 'settled'; readonly roster: readonly EntryId[] }
+  | { readonly type: 'averaged' };
+
+export type MachineEffect =
+  | { readonly type: 'wakeAt'; readonly atMs: number }
+  | { readonly type: 'freeze' }
+  | { readonly type: 'average'; readonly roster: readonly EntryId[] };
+
+export interface Transition {
+  readonly state: MachineState;
+  readonly effects: readonly MachineEffect[];
+}
+
+const stay = (state: MachineState): Transition => ({ state, effects: [] });
+
+export function step(state: MachineState, event: MachineEvent): Transition {
+  switch (event.type) {
+    case 'begin':
+      return stay({ phase: 'idle', facts: event.facts });
+    case 'seen':
+      return start(state, event.nowMs, true);
+    case 'membership':
+      return start(state, event.nowMs, false);
+    case 'held': {
+      const facts = { ...state.facts, held: new Set(state.facts.held).add(event.author) };
+      return freezeIfComplete(start({ ...state, facts }, event.nowMs, true), event.nowMs);
+    }
+    case 'trainers': {
+      const facts = { ...state.facts, trainers: new Map(state.facts.trainers).set(event.node, event.attached) };
+      return freezeIfComplete(stay({ ...state, facts }), event.nowMs);
+    }
+    case 'timer':
+      return state.phase === 'collecting' && event.nowMs >= state.freezeAtMs ? freeze(state, event.nowMs) : stay(state);
+    case 'settled':
+      if (state.phase !== 'negotiating') return stay(state);
+      return {
+        state: { phase: 'averaging', facts: state.facts, startedMs: state.startedMs, roster: event.roster },
+        effects: [{ type: 'average', roster: event.roster }],
+      };
+    case 'averaged':
+      return state.phase === 'averaging' ? stay({ phase: 'applying', facts: state.facts, startedMs: state.startedMs }) : stay(state);
+  }
+}
+
+/** idle -> collecting; an epoch that began for membership alone gets a trainer's deadline once one contributes. */
+function start(state: MachineState, nowMs: number, training: boolean): Transition {
+  if (state.phase === 'collecting' && training && !state.training) return collecting(state.facts, nowMs, state.startedMs, true);
+  if (state.phase !== 'idle') return stay(state);
+  return collecting(state.facts, nowMs, nowMs, training);
+}
+
+function collecting(facts: EpochFacts, nowMs: number, startedMs: number, training: boolean): Transition {
+  const waits = training || awaited(facts).length > 0;
+  const freezeAtMs = nowMs + (waits ? facts.deadlineMs : facts.membershipMs);
+  return { state: { phase: 'collecting', facts, startedMs, freezeAtMs, training }, effects: [{ type: 'wakeAt', atMs: freezeAtMs }] };
+}
+
+/** Active members (PROTOCOL section 5): a recent contributor, unless it says it has no trainer, or an announced one. */
+export function awaited(facts: EpochFacts): Fingerprint[] {
+  const active = [...facts.recent].filter((f) => facts.trainers.get(f) !== false);
+  for (const [node, attached] of facts.trainers) if (attached && !facts.recent.has(node)) active.push(node);
+  return active;
+}
+
+function freezeIfComplete(transition: Transition, nowMs: number): Transition {
+  const { state, effects } = transition;
+  if (state.phase !== 'collecting' || state.facts.held.size === 0) return transition;
+  const waiting = awaited(state.facts).some((f) => !state.facts.held.has(f));
+  if (waiting) return transition;
+  const frozen = freeze(state, nowMs);
+  return { state: frozen.state, effects: [...effects, ...frozen.effects] };
+}
+
+function freeze(state: Extract<MachineState, { phase: 'collecting' }>, nowMs: number): Transition {
+  return { state: { phase: 'negotiating', facts: state.facts, startedMs: state.startedMs, frozenMs: nowMs }, effects: [{ type: 'freeze' }] };
+}

@@ -1,0 +1,96 @@
+/** Step 2, prepare: a trainer's delta becomes integers that every node can re-check (PROTOCOL section 4). */
+import { dtypeBytes, squaredNorm, type TensorSpan } from '../aggregation/index.ts';
+import type { Compute, IntRow } from '../compute/api.ts';
+import { type Genesis, QMAX, StarlingError } from '../spec/index.ts';
+import type { Entropy } from './ports.ts';
+
+export interface Prepared {
+  /** Residual + delta, clipped: what the integers stand for. f32, P elements. */
+  readonly values: Float32Array;
+  readonly integers: IntRow;
+  /** Per tensor ceil(max |x| / scale), before saturation. */
+  readonly maxAbs: readonly number[];
+}
+
+/** Attempts to get the rounded update under the norm bound; each shrinks by what it was over, so two suffice. */
+const CLIP_ATTEMPTS = 8;
+/** Taken off in each such attempt, so that rounding upwards does not undo it. */
+const CLIP_MARGIN = 0.999;
+
+export interface PrepareInput {
+  readonly genesis: Genesis;
+  readonly spans: readonly TensorSpan[];
+  readonly exponents: readonly number[];
+  readonly residual: Float32Array;
+  readonly delta: Float32Array;
+}
+
+/** Throws NON_FINITE naming the tensor and the element. The input is not changed. */
+export async function prepare(input: PrepareInput, compute: Compute, entropy: Entropy): Promise<Prepared> {
+  screen(input.delta, input.spans);
+  const { genesis } = input;
+  let values: Float32Array = await compute.axpy(input.residual, input.delta, 1);
+  // Diverged training can overflow the sum even where both summands are finite.
+  screen(values, input.spans);
+  const norm = Math.sqrt(await compute.sqNorm(values));
+  if (norm > genesis.clipNorm) values = scaled(values, genesis.clipNorm / norm);
+  for (let attempt = 0; attempt < CLIP_ATTEMPTS; attempt++) {
+    const integers = await quantise(values, input, compute, entropy);
+    const rounded = integerNorm(integers, input);
+    if (rounded <= genesis.clipNorm) return { values, integers, maxAbs: maxima(values, input) };
+    values = scaled(values, (CLIP_MARGIN * genesis.clipNorm) / rounded);
+  }
+  throw new StarlingError('BOUNDS_EXCEEDED', 'the update cannot be rounded to fit the norm bound', {
+    field: 'clipNorm',
+    phase: 'prepare',
+    fix: 'the swarm is configured with a clip norm below the rounding noise of its scale: found it anew with a larger one',
+  });
+}
+
+/** L2 norm of rounded integers in the model's units; exact up to one rounding of the square root. */
+export function integerNorm(integers: IntRow, input: Pick<PrepareInput, 'spans' | 'exponents'>): number {
+  const { value, exponent } = squaredNorm(integers, input.spans, input.exponents);
+  return Math.sqrt(Number(value)) * 2 ** exponent;
+}
+
+function screen(values: Float32Array, spans: readonly TensorSpan[]): void {
+  for (const span of spans) {
+    for (let k = span.start; k < span.end; k++) {
+      if (Number.isFinite(values[k])) continue;
+      throw new StarlingError('NON_FINITE', `tensor ${span.name} holds ${values[k]} at element ${k - span.start}`, {
+        field: span.name,
+        phase: 'prepare',
+        fix: 'training diverged: lower the learning rate and start again from the current model',
+      });
+    }
+  }
+}
+
+const scaled = (values: Float32Array, factor: number): Float32Array => values.map((v) => v * factor);
+
+async function quantise(values: Float32Array, input: PrepareInput, compute: Compute, entropy: Entropy): Promise<IntRow> {
+  const { genesis, spans, exponents } = input;
+  const limit = QMAX[genesis.updateDtype];
+  const out = dtypeBytes(genesis.updateDtype) === 2 ? new Int16Array(values.length) : new Int8Array(values.length);
+  const noise = uniformRow(values.length, entropy);
+  for (const [t, span] of spans.entries()) {
+    const u = noise.subarray(span.start, span.end);
+    out.set(await compute.quantise(values.subarray(span.start, span.end), 2 ** (exponents[t] as number), u, limit), span.start);
+  }
+  return out;
+}
+
+/** Uniform in [0, 1) with 24 bits: the most an f32 holds without rounding up to 1. */
+function uniformRow(length: number, entropy: Entropy): Float32Array {
+  const bytes = entropy.bytes(4 * length);
+  const words = new Uint32Array(bytes.buffer, bytes.byteOffset, length);
+  return Float32Array.from(words, (w) => (w >>> 8) / 2 ** 24);
+}
+
+function maxima(values: Float32Array, input: PrepareInput): number[] {
+  return input.spans.map((span, t) => {
+    let max = 0;
+    for (let k = span.start; k < span.end; k++) max = Math.max(max, Math.abs(values[k] as number));
+    return Math.ceil(max / 2 ** (input.exponents[t] as number));
+  });
+}

@@ -1,0 +1,31 @@
+/** Step 4, publish: the manifest goes out on the epoch's topic, the key to every connected member. */
+import { bytesOf } from '../aggregation/index.ts';
+import { contentOf, fromHex, sealSegments } from '../crypto/index.ts';
+import type { EntryOf } from '../ledger/index.ts';
+import { INLINE_MESSAGE_MAX_BYTES, INLINE_SWARM_MAX_BYTES } from '../spec/index.ts';
+import { encodeKeysMessage, encodeMetaUpdate, encodeUpdate, epochTopic, type UpdateKey } from '../wire/index.ts';
+import type { EpochContext } from './context.ts';
+import type { OwnUpdate } from './residual.ts';
+
+/** Bytes of a sender's key (ChaCha20-Poly1305). */
+const KEY_BYTES = 32;
+
+/** Seals an own update under a fresh key and announces it. A restart draws a new key: nonces never repeat. */
+export async function publish(ctx: EpochContext, entry: EntryOf<'contribution'>, update: OwnUpdate): Promise<void> {
+  const { entropy, gossip, streams, journal } = ctx.ports;
+  const key = entropy.bytes(KEY_BYTES);
+  const plaintext = encodeUpdate({ salt: update.salt, dtype: update.dtype, ints: bytesOf(update.integers) });
+  const sealed = sealSegments(key, fromHex(entry.id), plaintext);
+  const { root } = contentOf(sealed);
+  const grant: UpdateKey = { id: entry.id, key, cipherRoot: root, cipherBytes: sealed.byteLength };
+  ctx.updates.own(entry, grant, sealed, update.integers);
+  // The key first: a receiver that has it opens the manifest at once.
+  for (const peer of streams.peers()) {
+    if (ctx.directory.nodeOf(peer) !== undefined) streams.notify(peer, 'keys', encodeKeysMessage({ kind: 'push', keys: [grant] }));
+  }
+  const members = Math.max(ctx.chain.head.state.members.length, streams.peers().length + 1);
+  const inline = sealed.byteLength <= INLINE_MESSAGE_MAX_BYTES && members * sealed.byteLength <= INLINE_SWARM_MAX_BYTES;
+  const manifest = encodeMetaUpdate({ entry, cipherRoot: root, cipherBytes: sealed.byteLength, inline: inline ? sealed : null });
+  const { recipients } = await gossip.publish(epochTopic(ctx.swarm, entry.core.body.epoch), manifest);
+  journal.log('debug', 'epoch', 'contribution published', { epoch: update.epoch, entry: entry.id, bytes: sealed.byteLength, inline, recipients });
+}

@@ -1,0 +1,142 @@
+/** This node's copy of the ledger: what is accepted is durable first, then indexed, then told to the listeners. */
+import type { Identity } from '../crypto/index.ts';
+import { checkEntry, LedgerGraph } from '../ledger/index.ts';
+import { type AnyEntryCore, type DecisionId, type EntryCore, type ErrorCode, type EntryId, type EntryKind, type SignedEntry, StarlingError, type SwarmId } from '../spec/index.ts';
+import { encodeCore, entryBytes, entryId, UPDATE_CONTEXT } from '../wire/index.ts';
+import type { EntryStore } from './ports.ts';
+
+/** Entries that wait for a parent. A peer that sends more loses the oldest of them: sync brings them back. */
+const MAX_ORPHANS = 4_096;
+
+export interface Offer {
+  readonly accepted: readonly SignedEntry[];
+  /** Parents to ask a peer for. */
+  readonly missing: readonly EntryId[];
+  readonly rejected: readonly { readonly entry: SignedEntry; readonly code: ErrorCode; readonly reason: string }[];
+}
+
+export interface ReplicaInit {
+  readonly swarm: SwarmId;
+  readonly identity: Identity;
+  readonly store: EntryStore;
+}
+
+export class Replica {
+  readonly graph = new LedgerGraph();
+  readonly #init: ReplicaInit;
+  readonly #orphans = new Map<EntryId, SignedEntry>();
+  readonly #listeners: ((entry: SignedEntry) => void)[] = [];
+  /** Set by the first own append: from then on an own entry out of the network means a second process. */
+  #appended = false;
+
+  constructor(init: ReplicaInit) {
+    this.#init = init;
+    for (const entry of init.store.all()) this.graph.add(entry);
+  }
+
+  onAccepted(listener: (entry: SignedEntry) => void): void {
+    this.#listeners.push(listener);
+  }
+
+  /** This node's last entry. Of a forked own chain the branch that arrived last. */
+  get tip(): SignedEntry | undefined {
+    const id = this.graph.heads(this.#init.identity.fingerprint).at(-1);
+    return id === undefined ? undefined : this.graph.get(id);
+  }
+
+  /**
+   * Checks entries from the network in any order and takes those that hold. Durable when it returns.
+   * Throws IDENTITY_IN_USE when an own-signed entry appears that this process did not write.
+   */
+  offer(entries: readonly SignedEntry[]): Offer {
+    const rejected: { entry: SignedEntry; code: ErrorCode; reason: string }[] = [];
+    const accepted: SignedEntry[] = [];
+    const missing = new Set<EntryId>();
+    let open = [...entries];
+    while (open.length > 0) {
+      const round: SignedEntry[] = [];
+      const waiting = new Set<EntryId>();
+      for (const entry of open) {
+        if (this.graph.has(entry.id)) continue;
+        const verdict = checkEntry(entry, { swarm: this.#init.swarm, get: (id) => this.graph.get(id), certificateOf: (author) => this.graph.certificateOf(author) });
+        if (verdict.kind === 'missing') {
+          for (const id of verdict.ids) waiting.add(id);
+          this.#park(entry);
+        } else if (verdict.kind === 'reject') {
+          rejected.push({ entry, code: verdict.code, reason: verdict.reason });
+        } else {
+          this.#refuseOwn(entry);
+          this.graph.add(entry);
+          this.#orphans.delete(entry.id);
+          round.push(entry);
+        }
+      }
+      for (const id of waiting) if (!this.#orphans.has(id)) missing.add(id);
+      if (round.length === 0) break;
+      accepted.push(...round);
+      open = [...this.#orphans.values()];
+    }
+    for (const entry of accepted) missing.delete(entry.id);
+    this.#keep(accepted);
+    return { accepted, missing: [...missing], rejected };
+  }
+
+  /** Signs the next entry of this node's chain. It is on disk when this returns, and nothing was sent before. */
+  append<K extends EntryKind>(kind: K, body: EntryCore<K>['body'], anchor: DecisionId, epochSeen: number): SignedEntry {
+    const { identity, swarm } = this.#init;
+    const tip = this.tip;
+    const deps = this.graph.freshDeps(identity.fingerprint);
+    const parents = [...(tip === undefined ? [] : [tip]), ...deps.map((id) => this.graph.get(id) as SignedEntry)];
+    const core = {
+      v: 1,
+      swarm,
+      author: identity.fingerprint,
+      seq: tip === undefined ? 0 : tip.core.seq + 1,
+      prev: tip?.id ?? null,
+      lam: 1 + Math.max(0, ...parents.map((p) => p.core.lam)),
+      epochSeen,
+      anchorBlock: anchor,
+      kind,
+      deps,
+      body,
+    } as unknown as AnyEntryCore;
+    const coreBytes = encodeCore(core);
+    const message = entryBytes(coreBytes);
+    const entry: SignedEntry = {
+      id: entryId(coreBytes),
+      core,
+      coreBytes,
+      signature: identity.signEd25519(message),
+      ...(kind === 'contribution' ? { composite: identity.signComposite(UPDATE_CONTEXT, message) } : {}),
+    };
+    this.#appended = true;
+    this.#init.store.append([entry]);
+    this.graph.add(entry);
+    for (const listener of this.#listeners) listener(entry);
+    return entry;
+  }
+
+  /** Durable first: a listener may answer a peer, and nothing may be acknowledged that a crash could take back. */
+  #keep(entries: readonly SignedEntry[]): void {
+    if (entries.length === 0) return;
+    this.#init.store.append(entries);
+    for (const entry of entries) for (const listener of this.#listeners) listener(entry);
+  }
+
+  #park(entry: SignedEntry): void {
+    if (this.#orphans.size >= MAX_ORPHANS && !this.#orphans.has(entry.id)) {
+      const [oldest] = this.#orphans.keys();
+      if (oldest !== undefined) this.#orphans.delete(oldest);
+    }
+    this.#orphans.set(entry.id, entry);
+  }
+
+  #refuseOwn(entry: SignedEntry): void {
+    if (!this.#appended || entry.core.author !== this.#init.identity.fingerprint) return;
+    throw new StarlingError('IDENTITY_IN_USE', `another process signs with this node's identity (entry ${entry.id}, sequence ${entry.core.seq})`, {
+      phase: 'ledger',
+      field: 'identity',
+      fix: 'stop the other daemon; if this data folder is a copy, give it an identity of its own with a fresh `starling init`',
+    });
+  }
+}

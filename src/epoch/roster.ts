@@ -1,0 +1,170 @@
+/** Step 6, roster: what nodes hold and prefer, relayed between neighbours until they would propose the same. */
+import type { Attestation, Negotiation, StanceView } from '../consensus/index.ts';
+import { toHex } from '../crypto/index.ts';
+import { type DecisionId, type Fingerprint, NEGOTIATION, type PeerId } from '../spec/index.ts';
+import {
+  type Attest,
+  attestBytes,
+  encodeRosterBundle,
+  type Have,
+  haveBytes,
+  ROSTER_BUNDLE_MAX_BYTES,
+  type RosterBundle,
+  type Stance,
+  signMessage,
+  stanceBytes,
+  verifyMessage,
+} from '../wire/index.ts';
+import type { EpochContext } from './context.ts';
+
+/** Ms after which a message is told again to a neighbour: what was lost must not stay lost. */
+const RETELL_MS = 1_000;
+/** Signatures remembered per epoch, so that a relayed message is verified once: thirty messages of 2,000 nodes. */
+const MAX_SEEN = 65_536;
+/** Bytes of a bundle that are filled; the rest is room for its frame. */
+const BUNDLE_BUDGET = ROSTER_BUNDLE_MAX_BYTES - 32 * 1024;
+
+type Message = Have | Attest | Stance;
+
+/** One epoch's exchange over one base. */
+export class RosterTalk {
+  readonly epoch: number;
+  readonly base: DecisionId;
+  readonly negotiation: Negotiation;
+  readonly #ctx: EpochContext;
+  readonly #haves = new Map<Fingerprint, Have>();
+  /** What the negotiation keeps is the object it was given; this finds the signature that belongs to it. */
+  readonly #signed = new WeakMap<object, Attest | Stance>();
+  readonly #seen = new Set<string>();
+  /** When each message was last told to each peer. */
+  readonly #told = new Map<PeerId, WeakMap<object, number>>();
+  #neighbours: PeerId[] = [];
+  #haveSeq = 0;
+
+  constructor(ctx: EpochContext, negotiation: Negotiation) {
+    this.#ctx = ctx;
+    this.negotiation = negotiation;
+    this.epoch = negotiation.config.epoch;
+    this.base = negotiation.config.base;
+  }
+
+  /** Says how many trainers are attached here. The sequence number is time: it grows across restarts. */
+  announce(trainers: number): void {
+    const { ctx, seq } = { ctx: this.#ctx, seq: Math.max(this.#haveSeq + 1, Math.floor(this.#ctx.ports.clock.wallMs())) };
+    this.#haveSeq = seq;
+    const body = { epoch: this.epoch, base: this.base, node: ctx.self, seq, ids: [], trainers };
+    this.#haves.set(ctx.self, signMessage(haveBytes, body, ctx.identity));
+  }
+
+  /** Publishes what was held at the freeze. */
+  attest(attestation: Attestation): void {
+    const body = { epoch: this.epoch, base: this.base, node: attestation.node, ids: attestation.ids };
+    this.#signed.set(attestation, signMessage(attestBytes, body, this.#ctx.identity));
+  }
+
+  stand(stance: StanceView): void {
+    if (this.#signed.has(stance)) return;
+    this.#signed.set(stance, signMessage(stanceBytes, { epoch: this.epoch, base: this.base, ...stance }, this.#ctx.identity));
+  }
+
+  get haves(): Iterable<Have> {
+    return this.#haves.values();
+  }
+
+  /** Nodes that attested holding `id`: where an update can be had beside its author. */
+  attesters(id: string): Fingerprint[] {
+    return this.negotiation.known().attests.filter((a) => a.ids.includes(id)).map((a) => a.node);
+  }
+
+  /** Takes one message of a bundle. Returns the trainers' announcement if it was news. */
+  receive(message: Message, kind: 'have' | 'attest' | 'stance'): Have | undefined {
+    const key = toHex(message.signature);
+    if (message.node === this.#ctx.self && kind !== 'stance') return undefined;
+    if (this.#seen.has(key) || this.#seen.size >= MAX_SEEN) return undefined;
+    const certificate = this.#ctx.replica.graph.certificateOf(message.node);
+    if (certificate === undefined) return undefined;
+    if (kind === 'have') {
+      const have = message as Have;
+      const known = this.#haves.get(have.node);
+      if (known !== undefined && known.seq >= have.seq) return undefined;
+      if (!verifyMessage(haveBytes, have, certificate.ed25519PublicKey)) return undefined;
+      this.#haves.set(have.node, have);
+      this.#seen.add(key);
+      return have;
+    }
+    if (kind === 'attest') {
+      const attest = message as Attest;
+      if (!verifyMessage(attestBytes, attest, certificate.ed25519PublicKey)) return undefined;
+      this.#signed.set(attest, attest);
+      this.negotiation.onAttest(attest);
+    } else {
+      const stance = message as Stance;
+      if (!verifyMessage(stanceBytes, stance, certificate.ed25519PublicKey)) return undefined;
+      this.#signed.set(stance, stance);
+      this.negotiation.onStance(stance);
+    }
+    this.#seen.add(key);
+    return undefined;
+  }
+
+  /** Tells the neighbours, and one random peer, what they have not been told lately. */
+  tell(): void {
+    const { streams, clock, entropy } = this.#ctx.ports;
+    const peers = streams.peers();
+    if (this.#neighbours.some((p) => !peers.includes(p)) || this.#neighbours.length < Math.min(NEGOTIATION.neighbours, peers.length)) {
+      this.#neighbours = sample(peers, NEGOTIATION.neighbours, () => entropy.uniform());
+    }
+    const others = peers.filter((p) => !this.#neighbours.includes(p));
+    const nowMs = clock.nowMs();
+    for (const peer of [...this.#neighbours, ...sample(others, 1, () => entropy.uniform())]) {
+      for (const bundle of this.#news(peer, nowMs)) streams.notify(peer, 'roster', encodeRosterBundle(bundle));
+    }
+  }
+
+  #news(peer: PeerId, nowMs: number): RosterBundle[] {
+    let told = this.#told.get(peer);
+    if (told === undefined) {
+      told = new WeakMap();
+      this.#told.set(peer, told);
+    }
+    const { attests, stances } = this.negotiation.known();
+    const bundles: { haves: Have[]; attests: Attest[]; stances: Stance[] }[] = [];
+    let bytes = BUNDLE_BUDGET;
+    const room = (size: number) => {
+      bytes += size;
+      if (bytes > BUNDLE_BUDGET) {
+        bundles.push({ haves: [], attests: [], stances: [] });
+        bytes = size;
+      }
+      return bundles[bundles.length - 1] as (typeof bundles)[number];
+    };
+    const fresh = (message: object): boolean => {
+      const at = told.get(message);
+      if (at !== undefined && nowMs - at < RETELL_MS) return false;
+      told.set(message, nowMs);
+      return true;
+    };
+    for (const have of this.#haves.values()) if (fresh(have)) room(sizeOf(have)).haves.push(have);
+    for (const a of attests) if (this.#signed.has(a) && fresh(a)) room(sizeOf(a)).attests.push(this.#signed.get(a) as Attest);
+    for (const s of stances) if (this.#signed.has(s) && fresh(s)) room(sizeOf(s)).stances.push(this.#signed.get(s) as Stance);
+    return bundles;
+  }
+}
+
+/** Upper bound of a message's bytes on the wire: its ids and a signature, fields and preferences. */
+const sizeOf = (message: { readonly ids?: readonly string[]; readonly optionIds?: readonly string[] }): number =>
+  512 + 34 * ((message.ids ?? message.optionIds ?? []).length);
+
+/** `count` of `items` without repetition, in random order (Fisher and Yates, stopped early). */
+function sample<T>(items: readonly T[], count: number, uniform: () => number): T[] {
+  const pool = [...items];
+  const picked: T[] = [];
+  while (picked.length < count && pool.length > 0) {
+    const i = Math.floor(uniform() * pool.length);
+    picked.push(pool[i] as T);
+    pool[i] = pool[pool.length - 1] as T;
+    pool.pop();
+  }
+  return picked;
+}
+

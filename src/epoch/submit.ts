@@ -1,0 +1,63 @@
+/** Step 1, submit: a trainer hands over what it learned; it becomes this node's contribution to the epoch. */
+import { type EntryId, type Hex, mayContribute, StarlingError } from '../spec/index.ts';
+import { commit } from './commit.ts';
+import type { EpochContext } from './context.ts';
+import { prepare } from './prepare.ts';
+import { publish } from './publish.ts';
+import type { Residual } from './residual.ts';
+import type { UpdateSubmission } from './submission.ts';
+
+export interface Submitted {
+  readonly contributionId: EntryId;
+  readonly epoch: number;
+  readonly updateHash: Hex;
+}
+
+/**
+ * Runs steps 1 to 4. Resolves when the contribution is durable and announced. Throws EPOCH_PAST, EPOCH_FAR,
+ * ALREADY_CONTRIBUTED, CLASS_FORBIDS, BAD_SHAPE, BAD_PARAMS, NON_FINITE. The caller runs one at a time.
+ */
+export async function submit(ctx: EpochContext, residual: Residual, submission: UpdateSubmission): Promise<Submitted> {
+  const base = ctx.chain.head.state;
+  const epoch = base.epoch + 1;
+  check(ctx, submission, epoch);
+  const delta = submission.kind === 'delta' ? submission.values : difference(submission.values, await ctx.chain.model(base.epoch));
+  const exponents = base.scaleExponents;
+  const prepared = await prepare({ genesis: ctx.genesis, spans: ctx.spans, exponents, residual: residual.values, delta }, ctx.ports.compute, ctx.ports.entropy);
+  // Everything that was awaited may have let a decision in.
+  if (ctx.chain.head.id !== base.decision) throw past(submission.epoch, ctx.chain.head.state.epoch + 1);
+  const committed = commit(ctx, residual, prepared, submission, base);
+  await publish(ctx, committed.entry, committed.update);
+  return { contributionId: committed.entry.id, epoch, updateHash: committed.update.updateHash };
+}
+
+function check(ctx: EpochContext, submission: UpdateSubmission, epoch: number): void {
+  if (!mayContribute(ctx.nodeClass))
+    throw new StarlingError('CLASS_FORBIDS', `a node of class ${ctx.nodeClass} does not contribute`, { field: 'class', phase: 'submit', fix: 'start the daemon with --class core or edge' });
+  if (submission.epoch < epoch) throw past(submission.epoch, epoch);
+  if (submission.epoch > epoch)
+    throw new StarlingError('EPOCH_FAR', `epoch ${submission.epoch} has not begun, the swarm collects for epoch ${epoch}`, { field: 'epoch', phase: 'submit', current: epoch, fix: `train on the latest model and submit for epoch ${epoch}` });
+  const { samples, values } = submission;
+  if (!Number.isSafeInteger(samples) || samples < 1)
+    throw new StarlingError('BAD_PARAMS', `samples must be a positive whole number, not ${samples}`, { field: 'samples', phase: 'submit' });
+  const wanted = ctx.spans.at(-1)?.end ?? 0;
+  if (values.length !== wanted)
+    throw new StarlingError('BAD_SHAPE', `the update has ${values.length} elements, the model has ${wanted}`, { field: 'values', phase: 'submit', fix: 'send every tensor of `swarm_info` in its shape' });
+  if (ownContribution(ctx, epoch) !== undefined)
+    throw new StarlingError('ALREADY_CONTRIBUTED', `this node has contributed to epoch ${epoch}`, { field: 'epoch', phase: 'submit', fix: `wait for epoch ${epoch} to be applied (epoch_wait), then train on its model` });
+}
+
+/** This node's contribution to `epoch` over the present head, if it made one. */
+export function ownContribution(ctx: EpochContext, epoch: number) {
+  return ctx.replica.graph.contributionsOf(epoch).find((e) => e.core.author === ctx.self && e.core.anchorBlock === ctx.chain.head.id);
+}
+
+const past = (epoch: number, current: number): StarlingError =>
+  new StarlingError('EPOCH_PAST', `epoch ${epoch} is over, the swarm collects for epoch ${current}`, {
+    field: 'epoch',
+    phase: 'submit',
+    current,
+    fix: 'fetch the latest model and train on it again',
+  });
+
+const difference = (a: Float32Array, b: Float32Array): Float32Array => a.map((v, k) => v - (b[k] as number));

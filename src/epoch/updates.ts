@@ -1,0 +1,154 @@
+/** Contributions whose values this node has or wants: keys, sealed bytes and the integers they open to. */
+import { dtypeBytes, integersOf, type TensorSpan } from '../aggregation/index.ts';
+import type { IntRow } from '../compute/api.ts';
+import { fromHex, openSegments } from '../crypto/index.ts';
+import { sealedSize } from '../crypto/index.ts';
+import type { EntryOf } from '../ledger/index.ts';
+import { type ContentRoot, type EntryId, type Genesis, StarlingError } from '../spec/index.ts';
+import { decodeUpdate, type UpdateKey, updateHash, updateMaxBytes } from '../wire/index.ts';
+import { integerNorm } from './prepare.ts';
+
+/** Epochs behind the current one whose sealed updates are kept for members that missed them. */
+const EPOCHS_KEPT = 2;
+
+interface Held {
+  readonly entry: EntryOf<'contribution'>;
+  key?: UpdateKey;
+  sealed?: Uint8Array;
+  row?: IntRow;
+  refused?: StarlingError;
+}
+
+export class Updates {
+  readonly #genesis: Genesis;
+  readonly #spans: readonly TensorSpan[];
+  readonly #held = new Map<EntryId, Held>();
+  readonly #byRoot = new Map<ContentRoot, EntryId>();
+  /** Keys that came before the entry they open; one a contribution, dropped with their epoch. */
+  readonly #early = new Map<EntryId, UpdateKey>();
+
+  constructor(genesis: Genesis, spans: readonly TensorSpan[]) {
+    this.#genesis = genesis;
+    this.#spans = spans;
+  }
+
+  /** A contribution on the ledger whose values are wanted. Idempotent. */
+  expect(entry: EntryOf<'contribution'>): void {
+    if (this.#held.has(entry.id)) return;
+    const key = this.#early.get(entry.id);
+    this.#held.set(entry.id, key === undefined ? { entry } : { entry, key });
+    this.#early.delete(entry.id);
+  }
+
+  wanted(id: EntryId): boolean {
+    const held = this.#held.get(id);
+    return held !== undefined && held.row === undefined && held.refused === undefined;
+  }
+
+  /** Why an update was refused, if it was. */
+  refusal(id: EntryId): StarlingError | undefined {
+    return this.#held.get(id)?.refused;
+  }
+
+  row(id: EntryId): IntRow | undefined {
+    return this.#held.get(id)?.row;
+  }
+
+  key(id: EntryId): UpdateKey | undefined {
+    return this.#held.get(id)?.key;
+  }
+
+  /** The sealed bytes behind a content root, for serving them. */
+  sealed(root: ContentRoot): Uint8Array | undefined {
+    const id = this.#byRoot.get(root);
+    return id === undefined ? undefined : this.#held.get(id)?.sealed;
+  }
+
+  /** A key handed over by its author or a holder. Bounded by what is expected, plus a few early ones. */
+  offerKey(key: UpdateKey): void {
+    const held = this.#held.get(key.id);
+    if (held !== undefined) held.key ??= key;
+    else if (this.#early.size < MAX_EARLY) this.#early.set(key.id, key);
+  }
+
+  /** A key that turned out not to open the update: the next holder may have the right one. */
+  forgetKey(id: EntryId): void {
+    const held = this.#held.get(id);
+    if (held !== undefined) delete held.key;
+  }
+
+  offerSealed(id: EntryId, root: ContentRoot, sealed: Uint8Array): void {
+    const held = this.#held.get(id);
+    if (held === undefined || held.row !== undefined) return;
+    held.sealed = sealed;
+    this.#byRoot.set(root, id);
+  }
+
+  /** This node's own update, which needs no opening. */
+  own(entry: EntryOf<'contribution'>, key: UpdateKey, sealed: Uint8Array, row: IntRow): void {
+    this.#held.set(entry.id, { entry, key, sealed, row });
+    this.#byRoot.set(key.cipherRoot, entry.id);
+  }
+
+  /** Bytes a sealed update of this swarm can have at most: what a manifest may claim. */
+  maxSealedBytes(): number {
+    return sealedSize(updateMaxBytes(this.#sizeBytes()));
+  }
+
+  /**
+   * Opens an update once key and bytes are here, and checks it: root, type, size, norm. Returns true when its
+   * integers are held. A wrong key or wrong bytes are the holder's fault and forgotten; integers that match their root
+   * and break a bound are the author's, and the contribution is refused for good.
+   */
+  open(id: EntryId, exponents: readonly number[]): boolean {
+    const held = this.#held.get(id);
+    if (held === undefined || held.refused !== undefined) return false;
+    if (held.row !== undefined) return true;
+    if (held.key === undefined || held.sealed === undefined) return false;
+    const { body } = held.entry.core;
+    let ints: Uint8Array;
+    try {
+      const plaintext = openSegments(held.key.key, fromHex(id), held.sealed, updateMaxBytes(this.#sizeBytes()));
+      const update = decodeUpdate(plaintext, this.#sizeBytes());
+      if (updateHash(update.salt, update.ints) !== body.updateHash)
+        throw new StarlingError('HASH_MISMATCH', 'the update is not the one its ledger entry names', { field: 'updateHash', phase: 'verify' });
+      if (update.dtype !== this.#genesis.updateDtype)
+        throw new StarlingError('INCOMPATIBLE', `the update is ${update.dtype}, the swarm's are ${this.#genesis.updateDtype}`, { field: 'dtype', phase: 'verify' });
+      ints = update.ints;
+    } catch (error) {
+      delete held.key;
+      delete held.sealed;
+      throw error;
+    }
+    const row = integersOf(ints, this.#genesis.updateDtype);
+    const norm = integerNorm(row, { spans: this.#spans, exponents });
+    if (norm > this.#genesis.clipNorm) {
+      held.refused = new StarlingError('BOUNDS_EXCEEDED', `the update has norm ${norm}, the swarm's bound is ${this.#genesis.clipNorm}`, {
+        field: 'clipNorm',
+        phase: 'verify',
+        peer: held.entry.core.author,
+      });
+      throw held.refused;
+    }
+    held.row = row;
+    return true;
+  }
+
+  /** Forgets what epochs before the kept ones left behind. */
+  prune(currentEpoch: number): void {
+    for (const [id, held] of this.#held) {
+      if (held.entry.core.body.epoch > currentEpoch - EPOCHS_KEPT) continue;
+      this.#held.delete(id);
+      if (held.key !== undefined) this.#byRoot.delete(held.key.cipherRoot);
+    }
+    this.#early.clear();
+  }
+
+  #sizeBytes(): number {
+    const elements = this.#spans.at(-1)?.end ?? 0;
+    return elements * dtypeBytes(this.#genesis.updateDtype);
+  }
+}
+
+/** Keys kept for entries not seen yet: gossip and streams race, so some come early. */
+const MAX_EARLY = 1_024;

@@ -1,0 +1,184 @@
+import type { Gossip, RequestOptions, StreamProtocol, Streams } from '../epoch/ports.ts';
+import type { Random } from '../learning/random.ts';
+import { GOSSIP_MAX_BYTES, type PeerId, StarlingError, type Verdict } from '../spec/index.ts';
+import type { VirtualClock } from './clock.ts';
+
+export interface LinkModel {
+  /** Share of messages that never arrive, of each kind: gossip, notifications, requests and answers. */
+  readonly loss: number;
+  readonly minDelayMs: number;
+  readonly maxDelayMs: number;
+  /** Share of gossip messages that arrive twice. */
+  readonly duplication: number;
+}
+
+/** Ms after a cut until a peer counts as gone, and after a heal until it is connected again (tuned libp2p: 2.4-2.9 s, 1 s). */
+const LOSS_NOTICED_MS = 2_500;
+const RECONNECT_MS = 1_000;
+
+/** A network of peers under a virtual clock: it delays, drops, repeats and parts messages as its seed says. */
+export class SimulatedNetwork {
+  readonly clock: VirtualClock;
+  readonly random: Random;
+  readonly link: LinkModel;
+  readonly #ports = new Map<PeerId, SimulatedPort>();
+  #group = new Map<PeerId, number>();
+  messages = 0;
+
+  constructor(clock: VirtualClock, random: Random, link: LinkModel) {
+    this.clock = clock;
+    this.random = random;
+    this.link = link;
+  }
+
+  /** A fresh attachment for `peer`; one it had before is dead (a restarted process). */
+  attach(peer: PeerId): SimulatedPort {
+    this.detach(peer);
+    const port = new SimulatedPort(this, peer);
+    this.#ports.set(peer, port);
+    this.clock.after(this.link.maxDelayMs, () => this.#refresh());
+    return port;
+  }
+
+  detach(peer: PeerId): void {
+    const port = this.#ports.get(peer);
+    if (port === undefined) return;
+    port.closed = true;
+    this.#ports.delete(peer);
+    this.clock.after(LOSS_NOTICED_MS, () => this.#refresh());
+  }
+
+  /** Parts the network into groups; peers not named stay together in group 0. */
+  partition(...groups: readonly (readonly PeerId[])[]): void {
+    this.#group = new Map(groups.flatMap((peers, i) => peers.map((p) => [p, i + 1] as const)));
+    this.clock.after(LOSS_NOTICED_MS, () => this.#refresh());
+  }
+
+  heal(): void {
+    this.#group = new Map();
+    this.clock.after(RECONNECT_MS, () => this.#refresh());
+  }
+
+  port(peer: PeerId): SimulatedPort | undefined {
+    return this.#ports.get(peer);
+  }
+
+  ports(): Iterable<SimulatedPort> {
+    return this.#ports.values();
+  }
+
+  reachable(a: PeerId, b: PeerId): boolean {
+    return this.#ports.has(a) && this.#ports.has(b) && (this.#group.get(a) ?? 0) === (this.#group.get(b) ?? 0);
+  }
+
+  /** Delivers `run` after a drawn delay, unless the message is lost or the two are apart when it leaves or arrives. */
+  deliver(from: PeerId, to: PeerId, run: () => void): void {
+    this.messages++;
+    if (!this.reachable(from, to) || this.random.uniform() < this.link.loss) return;
+    const port = this.#ports.get(to);
+    const { minDelayMs, maxDelayMs } = this.link;
+    this.clock.after(minDelayMs + this.random.uniform() * (maxDelayMs - minDelayMs), () => {
+      if (port !== undefined && !port.closed && this.reachable(from, to)) run();
+    });
+  }
+
+  #refresh(): void {
+    for (const a of this.#ports.values()) {
+      for (const b of this.#ports.values()) if (a !== b) a.connection(b.peer, this.reachable(a.peer, b.peer));
+      for (const p of a.peers()) if (!this.#ports.has(p)) a.connection(p, false);
+    }
+  }
+}
+
+type Handler = (from: PeerId, payload: Uint8Array) => Promise<Uint8Array | undefined>;
+
+/** One peer's Gossip and Streams. Gossip goes straight to every subscriber, each copy with a fate of its own. */
+export class SimulatedPort implements Gossip, Streams {
+  readonly peer: PeerId;
+  closed = false;
+  readonly #network: SimulatedNetwork;
+  readonly #topics = new Set<string>();
+  readonly #handlers = new Map<StreamProtocol, Handler>();
+  readonly #connected = new Set<PeerId>();
+  readonly #listeners: ((peer: PeerId, connected: boolean) => void)[] = [];
+  #onMessage: ((topic: string, data: Uint8Array, from: PeerId) => Promise<Verdict>) | undefined;
+
+  constructor(network: SimulatedNetwork, peer: PeerId) {
+    this.#network = network;
+    this.peer = peer;
+  }
+
+  subscribe(topic: string): void {
+    this.#topics.add(topic);
+  }
+  unsubscribe(topic: string): void {
+    this.#topics.delete(topic);
+  }
+  onMessage(handler: (topic: string, data: Uint8Array, from: PeerId) => Promise<Verdict>): void {
+    this.#onMessage = handler;
+  }
+
+  async publish(topic: string, data: Uint8Array): Promise<{ readonly recipients: number }> {
+    if (data.byteLength > GOSSIP_MAX_BYTES) throw new StarlingError('TOO_LARGE', 'gossip message over the bound', { phase: 'publish' });
+    let recipients = 0;
+    if (this.closed) return { recipients };
+    for (const port of this.#network.ports()) {
+      if (port === this || !port.#topics.has(topic) || !this.#network.reachable(this.peer, port.peer)) continue;
+      recipients++;
+      const copies = this.#network.random.uniform() < this.#network.link.duplication ? 2 : 1;
+      for (let i = 0; i < copies; i++) {
+        this.#network.deliver(this.peer, port.peer, () => void port.#onMessage?.(topic, data.slice(), this.peer));
+      }
+    }
+    return { recipients };
+  }
+
+  request(peer: PeerId, protocol: StreamProtocol, payload: Uint8Array, options: RequestOptions): Promise<Uint8Array> {
+    return new Promise((resolve, reject) => {
+      const timer = this.#network.clock.after(options.timeoutMs, () =>
+        reject(new StarlingError('PEER_TIMEOUT', `no answer to ${protocol} in ${options.timeoutMs} ms`, { peer, phase: protocol })),
+      );
+      const answer = (finish: () => void) => {
+        timer.cancel();
+        finish();
+      };
+      this.#network.deliver(this.peer, peer, () => {
+        const port = this.#network.port(peer);
+        void port?.serve(protocol, this.peer, payload).then(
+          (bytes) => this.#network.deliver(peer, this.peer, () => answer(() => resolve(bytes ?? new Uint8Array()))),
+          (error: Error) => this.#network.deliver(peer, this.peer, () => answer(() => reject(error))),
+        );
+      });
+    });
+  }
+
+  notify(peer: PeerId, protocol: StreamProtocol, payload: Uint8Array): void {
+    if (this.closed) return;
+    this.#network.deliver(this.peer, peer, () => void this.#network.port(peer)?.serve(protocol, this.peer, payload).catch(() => undefined));
+  }
+
+  handle(protocol: StreamProtocol, handler: Handler): void {
+    this.#handlers.set(protocol, handler);
+  }
+
+  async serve(protocol: StreamProtocol, from: PeerId, payload: Uint8Array): Promise<Uint8Array | undefined> {
+    const handler = this.#handlers.get(protocol);
+    if (handler === undefined) throw new StarlingError('PEER_REFUSED', `${protocol} is not served`, { peer: this.peer, phase: protocol });
+    return handler(from, payload.slice());
+  }
+
+  peers(): readonly PeerId[] {
+    return [...this.#connected];
+  }
+
+  onPeer(listener: (peer: PeerId, connected: boolean) => void): void {
+    this.#listeners.push(listener);
+  }
+
+  connection(peer: PeerId, connected: boolean): void {
+    if (this.closed || this.#connected.has(peer) === connected) return;
+    if (connected) this.#connected.add(peer);
+    else this.#connected.delete(peer);
+    for (const listener of this.#listeners) listener(peer, connected);
+  }
+}

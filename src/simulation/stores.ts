@@ -1,0 +1,59 @@
+/** Memory in the place of disk. A crash in the simulated world drops the node and keeps its stores. */
+import { contentOf } from '../crypto/index.ts';
+import type { BlobStore, EntryStore, NodeStore } from '../epoch/ports.ts';
+import type { ContentRoot, EntryId, SignedEntry } from '../spec/index.ts';
+
+export class MemoryEntryStore implements EntryStore {
+  readonly #entries = new Map<EntryId, SignedEntry>();
+
+  append(entries: readonly SignedEntry[]): number {
+    const before = this.#entries.size;
+    for (const entry of entries) if (!this.#entries.has(entry.id)) this.#entries.set(entry.id, entry);
+    return this.#entries.size - before;
+  }
+  get(id: EntryId): SignedEntry | undefined {
+    return this.#entries.get(id);
+  }
+  has(id: EntryId): boolean {
+    return this.#entries.has(id);
+  }
+  all(): IterableIterator<SignedEntry> {
+    return this.#entries.values();
+  }
+  size(): number {
+    return this.#entries.size;
+  }
+}
+
+export class MemoryBlobStore implements BlobStore {
+  readonly #blobs = new Map<ContentRoot, Uint8Array>();
+
+  async put(content: Uint8Array): Promise<ContentRoot> {
+    const { root } = contentOf(content);
+    this.#blobs.set(root, content.slice());
+    return root;
+  }
+  async get(root: ContentRoot): Promise<Uint8Array | undefined> {
+    return this.#blobs.get(root);
+  }
+  async has(root: ContentRoot): Promise<boolean> {
+    return this.#blobs.has(root);
+  }
+  async delete(root: ContentRoot): Promise<void> {
+    this.#blobs.delete(root);
+  }
+}
+
+export class MemoryNodeStore implements NodeStore {
+  readonly #values = new Map<string, Uint8Array>();
+
+  get(key: string): Uint8Array | undefined {
+    return this.#values.get(key);
+  }
+  set(key: string, value: Uint8Array): void {
+    this.#values.set(key, value.slice());
+  }
+  delete(key: string): void {
+    this.#values.delete(key);
+  }
+}
