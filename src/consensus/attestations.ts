@@ -23,6 +23,8 @@ interface Attested {
 /** The attestations of all seats. Order of arrival does not matter: what counts is the union for each node. */
 export class Attestations {
   readonly #byNode = new Map<Fingerprint, Attested>();
+  /** The last tally, until an attestation adds to it. */
+  #counted: { readonly voters: ReadonlySet<Fingerprint>; readonly tally: Tally } | null = null;
 
   /**
    * `held` tells which ids this node holds itself: those are taken however long a liar's list has become.
@@ -36,6 +38,7 @@ export class Attestations {
     const size = attested.ids.size;
     for (const id of ids) if (attested.ids.size < MAX_ROSTER_IDS || held.has(id)) attested.ids.add(id);
     if (before !== undefined && attested.ids.size === size) return 'known';
+    this.#counted = null;
     attested.versions.push(attestation);
     if (attested.versions.length > KEPT_VERSIONS) attested.versions.shift();
     this.#byNode.set(node, attested);
@@ -56,10 +59,14 @@ export class Attestations {
     return [...this.#byNode.values()].flatMap((attested) => attested.versions);
   }
 
+  /** What the attestations of `voters` amount to. */
   tally(voters: ReadonlySet<Fingerprint>): Tally {
+    if (this.#counted?.voters === voters) return this.#counted.tally;
     const lists: ReadonlySet<EntryId>[] = [];
     for (const [node, { ids }] of this.#byNode) if (voters.has(node)) lists.push(ids);
-    return new Tally(lists, voters.size);
+    const tally = new Tally(lists, voters.size);
+    this.#counted = { voters, tally };
+    return tally;
   }
 }
 

@@ -38,5 +38,6 @@ export function checkIds(ids: readonly EntryId[], field: string, peer: Fingerpri
       phase: 'roster',
     });
   for (const id of ids)
-    if (!ENTRY_ID.test(id)) throw new StarlingError('MALFORMED', `${field} holds something that is not an entry id`, { field, peer, phase: 'roster' });
+    if (!ENTRY_ID.test(id))
+      throw new StarlingError('MALFORMED', `${field} holds something that is not an entry id`, { field, peer, phase: 'roster' });
 }

@@ -77,7 +77,8 @@ export class Stances {
     const { node, option, optionIds, prefs } = stance;
     const malformed = (field: string, message: string) => new StarlingError('MALFORMED', message, { field, peer: node, phase: 'roster' });
     if (!Number.isSafeInteger(stance.seq) || stance.seq < 0) throw malformed('seq', 'the seq of a stance is not a whole number');
-    if (prefs.length > NEGOTIATION.keep) throw malformed('prefs', `a stance names ${prefs.length} preferences, the bound is ${NEGOTIATION.keep}`);
+    if (prefs.length > NEGOTIATION.keep)
+      throw malformed('prefs', `a stance names ${prefs.length} preferences, the bound is ${NEGOTIATION.keep}`);
     for (const [, probability] of prefs)
       if (!Number.isInteger(probability) || probability < 0 || probability > PROBABILITY_ONE)
         throw malformed('prefs', `a preference is ${probability}, not an integer from 0 to ${PROBABILITY_ONE}`);
@@ -100,10 +101,12 @@ export class Stances {
   #shared(stance: StanceView): Option | undefined {
     for (const { voice } of this.#latest.values()) {
       const { digest, ids } = voice.option;
-      if (digest === stance.option && ids.length === stance.optionIds.length && ids.every((id, i) => id === stance.optionIds[i])) return voice.option;
+      if (digest === stance.option && ids.length === stance.optionIds.length && ids.every((id, i) => id === stance.optionIds[i]))
+        return voice.option;
     }
     return undefined;
   }
 }
 
-const repeats = (stance: StanceView, earlier: StanceView | undefined): boolean => stance.seq === earlier?.seq && stance.option === earlier.option;
+const repeats = (stance: StanceView, earlier: StanceView | undefined): boolean =>
+  stance.seq === earlier?.seq && stance.option === earlier.option;

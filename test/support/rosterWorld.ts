@@ -137,7 +137,15 @@ export async function negotiate(scenario: Scenario): Promise<Result> {
     node.stance = stance;
     if (stop !== null && node.ending === null) {
       const { digest } = optionOf(stop.option);
-      node.ending = { node: node.index, side: side[node.index] ?? 1, option: digest, why: stop.why, provisional, atMs: now - FREEZE_MS, last: null };
+      node.ending = {
+        node: node.index,
+        side: side[node.index] ?? 1,
+        option: digest,
+        why: stop.why,
+        provisional,
+        atMs: now - FREEZE_MS,
+        last: null,
+      };
     }
     if (node.ending !== null && now > FREEZE_MS + 60 + NEGOTIATION.handOverMs) node.ending.last = stance?.option ?? null;
     const said = node.rule.known();

@@ -5,7 +5,10 @@ import { MAX_ROSTER_IDS, optionOf } from '../../../src/consensus/index.ts';
 import { contributionOf, fingerprintOf } from '../../support/rosterWorld.ts';
 
 const ENTRIES = 5;
-const ids = (mask: number): string[] => Array.from({ length: ENTRIES }, (_, x) => x).filter((x) => mask & (1 << x)).map(contributionOf);
+const ids = (mask: number): string[] =>
+  Array.from({ length: ENTRIES }, (_, x) => x)
+    .filter((x) => mask & (1 << x))
+    .map(contributionOf);
 const nobodyHolds = new Set<string>();
 
 describe('consensus: attestations', () => {
@@ -20,13 +23,17 @@ describe('consensus: attestations', () => {
         for (const { node, mask } of said) one.add({ node: fingerprintOf(node), ids: ids(mask) }, nobodyHolds);
         for (const { item } of shuffled) other.add({ node: fingerprintOf(item.node), ids: ids(item.mask) }, nobodyHolds);
 
-        const unions = Array.from({ length: seats }, (_, node) => said.filter((s) => s.node === node).reduce((union, s) => union | s.mask, 0));
+        const unions = Array.from({ length: seats }, (_, node) =>
+          said.filter((s) => s.node === node).reduce((union, s) => union | s.mask, 0),
+        );
         const weight = (x: number): number => unions.filter((union) => union & (1 << x)).length;
         const derived = ids(Array.from({ length: ENTRIES }, (_, x) => (weight(x) > seats / 3 ? 1 << x : 0)).reduce((a, b) => a | b, 0));
         const tallies = [one.tally(voters), other.tally(voters)] as const;
         for (const tally of tallies) assert.deepEqual(tally.derived, optionOf(derived));
         for (let mask = 0; mask < 2 ** ENTRIES; mask++) {
-          const inBounds = Array.from({ length: ENTRIES }, (_, x) => (mask & (1 << x) ? weight(x) > seats / 3 : weight(x) <= (2 * seats) / 3));
+          const inBounds = Array.from({ length: ENTRIES }, (_, x) =>
+            mask & (1 << x) ? weight(x) > seats / 3 : weight(x) <= (2 * seats) / 3,
+          );
           const expected = optionOf(ids(mask)).digest === optionOf(derived).digest || inBounds.every(Boolean);
           for (const tally of tallies) assert.equal(tally.valid(optionOf(ids(mask))), expected);
         }

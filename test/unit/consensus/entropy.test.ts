@@ -4,7 +4,7 @@ import { createReference } from '../../../src/compute/index.ts';
 import { Negotiation, optionOf, PROBABILITY_ONE, type StanceView } from '../../../src/consensus/index.ts';
 import { better } from '../../../src/consensus/options.ts';
 import { contributionOf, fingerprintOf, quorumOf } from '../../support/rosterWorld.ts';
-import { type BruteState, type BruteStance, bruteTick } from './bruteForce.ts';
+import { type BruteStance, type BruteState, bruteTick } from './bruteForce.ts';
 
 const compute = createReference();
 const option = (entries: readonly number[]) => optionOf(entries.map(contributionOf));
@@ -40,7 +40,10 @@ describe('consensus: negotiation of one node', () => {
     assert.deepEqual(negotiation.freeze(0), { node: fingerprintOf(0), ids: option([1, 2]).ids });
     assert.equal((await negotiation.tick(0, compute)).stop, null);
     const { stop, state, provisional } = await negotiation.tick(150, compute);
-    assert.deepEqual({ stop, state, provisional }, { stop: { option: option([1, 2]).ids, why: 'agreed' }, state: 'stopped', provisional: false });
+    assert.deepEqual(
+      { stop, state, provisional },
+      { stop: { option: option([1, 2]).ids, why: 'agreed' }, state: 'stopped', provisional: false },
+    );
   });
 
   it('nothing to average is an option like any other', async () => {
@@ -147,7 +150,10 @@ describe('consensus: negotiation of one node', () => {
     assert.deepEqual(stance?.prefs, [[option([1, 2, 3]).digest, PROBABILITY_ONE]]);
     negotiation.onStance(certain(4, 2, [1, 2]));
     const after = await negotiation.tick(160, compute);
-    assert.ok(after.stance?.prefs.some(([digest]) => digest === option([1, 2]).digest), 'a fourth voice of nine is heard');
+    assert.ok(
+      after.stance?.prefs.some(([digest]) => digest === option([1, 2]).digest),
+      'a fourth voice of nine is heard',
+    );
   });
 
   it('two thirds on a roster that leaves out what two thirds attest, or adds what nobody does, are not followed', async () => {
@@ -185,6 +191,21 @@ describe('consensus: negotiation of one node', () => {
     others(negotiation, 1, 3, [1], [1, 2], 3);
     assert.equal((await negotiation.tick(310, compute)).stop, null);
     assert.equal((await negotiation.tick(460, compute)).stop?.why, 'agreed');
+  });
+
+  it('a node that has just changed its mind waits until it is certain enough', async () => {
+    const negotiation = node(9, [1, 2]);
+    negotiation.freeze(0);
+    await negotiation.tick(10, compute);
+    negotiation.hold(contributionOf(3));
+    others(negotiation, 1, 5, [1, 2, 3], [1, 2, 3]);
+    others(negotiation, 5, 9, [1, 2], [1, 2, 3]);
+    // Own share 1/2, 1/4, 1/8, 1/16, ...: certainty 0, 0.19, 0.46, 0.66, ...
+    for (const at of [160, 310, 460, 610]) {
+      const { stop, stance } = await negotiation.tick(at, compute);
+      assert.deepEqual([stop, stance?.optionIds], [null, option([1, 2, 3]).ids]);
+    }
+    assert.deepEqual((await negotiation.tick(760, compute)).stop, { option: option([1, 2, 3]).ids, why: 'agreed' });
   });
 
   it('after the stop it goes on taking positions for those who have not stopped, until the hand-over', async () => {
@@ -253,13 +274,21 @@ describe('consensus: negotiation of one node', () => {
           });
           const { stance } = await negotiation.tick(600 + 150 * seq, compute);
           const attested = [own, ...seats.map((s) => s.attested)];
-          brute = bruteTick(brute, { seats: W, entries: ENTRIES, held: own | more, attested, stances, better: (a, b) => better(ids(a), ids(b)) });
+          brute = bruteTick(brute, {
+            seats: W,
+            entries: ENTRIES,
+            held: own | more,
+            attested,
+            stances,
+            better: (a, b) => better(ids(a), ids(b)),
+          });
           if (brute.close) return;
           assert.equal(stance?.option, brute.ex === null ? undefined : ids(brute.ex).digest);
           if (brute.ex !== null && brute.ex !== own) followed += 1;
           const expected = new Map([...brute.p].map(([m, x]) => [ids(m).digest, x * PROBABILITY_ONE]));
           assert.equal(stance?.prefs.length ?? 0, expected.size);
-          for (const [digest, x] of stance?.prefs ?? []) assert.ok(Math.abs(x - (expected.get(digest) ?? Number.NaN)) <= 1, `${x} is not ${expected.get(digest)}`);
+          for (const [digest, x] of stance?.prefs ?? [])
+            assert.ok(Math.abs(x - (expected.get(digest) ?? Number.NaN)) <= 1, `${x} is not ${expected.get(digest)}`);
         }
       }),
       { numRuns: 400 },

@@ -35,7 +35,10 @@ describe('consensus: options', () => {
     const negotiation = new Negotiation({ epoch: 1, base: fingerprintOf(9), self: seats[0] as string, seats, quorum: 2 });
     const node = seats[1] as string;
     const many = Array.from({ length: MAX_ROSTER_IDS + 1 }, () => contributionOf(1));
-    assert.throws(() => negotiation.onAttest({ node, ids: many }), { code: 'TOO_LARGE', facts: { field: 'attestation', peer: node, phase: 'roster' } });
+    assert.throws(() => negotiation.onAttest({ node, ids: many }), {
+      code: 'TOO_LARGE',
+      facts: { field: 'attestation', peer: node, phase: 'roster' },
+    });
     for (const id of ['', 'zz'.repeat(32), contributionOf(1).toUpperCase(), contributionOf(1).slice(2)])
       assert.throws(() => negotiation.onAttest({ node, ids: [id] }), { code: 'MALFORMED' });
   });

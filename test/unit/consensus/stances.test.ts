@@ -39,7 +39,10 @@ describe('consensus: stances', () => {
 
   it('sees two faces also when a later stance of that node came first', () => {
     const stances = new Stances();
-    assert.deepEqual([stance(7, [3]), stance(4, [1]), stance(4, [1]), stance(4, [2])].map((s) => stances.add(s)), ['new', 'stale', 'stale', 'equivocation']);
+    assert.deepEqual(
+      [stance(7, [3]), stance(4, [1]), stance(4, [1]), stance(4, [2])].map((s) => stances.add(s)),
+      ['new', 'stale', 'stale', 'equivocation'],
+    );
     assert.deepEqual(stances.voices(everyone), []);
   });
 
@@ -65,7 +68,8 @@ describe('consensus: stances', () => {
     for (const [bad, code, field] of cases)
       assert.throws(
         () => stances.add(bad),
-        (error: { code: string; facts: { field: string; peer: string } }) => error.code === code && error.facts.field === field && error.facts.peer === node,
+        (error: { code: string; facts: { field: string; peer: string } }) =>
+          error.code === code && error.facts.field === field && error.facts.peer === node,
       );
     assert.deepEqual(stances.known(), []);
     stances.add(stance(1, [1]));
