@@ -15,6 +15,8 @@ export interface DataFolder {
   readonly blobs: string;
   /** Peers met before. */
   readonly peers: string;
+  /** The genesis of the swarm this folder belongs to; absent until one is founded or joined. */
+  readonly genesis: string;
 }
 
 /** Makes the folder (0700, with its parents) if it is missing, and names what lies in it. */
@@ -28,6 +30,7 @@ export function prepareDataFolder(path: string): DataFolder {
     node: join(path, 'node.db'),
     blobs: join(path, 'blobs'),
     peers: join(path, 'peers.json'),
+    genesis: join(path, 'genesis.cbor'),
   };
 }
 

@@ -6,17 +6,20 @@ import { decodeCore, entryId } from '../wire/index.ts';
 import { corrupt, guarded, inTransaction, openSqlite } from './sqlite.ts';
 
 /**
- * `position` is the order of appending. The composite signature stands in a column of its own, since it may be pruned
- * while the entry stays.
+ * 'SLLE'. `position` is the order of appending. The composite signature stands in a column of its own, since it may
+ * be pruned while the entry stays.
  */
-const SCHEMA = `
-  CREATE TABLE entry (
+const LAYOUT = {
+  applicationId: 0x534c4c45,
+  version: 1,
+  schema: `CREATE TABLE entry (
     position INTEGER PRIMARY KEY,
     id BLOB NOT NULL UNIQUE,
     core BLOB NOT NULL,
     signature BLOB NOT NULL,
     composite BLOB
-  ) STRICT;`;
+  ) STRICT;`,
+};
 
 interface Row {
   readonly id: Uint8Array;
@@ -30,7 +33,7 @@ interface Row {
  * DATA_CORRUPT, as does a file that SQLite finds damaged.
  */
 export function openLedger(path: string): EntryStore & Disposable & { close(): void } {
-  const db = openSqlite(path, 1, SCHEMA);
+  const db = openSqlite(path, LAYOUT);
   const columns = 'SELECT id, core, signature, composite FROM entry';
   const insert = db.prepare('INSERT INTO entry (id, core, signature, composite) VALUES (?, ?, ?, ?) ON CONFLICT (id) DO NOTHING');
   const byId = db.prepare(`${columns} WHERE id = ?`);

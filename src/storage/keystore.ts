@@ -14,10 +14,15 @@ const SEED = /^[0-9a-f]{64}$/;
  * Throws DATA_CORRUPT when others can read the file or it is not a keystore.
  */
 export function loadOrCreateIdentity(path: string, randomBytes: (length: number) => Uint8Array): Identity {
+  return identityFromSeeds(loadOrCreateSeeds(path, randomBytes));
+}
+
+/** The same, as seeds: libp2p makes its own key object of the Ed25519 one. */
+export function loadOrCreateSeeds(path: string, randomBytes: (length: number) => Uint8Array): IdentitySeeds {
   const seeds = loadSeeds(path);
-  if (seeds !== undefined) return identityFromSeeds(seeds);
+  if (seeds !== undefined) return seeds;
   createSeeds(path, { mldsaSeed: randomBytes(SEED_BYTES), ed25519Seed: randomBytes(SEED_BYTES) });
-  return identityFromSeeds(loadSeeds(path) as IdentitySeeds);
+  return loadSeeds(path) as IdentitySeeds;
 }
 
 function loadSeeds(path: string): IdentitySeeds | undefined {

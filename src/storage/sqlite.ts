@@ -5,26 +5,38 @@ import { StarlingError } from '../spec/index.ts';
 export type Sqlite = DatabaseSync;
 
 /** Ms. One daemon owns its data folder; only a backup or a person's shell can hold a lock, and briefly. */
-const BUSY_TIMEOUT_MS = 5_000;
+const BUSY_TIMEOUT_MS = 1_000;
 
 /** Primary result codes (sqlite.org/rescode.html). */
 const SQLITE_BUSY = 5;
 const SQLITE_CORRUPT = 11;
 const SQLITE_NOTADB = 26;
 
+/** What a database file is for: told apart by `application_id`, its layout by `user_version`. */
+export interface Layout {
+  /** Four ASCII letters as a 32-bit integer. */
+  readonly applicationId: number;
+  readonly version: number;
+  /** Runs once, when the file is new. */
+  readonly schema: string;
+}
+
 /**
- * Opens or creates a database. `version` is kept in `user_version`; `schema` runs once, when the file is new.
- * WAL with synchronous=FULL: the log is synced at every commit (sqlite.org/pragma.html#pragma_synchronous).
- * Throws DATA_CORRUPT when the file is none of ours.
+ * Opens or creates a database. WAL with synchronous=FULL: the log is synced at every commit
+ * (sqlite.org/pragma.html#pragma_synchronous). Throws DATA_CORRUPT when the file is damaged or of another layout.
  */
-export function openSqlite(path: string, version: number, schema: string): Sqlite {
+export function openSqlite(path: string, { applicationId, version, schema }: Layout): Sqlite {
   return guarded(path, () => {
     const db = new DatabaseSync(path, { timeout: BUSY_TIMEOUT_MS });
     try {
       db.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;');
+      const isNew = db.prepare('SELECT count(*) AS n FROM sqlite_schema').get()?.n === 0;
+      if (isNew) {
+        db.exec(`BEGIN IMMEDIATE; ${schema} PRAGMA application_id = ${applicationId}; PRAGMA user_version = ${version}; COMMIT;`);
+      }
+      if (db.prepare('PRAGMA application_id').get()?.application_id !== applicationId) throw corrupt(path, 'it belongs to something else');
       const found = db.prepare('PRAGMA user_version').get()?.user_version;
-      if (found === 0) db.exec(`BEGIN IMMEDIATE; ${schema} PRAGMA user_version = ${version}; COMMIT;`);
-      else if (found !== version) {
+      if (found !== version) {
         throw new StarlingError('DATA_CORRUPT', `${path} has layout ${String(found)}, this version of Starling reads ${version}`, {
           field: path,
           fix: 'run the version of Starling that wrote it, or start with an empty data folder',

@@ -1,0 +1,160 @@
+import assert from 'node:assert/strict';
+import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync, writeSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { COMPOSITE_SIGNATURE_BYTES, sha256, utf8 } from '../../../src/crypto/index.ts';
+import { type AnyEntryCore, type SignedEntry, StarlingError } from '../../../src/spec/index.ts';
+import { openLedger, openNodeStore } from '../../../src/storage/index.ts';
+import { encodeCore, entryId } from '../../../src/wire/index.ts';
+
+const zero = '0'.repeat(64);
+const code = (expected: string) => (e: unknown) => e instanceof StarlingError && e.code === expected && e.facts.fix !== undefined;
+
+function entry(seq: number, composite = false): SignedEntry {
+  const core: AnyEntryCore = {
+    v: 1,
+    swarm: zero,
+    author: zero,
+    seq,
+    prev: seq === 0 ? null : zero,
+    lam: seq + 1,
+    epochSeen: 0,
+    anchorBlock: zero,
+    kind: 'contribution',
+    deps: [],
+    body: { epoch: seq, updateHash: zero, sizeBytes: 2, samples: 1, maxAbs: [seq], metrics: { loss: 0.5 } },
+  };
+  const coreBytes = Uint8Array.from(encodeCore(core));
+  const signature = new Uint8Array(64).fill(seq);
+  const bare = { id: entryId(coreBytes), core, coreBytes, signature };
+  return composite ? { ...bare, composite: new Uint8Array(COMPOSITE_SIGNATURE_BYTES).fill(7) } : bare;
+}
+
+describe('storage on SQLite', () => {
+  let folder: string;
+  let path: string;
+  beforeEach(() => {
+    folder = mkdtempSync(join(tmpdir(), 'starling-storage-'));
+    path = join(folder, 'ledger.db');
+  });
+  afterEach(() => rmSync(folder, { recursive: true }));
+
+  describe('entryStore', () => {
+    it('gives entries back as they were, in the order of appending, after it is opened again', () => {
+      const entries = [entry(3), entry(0, true), entry(2), entry(1)];
+      {
+        using store = openLedger(path);
+        assert.equal(store.append(entries.slice(0, 3)), 3);
+        assert.equal(store.append(entries.slice(3)), 1);
+        assert.equal(store.append([]), 0);
+      }
+      using store = openLedger(path);
+      assert.deepEqual([...store.all()], entries);
+      assert.equal(store.size(), 4);
+      assert.deepEqual(store.get((entries[1] as SignedEntry).id), entries[1]);
+      assert.equal(store.get(zero), undefined);
+      assert.deepEqual([store.has((entries[2] as SignedEntry).id), store.has(zero)], [true, false]);
+    });
+
+    it('skips what it holds, and keeps both sides of a fork', () => {
+      using store = openLedger(path);
+      const side = { ...entry(1), id: entry(9).id, coreBytes: entry(9).coreBytes };
+      assert.equal(store.append([entry(1), entry(1)]), 1);
+      assert.equal(store.append([entry(1), entry(2), side]), 2);
+      assert.equal(store.size(), 3);
+    });
+
+    it('takes a batch as a whole or not at all', () => {
+      using store = openLedger(path);
+      store.append([entry(0)]);
+      const broken = { ...entry(2), signature: undefined as unknown as Uint8Array };
+      assert.throws(() => store.append([entry(1), broken]));
+      assert.deepEqual([store.size(), store.has(entry(1).id)], [1, false]);
+      assert.equal(store.append([entry(1)]), 1);
+    });
+
+    it('syncs the log at every commit', () => {
+      openLedger(path).close();
+      using db = new DatabaseSync(path);
+      assert.equal(db.prepare('PRAGMA journal_mode').get()?.journal_mode, 'wal');
+      // What a connection of the store uses is not kept in the file: see that every append reaches the log at once.
+      using store = openLedger(path);
+      const before = statSync(`${path}-wal`).size;
+      store.append([entry(0)]);
+      assert.ok(statSync(`${path}-wal`).size > before);
+    });
+
+    it('says DATA_CORRUPT for a file that is no ledger, one of a later layout, and one cut short', () => {
+      writeFileSync(path, 'this is not a database, but it is long enough to be read as one'.repeat(100));
+      assert.throws(() => openLedger(path), code('DATA_CORRUPT'));
+      rmSync(path);
+      openLedger(path).close();
+      using db = new DatabaseSync(path);
+      db.exec('PRAGMA user_version = 99');
+      assert.throws(() => openLedger(path), code('DATA_CORRUPT'));
+      truncateSync(path, 5_000);
+      assert.throws(() => openLedger(path), code('DATA_CORRUPT'));
+    });
+
+    it('says DATA_CORRUPT when an entry or a page has rotted', () => {
+      {
+        using store = openLedger(path);
+        store.append(Array.from({ length: 200 }, (_, i) => entry(i)));
+      }
+      const victim = entry(150);
+      const bytes = readFileSync(path);
+      const at = bytes.indexOf(victim.coreBytes);
+      assert.ok(at > 0);
+      overwrite(path, at + 40, Uint8Array.of((bytes[at + 40] as number) ^ 1));
+      {
+        using store = openLedger(path);
+        assert.throws(() => store.get(victim.id), code('DATA_CORRUPT'));
+        assert.throws(() => [...store.all()], code('DATA_CORRUPT'));
+        assert.deepEqual(store.get(entry(5).id), entry(5));
+      }
+      for (let page = 2; page * 4096 < bytes.length; page++) overwrite(path, page * 4096, new Uint8Array(64).fill(0xee));
+      using store = openLedger(path);
+      assert.throws(() => [...store.all()], code('DATA_CORRUPT'));
+    });
+
+    it('waits for nobody for ever: a lock of another process is DATA_IN_USE', () => {
+      using store = openLedger(path);
+      using other = new DatabaseSync(path);
+      other.exec('BEGIN IMMEDIATE');
+      assert.throws(() => store.append([entry(0)]), code('DATA_IN_USE'));
+      other.exec('ROLLBACK');
+      assert.equal(store.append([entry(0)]), 1);
+    });
+  });
+
+  describe('nodeStore', () => {
+    it('keeps facts over a restart', () => {
+      const bytes = sha256(utf8('residual'));
+      {
+        using store = openNodeStore(path);
+        store.set('residual', utf8('first'));
+        store.set('residual', bytes);
+        store.set('gone', bytes);
+        store.set('empty', new Uint8Array());
+        store.delete('gone');
+        store.delete('never there');
+      }
+      using store = openNodeStore(path);
+      assert.deepEqual(store.get('residual'), bytes);
+      assert.deepEqual(store.get('empty'), new Uint8Array());
+      assert.equal(store.get('gone'), undefined);
+    });
+  });
+
+  it('knows its own file from another store', () => {
+    openNodeStore(path).close();
+    assert.throws(() => openLedger(path), code('DATA_CORRUPT'));
+  });
+});
+
+function overwrite(path: string, position: number, bytes: Uint8Array): void {
+  const file = openSync(path, 'r+');
+  writeSync(file, bytes, 0, bytes.length, position);
+  closeSync(file);
+}
