@@ -3,4 +3,5 @@ import type { BenchRow } from './row.ts';
 /** Every bench by name; a module loads when it runs. */
 export const BENCHES: Readonly<Record<string, () => Promise<{ rows(): Promise<BenchRow[]> }>>> = {
   kernels: () => import('./kernels.ts'),
+  roster: () => import('./roster.ts'),
 };
