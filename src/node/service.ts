@@ -1,0 +1,209 @@
+/** The API's view of a running node. */
+import type { EventTopic, NodeHealth, NodeInfo, NodeService, PeerView, Submission } from '../api/index.ts';
+import type { ComputeInfo } from '../compute/index.ts';
+import type { Engine, EntryStore } from '../epoch/index.ts';
+import type { Host, PeerInfo } from '../network/index.ts';
+import { toHex } from '../crypto/index.ts';
+import { StarlingError, TRUST_ONE } from '../spec/index.ts';
+import { readMetrics } from '../wire/index.ts';
+import { systemClock } from './random.ts';
+import type { DaemonJournal } from './journal.ts';
+import type { Stages } from './stages.ts';
+import { Trainers } from './trainers.ts';
+import { appliedAt, epochCurrent, epochView, headView, ledgerHead, swarmView, verifyLedger } from './views.ts';
+
+export interface ServiceParts {
+  readonly engine: Engine;
+  readonly host: Host;
+  readonly journal: DaemonJournal;
+  readonly stages: Stages;
+  readonly entries: EntryStore;
+  readonly version: string;
+  readonly computeInfo: () => ComputeInfo;
+  /** Begins an ordered stop of the daemon. */
+  readonly stop: () => void;
+}
+
+export class DaemonService implements NodeService {
+  readonly #parts: ServiceParts;
+  readonly #trainers: Trainers;
+  readonly #startedMs = systemClock.nowMs();
+
+  constructor(parts: ServiceParts) {
+    this.#parts = parts;
+    this.#trainers = new Trainers((count) => parts.engine.setTrainers(count));
+    let lastEpoch = parts.engine.ctx.chain.head.state.epoch;
+    parts.journal.subscribe('epoch', () => {
+      const { epoch } = parts.engine.ctx.chain.head.state;
+      if (epoch === lastEpoch) return;
+      lastEpoch = epoch;
+      for (const trainer of this.#trainers.applied(epoch))
+        parts.journal.log('warn', 'node', 'a trainer has been silent for too long and counts as gone', { trainer, fix: 'attach it again' });
+    });
+  }
+
+  info(): NodeInfo {
+    const { engine, host, version, computeInfo } = this.#parts;
+    return {
+      fingerprint: engine.ctx.self,
+      peerId: host.peerId,
+      addresses: host.addresses(),
+      version,
+      class: engine.ctx.nodeClass,
+      swarmId: engine.ctx.swarm,
+      uptimeMs: Math.round(systemClock.nowMs() - this.#startedMs),
+      compute: computeInfo(),
+      pid: process.pid,
+    };
+  }
+
+  health(): NodeHealth {
+    return this.#parts.stages.health();
+  }
+
+  async shutdown(): Promise<void> {
+    this.#parts.stop();
+  }
+
+  peers(): readonly PeerView[] {
+    return this.#parts.host.peers().map((p) => this.#peer(p));
+  }
+
+  async dial(address: string): Promise<PeerView> {
+    return this.#peer(await this.#parts.host.dial(address));
+  }
+
+  #peer(peer: PeerInfo): PeerView {
+    return { ...peer, fingerprint: this.#parts.engine.ctx.directory.nodeOf(peer.peerId) ?? null };
+  }
+
+  swarm() {
+    return swarmView(this.#parts.engine);
+  }
+
+  epoch() {
+    return epochCurrent(this.#parts.engine, systemClock.nowMs());
+  }
+
+  async epochAt(epoch: number) {
+    return epochView(this.#parts.engine, epoch);
+  }
+
+  async epochs(limit: number) {
+    const latest = this.#parts.engine.ctx.chain.head.state.epoch;
+    return Array.from({ length: Math.min(limit, latest + 1) }, (_, i) => epochView(this.#parts.engine, latest - i));
+  }
+
+  waitEpoch(epoch: number, timeoutMs: number) {
+    const { engine, journal } = this.#parts;
+    const reached = () => engine.ctx.chain.head.state.epoch >= epoch;
+    if (reached()) return Promise.resolve(this.epoch());
+    return new Promise<ReturnType<DaemonService['epoch']>>((resolve, reject) => {
+      const finish = (settle: () => void) => {
+        clearTimeout(timer);
+        unsubscribe();
+        settle();
+      };
+      const unsubscribe = journal.subscribe('epoch', () => {
+        if (reached()) finish(() => resolve(this.epoch()));
+      });
+      const timer = setTimeout(() => {
+        const { epoch: current, phase } = this.epoch();
+        const facts = { phase, epoch: current, fix: 'see `starling status` and `starling peers` for what it waits for' };
+        finish(() => reject(new StarlingError('TIMEOUT', `epoch ${epoch} was not applied within ${timeoutMs} ms`, facts)));
+      }, timeoutMs);
+    });
+  }
+
+  model(head: 'finalized' | 'latest' | 'applied') {
+    const { engine } = this.#parts;
+    const view = headView(engine, this.#epochOf(head));
+    const { parameters, tensors } = swarmView(engine);
+    return { head, epoch: view.epoch, modelRoot: view.modelRoot, tensors, parameters };
+  }
+
+  async modelValues(head: 'finalized' | 'latest' | 'applied') {
+    const { engine } = this.#parts;
+    const epoch = this.#epochOf(head);
+    const { state } = appliedAt(engine, epoch);
+    return { epoch, modelRoot: state.modelRoot, values: await engine.ctx.chain.model(epoch) };
+  }
+
+  /** Until votes exist nothing after genesis is final; what is applied is the latest. */
+  #epochOf(head: 'finalized' | 'latest' | 'applied'): number {
+    return head === 'finalized' ? 0 : this.#parts.engine.ctx.chain.head.state.epoch;
+  }
+
+  attachTrainer(name: string) {
+    return this.#trainers.attach(name, this.#parts.engine.ctx.chain.head.state.epoch);
+  }
+
+  detachTrainer(trainerId: string) {
+    this.#trainers.detach(trainerId);
+  }
+
+  trainers() {
+    return this.#trainers.list();
+  }
+
+  async submit(submission: Submission) {
+    const metrics = readMetrics(submission.metrics, 'metrics');
+    const done = await this.#parts.engine.submit({ ...submission, metrics });
+    this.#trainers.contributed(done.epoch, done.contributionId);
+    return done;
+  }
+
+  ledgerHead() {
+    return ledgerHead(this.#parts.engine);
+  }
+
+  ledgerList(from: number, limit: number) {
+    return this.#parts.engine.ctx.chain.order.slice(from, from + limit).map(({ index, entry }) => ({ index, entry }));
+  }
+
+  ledgerGet(id: string) {
+    const { chain, replica } = this.#parts.engine.ctx;
+    const entry = replica.graph.get(id);
+    if (entry === undefined) throw new StarlingError('UNKNOWN_ENTRY', `entry ${id} is not held here`, { field: 'id', fix: 'check the id, or wait for ledger sync' });
+    return { entry, index: chain.order.find(id)?.index ?? null };
+  }
+
+  ledgerProve(id: string) {
+    const { index } = this.ledgerGet(id);
+    if (index === null) throw new StarlingError('NOT_FOUND', `entry ${id} is not in the tree yet`, { field: 'id', fix: 'wait until a decision holds it' });
+    const { order } = this.#parts.engine.ctx.chain;
+    return { entry: id, index, treeSize: order.size, treeRoot: order.root(), path: order.tree.inclusionPath(index, order.size).map(toHex) };
+  }
+
+  ledgerConsistency(fromSize: number) {
+    const { order } = this.#parts.engine.ctx.chain;
+    if (fromSize > order.size) throw new StarlingError('NOT_FOUND', `the tree has ${order.size} leaves`, { field: 'fromSize', fix: 'ask for a smaller size' });
+    return {
+      fromSize,
+      fromRoot: order.root(fromSize),
+      treeSize: order.size,
+      treeRoot: order.root(),
+      path: order.tree.consistencyPath(fromSize, order.size).map(toHex),
+    };
+  }
+
+  async ledgerVerify() {
+    return verifyLedger(this.#parts.engine, this.#parts.entries);
+  }
+
+  trust() {
+    return this.#parts.engine.ctx.chain.head.state.members.map((m) => ({ fingerprint: m.fingerprint, trust: m.trust / TRUST_ONE, emaX: m.emaX / 2 ** 32 }));
+  }
+
+  metrics(): Promise<string> {
+    return this.#parts.journal.registry.metrics();
+  }
+
+  metricsJson(): Promise<unknown> {
+    return this.#parts.journal.registry.getMetricsAsJSON();
+  }
+
+  subscribe(topic: EventTopic, listener: (event: unknown) => void): () => void {
+    return this.#parts.journal.subscribe(topic, listener);
+  }
+}

@@ -1,0 +1,129 @@
+/** A node's state as clients see it. */
+import { parametersOf } from '../aggregation/index.ts';
+import type { EpochCurrent, EpochView, HeadView, LedgerHead, LedgerReport, Phase, SwarmView } from '../api/index.ts';
+import type { Engine } from '../epoch/index.ts';
+import { checkEntry, isKind, LedgerGraph, LedgerOrder } from '../ledger/index.ts';
+import { type EntryStore } from '../epoch/index.ts';
+import { holdsSeat, StarlingError, TRUST_ONE } from '../spec/index.ts';
+import { ZERO_HASH } from '../crypto/index.ts';
+
+export function headView(engine: Engine, epoch: number): HeadView {
+  const { state } = appliedAt(engine, epoch);
+  return { epoch: state.epoch, decision: state.decision, modelRoot: state.modelRoot };
+}
+
+export function swarmView(engine: Engine): SwarmView {
+  const { ctx } = engine;
+  const { genesis, swarm } = ctx;
+  const { members } = ctx.chain.head.state;
+  const seats = members.filter((m) => holdsSeat(m.nodeClass)).length;
+  const { founders, tensors, ...rules } = genesis;
+  return {
+    swarmId: swarm,
+    name: genesis.name,
+    tensors,
+    parameters: parametersOf(tensors),
+    genesis: { ...rules, founders: founders.length },
+    members: members.map((m) => ({ fingerprint: m.fingerprint, class: m.nodeClass, trust: m.trust / TRUST_ONE, joinedEpoch: m.joinedEpoch, lastEpoch: m.lastEpoch })),
+    seats,
+    tolerance: toleranceOf(seats),
+  };
+}
+
+/** What a committee of this size survives (PROTOCOL section 2). */
+function toleranceOf(seats: number): string {
+  const faults = Math.floor((seats - 1) / 3);
+  const quorum = Math.floor((seats + faults) / 2) + 1;
+  const crashes = seats - quorum;
+  const lie = faults === 0 ? 'no liar' : faults === 1 ? 'one liar' : `${faults} liars`;
+  const crash = crashes === 0 ? 'no crash' : crashes === 1 ? 'one crash' : `${crashes} crashes`;
+  return `${seats} seats, quorum ${quorum}: survives ${crash} and ${lie}; results are provisional until votes exist`;
+}
+
+export function epochCurrent(engine: Engine, nowMs: number): EpochCurrent {
+  const { state, ctx } = engine;
+  const { graph } = ctx.replica;
+  const { epoch } = ctx.chain.head.state;
+  const roster = graph.contributionsOf(epoch + 1).filter((e) => ctx.updates.row(e.id) !== undefined).map((e) => e.id);
+  return {
+    epoch: epoch + 1,
+    phase: state.phase satisfies Phase,
+    roster,
+    deadlineMs: state.phase === 'collecting' ? Math.max(0, Math.round(state.freezeAtMs - nowMs)) : null,
+    latest: headView(engine, epoch),
+    finalized: headView(engine, 0),
+    applied: headView(engine, epoch),
+    activeTrainers: engine.activeTrainers,
+  };
+}
+
+export function epochView(engine: Engine, epoch: number): EpochView {
+  const applied = appliedAt(engine, epoch);
+  const { graph } = engine.ctx.replica;
+  const body = applied.body;
+  return {
+    epoch,
+    decision: applied.id,
+    status: body === undefined ? 'genesis' : 'provisional',
+    roster: (body?.roster ?? []).flatMap((id, i) => {
+      const entry = graph.get(id);
+      if (entry === undefined) return [];
+      const { author, kind } = entry.core;
+      const weight = body?.weights[i] ?? 0;
+      return [{ entry: id, author, kind, weight, ...(isKind(entry, 'contribution') ? { samples: entry.core.body.samples } : {}) }];
+    }),
+    aggregateHash: body?.aggregateHash ?? ZERO_HASH,
+    modelRoot: applied.state.modelRoot,
+    stateRoot: applied.stateRoot,
+    treeSize: applied.state.treeSize,
+    treeRoot: applied.state.treeRoot,
+    schedule: { mode: 'all-see', reason: 'every node receives every update and sums the roster itself' },
+    timeline: engine.timeline.of(epoch),
+  };
+}
+
+export function ledgerHead(engine: Engine): LedgerHead {
+  const { chain, replica } = engine.ctx;
+  const { state, stateRoot } = chain.head;
+  const { graph } = replica;
+  return {
+    epoch: state.epoch,
+    treeSize: state.treeSize,
+    treeRoot: state.treeRoot,
+    stateRoot,
+    modelRoot: state.modelRoot,
+    heads: graph.authors().flatMap((author) => graph.heads(author).map((head) => ({ author, seq: graph.get(head)?.core.seq ?? 0, head }))),
+  };
+}
+
+/** Reads every entry from disk again and checks it from nothing: signatures, chains, Lamport times, order and root. */
+export function verifyLedger(engine: Engine, store: EntryStore): LedgerReport {
+  const { ctx } = engine;
+  const graph = new LedgerGraph();
+  const problems: { entry: string; code: string; message: string }[] = [];
+  for (const entry of store.all()) {
+    const verdict = checkEntry(entry, { swarm: ctx.swarm, get: (id) => graph.get(id), certificateOf: (author) => graph.certificateOf(author) });
+    if (verdict.kind === 'accept') graph.add(entry);
+    else problems.push({ entry: entry.id, code: verdict.kind === 'missing' ? 'MISSING_PARENT' : verdict.code, message: verdict.kind === 'missing' ? verdict.ids.join(' ') : verdict.reason });
+  }
+  const order = new LedgerOrder(graph);
+  const { epoch, treeRoot, treeSize } = ctx.chain.head.state;
+  for (let n = 1; n <= epoch; n++) order.append(n, ctx.chain.at(n)?.body?.roster ?? []);
+  if (order.root() !== treeRoot) problems.push({ entry: ctx.chain.head.id, code: 'HASH_MISMATCH', message: `the tree over the entries has root ${order.root()}, the head says ${treeRoot}` });
+  return {
+    ok: problems.length === 0,
+    entries: store.size(),
+    authors: graph.authors().length,
+    treeSize,
+    treeRoot,
+    forks: graph.forks().map(({ author, seq, ids }) => ({ author, seq, entries: ids })),
+    problems,
+  };
+}
+
+export function appliedAt(engine: Engine, epoch: number) {
+  const applied = engine.ctx.chain.at(epoch);
+  if (applied === undefined)
+    throw new StarlingError('NOT_FOUND', `epoch ${epoch} is not applied here`, { field: 'epoch', fix: `the latest is ${engine.ctx.chain.head.state.epoch}` });
+  return applied;
+}
