@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import type { CliContext, Register } from '../context.ts';
 import { registerDaemon } from './daemon.ts';
+import { registerDemo } from './demo.ts';
 import { registerDoctor } from './doctor.ts';
 import { registerEpochs } from './epochs.ts';
 import { registerInit } from './init.ts';
@@ -10,6 +11,7 @@ import { registerPeers } from './peers.ts';
 import { registerRpc } from './rpc.ts';
 import { registerStatus } from './status.ts';
 import { registerSwarm } from './swarm.ts';
+import { registerTrain } from './train.ts';
 
 const REGISTER: readonly Register[] = [
   registerInit,
@@ -20,6 +22,8 @@ const REGISTER: readonly Register[] = [
   registerEpochs,
   registerLedger,
   registerModel,
+  registerTrain,
+  registerDemo,
   registerDoctor,
   registerRpc,
 ];
