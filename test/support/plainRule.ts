@@ -63,7 +63,7 @@ export function plainRule(config: NegotiationConfig): Rule {
 }
 
 /** 1 - H(p)/ln|p|. */
-export function certainty(weights: readonly number[]): number {
+function certainty(weights: readonly number[]): number {
   const positive = weights.filter((x) => x > 0);
   if (positive.length < 2) return 1;
   const total = positive.reduce((sum, x) => sum + x, 0);

@@ -57,7 +57,7 @@ export const mostLiars = (nodes: number): number => Math.floor((nodes - 1) / 3);
 export const quorumOf = (nodes: number): number => Math.floor((nodes + mostLiars(nodes)) / 2) + 1;
 
 /** Mulberry32. */
-export function random(seed: number): () => number {
+function random(seed: number): () => number {
   let state = seed >>> 0;
   return () => {
     state = (state + 0x6d2b79f5) >>> 0;
