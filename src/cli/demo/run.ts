@@ -11,7 +11,7 @@ import { monitor, sentBytes } from './monitor.ts';
 import type { DemoPlan } from './plan.ts';
 import { found, startDaemons, startTrainer } from './processes.ts';
 import { type NodeProgress, newProgress } from './progress.ts';
-import { type DemoNode, waitForAgreement, waitForPeers } from './readiness.ts';
+import { type DemoNode, furthestEpoch, waitForPeers } from './readiness.ts';
 import { allEqual, type DemoResult, describeResult, type NodeResult, type Roots, resultOf } from './result.ts';
 
 /** Ms after the last epoch in which a node may still be adopting the others' decision. */
@@ -62,7 +62,7 @@ async function act(plan: DemoPlan, context: CliContext, folder: string, children
     display.line(`node ${node.index}  ${short(node.info.fingerprint)}  ${node.client.url}`),
   );
   await waitForPeers(nodes, signal);
-  const first = await waitForAgreement(nodes, signal);
+  const first = await furthestEpoch(nodes);
   display.line(`all know each other after ${since()}`);
 
   const last = first + plan.epochs;
