@@ -135,15 +135,11 @@ export class SyncClient {
     const wanted = this.#tips.filter((tip) => held(tip) === undefined).slice(0, MAX_IDS);
     const authors = new Set(wanted.map((tip) => tip.author));
     const isConcerned = (entry: SignedEntry): boolean => authors.has(authorPrefix(entry.core.author));
-    const common = this.#tips.flatMap((tip) => held(tip) ?? []).filter(isConcerned);
+    const common = new Set(this.#tips.flatMap((tip) => held(tip) ?? []).filter(isConcerned));
     this.#want = wanted.map((tip) => tip.head);
-    this.#common = common.map((entry) => entry.id).slice(0, MAX_IDS);
-    // The peer's branch ends at a tip: of an own branch through that tip, it holds nothing more.
-    const tipsOf = Map.groupBy(common, (entry) => entry.core.author);
-    const throughTip = ({ id, core }: SignedEntry): boolean =>
-      tipsOf.get(core.author)?.some((tip) => this.#graph.precedes(tip.id, id)) === true;
+    this.#common = [...common].map((entry) => entry.id).slice(0, MAX_IDS);
     this.#open = headsOf(this.#graph)
-      .filter((entry) => isConcerned(entry) && !throughTip(entry))
+      .filter((entry) => isConcerned(entry) && !common.has(entry))
       .slice(0, MAX_IDS);
     this.#phase = this.#want.length > 0 ? 'want' : 'push';
   }
