@@ -47,12 +47,14 @@ async function applyOne(ctx: EpochContext, baseEpoch: number, id: DecisionId): P
 }
 
 /**
- * Whether a decision on the head is taken over: this node wrote it, or more than half of the seats did (PROTOCOL
- * section 5), or more than half of those that can be reached now, so that a minority cut off from the rest goes on.
+ * Whether a decision on the head is taken over. A node that has decided here itself follows the fork choice; before
+ * that it adopts what more than half of the seats decided (PROTOCOL section 5), or more than half of those that can
+ * be reached now, so that a minority cut off from the rest goes on.
  */
 function settled(ctx: EpochContext, id: DecisionId): boolean {
-  const supporters = ctx.decisions.supporters(id);
-  if (supporters.has(ctx.self)) return true;
+  const { decisions, chain } = ctx;
+  if (decisions.children(chain.head.id).some((child) => decisions.authorsOf(child).has(ctx.self))) return true;
+  const supporters = decisions.supporters(id);
   const seats = ctx.chain.head.state.members.filter((m) => holdsSeat(m.nodeClass)).map((m) => m.fingerprint);
   const support = seats.filter((f) => supporters.has(f)).length;
   const reachable = seats.filter((f) => f === ctx.self || peerOf(ctx, f) !== undefined).length;

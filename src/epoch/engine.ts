@@ -161,6 +161,11 @@ export class Engine implements InboxListener {
     this.#listener.changed('epoch');
   }
 
+  attestNews(): void {
+    const { attesters, negotiation } = this.talk;
+    this.#dispatch({ type: 'attested', attesters, seats: negotiation.config.seats.length, nowMs: this.#nowMs });
+  }
+
   behind(peer: PeerId): void {
     void this.#syncWith(peer);
   }
@@ -336,7 +341,7 @@ export class Engine implements InboxListener {
 
   /** The author, then whoever attested that it holds the update. */
   #holdersOf(entry: SignedEntry): PeerId[] {
-    const nodes: Fingerprint[] = [entry.core.author, ...this.talk.attesters(entry.id)];
+    const nodes: Fingerprint[] = [entry.core.author, ...this.talk.holders(entry.id)];
     return [...new Set(nodes)].flatMap((node) => (node === this.ctx.self ? [] : (peerOf(this.ctx, node) ?? [])));
   }
 
@@ -430,7 +435,8 @@ export class Engine implements InboxListener {
   async #tick(): Promise<void> {
     const { talk } = this;
     this.#fetchWanted();
-    if (this.#state.phase === 'negotiating') {
+    // Goes on after this node's own stop: those that have not stopped yet need its voice until the epoch is over.
+    if (this.#state.phase !== 'idle' && this.#state.phase !== 'collecting') {
       const outcome = await talk.negotiation.tick(this.#nowMs, this.ctx.ports.compute);
       if (talk !== this.talk) return;
       if (outcome.stance !== null) talk.stand(outcome.stance);

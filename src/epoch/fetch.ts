@@ -1,12 +1,12 @@
 /** Updates that gossip did not bring: key and sealed bytes from the author or any holder, one at a time. */
-import { asStarlingError, type EntryId, FRAME_MAX_BYTES, type PeerId, StarlingError } from '../spec/index.ts';
+import { asStarlingError, CHUNK_BYTES, type EntryId, FRAME_MAX_BYTES, type PeerId, StarlingError } from '../spec/index.ts';
 import { decodeKeysMessage, encodeKeysMessage, type UpdateKey } from '../wire/index.ts';
 import type { EpochContext } from './context.ts';
 import type { BlobStore } from './ports.ts';
 import { pullContent } from './pull.ts';
 
-/** Ms for one answer (a key, or a chunk of 256 KiB; 1 Mbit/s takes 2 s for it). */
-const ANSWER_MS = 5_000;
+/** Ms for an answer of this many bytes: a second for the round trip, and 1 Mbit/s. */
+const answerMs = (bytes: number): number => 1_000 + Math.min(bytes, CHUNK_BYTES) / 125;
 
 /** Tries the holders in turn until the update opens. Returns whether it is held. */
 export async function fetchUpdate(ctx: EpochContext, id: EntryId, holders: readonly PeerId[], exponents: readonly number[]): Promise<boolean> {
@@ -17,7 +17,7 @@ export async function fetchUpdate(ctx: EpochContext, id: EntryId, holders: reado
         throw new StarlingError('BOUNDS_EXCEEDED', `a sealed update of ${key.cipherBytes} bytes`, { peer: holder, phase: 'fetch' });
       ctx.updates.offerKey(key);
       if (ctx.updates.sealed(key.cipherRoot) === undefined) {
-        const sealed = await pullContent(ctx.ports.streams, [holder], key.cipherRoot, key.cipherBytes, { timeoutMs: ANSWER_MS });
+        const sealed = await pullContent(ctx.ports.streams, [holder], key.cipherRoot, key.cipherBytes, { timeoutMs: answerMs(key.cipherBytes) });
         ctx.updates.offerSealed(id, key.cipherRoot, sealed);
       }
       if (ctx.updates.open(id, exponents)) return true;
@@ -33,7 +33,7 @@ export async function fetchUpdate(ctx: EpochContext, id: EntryId, holders: reado
 
 async function askKey(ctx: EpochContext, id: EntryId, holder: PeerId): Promise<UpdateKey> {
   const answer = await ctx.ports.streams.request(holder, 'keys', encodeKeysMessage({ kind: 'request', ids: [id] }), {
-    timeoutMs: ANSWER_MS,
+    timeoutMs: answerMs(0),
     maxResponseBytes: FRAME_MAX_BYTES,
   });
   const message = decodeKeysMessage(answer);

@@ -16,6 +16,8 @@ export interface InboxListener {
   /** Values of this contribution may have become readable. */
   updateNews(id: EntryId): void;
   trainerNews(have: Have): void;
+  /** Somebody's freeze has become known. */
+  attestNews(): void;
   /** This peer stands on something that is not here. */
   behind(peer: PeerId): void;
   fatal(error: unknown): void;
@@ -95,6 +97,7 @@ export class Inbox {
       try {
         const have = talk.receive(message, kind);
         if (have !== undefined) this.#listener.trainerNews(have);
+        if (kind === 'attest') this.#listener.attestNews();
       } catch (error) {
         this.#ctx.ports.journal.log('warn', 'epoch', 'a roster message was refused', { node: message.node, ...asStarlingError(error).toJSON() });
       }

@@ -2,7 +2,7 @@
  * One epoch as a pure machine: (state, event) -> (state, effects). It knows when an epoch starts, freezes, is
  * decided and gives way to the next; what is in a roster, a sum or a block is not its business.
  *
- *   idle --seen|membership--> collecting --all held|deadline--> negotiating --settled--> averaging
+ *   idle --seen|membership--> collecting --all held|deadline|attested--> negotiating --settled--> averaging
  *   averaging --averaged--> applying;   any phase --begin--> idle (the decision was applied, or the base changed)
  */
 import type { DecisionId, EntryId, Fingerprint } from '../spec/index.ts';
@@ -37,6 +37,8 @@ export type MachineEvent =
   | { readonly type: 'membership'; readonly nowMs: number }
   | { readonly type: 'held'; readonly author: Fingerprint; readonly nowMs: number }
   | { readonly type: 'trainers'; readonly node: Fingerprint; readonly attached: boolean; readonly nowMs: number }
+  /** So many of the seats have frozen. */
+  | { readonly type: 'attested'; readonly attesters: number; readonly seats: number; readonly nowMs: number }
   | { readonly type: 'timer'; readonly nowMs: number }
   | { readonly type: 'settled'; readonly roster: readonly EntryId[] }
   | { readonly type: 'averaged' };
@@ -69,6 +71,10 @@ export function step(state: MachineState, event: MachineEvent): Transition {
       const facts = { ...state.facts, trainers: new Map(state.facts.trainers).set(event.node, event.attached) };
       return freezeIfComplete(stay({ ...state, facts }), event.nowMs);
     }
+    case 'attested':
+      // More than a third holds an honest one: waiting longer than it did would only part this node from the others.
+      if (3 * event.attesters <= event.seats || (state.phase !== 'idle' && state.phase !== 'collecting')) return stay(state);
+      return freeze(state.phase === 'collecting' ? state : { ...state, startedMs: event.nowMs }, event.nowMs);
     case 'timer':
       return state.phase === 'collecting' && event.nowMs >= state.freezeAtMs ? freeze(state, event.nowMs) : stay(state);
     case 'settled':
@@ -111,6 +117,6 @@ function freezeIfComplete(transition: Transition, nowMs: number): Transition {
   return { state: frozen.state, effects: [...effects, ...frozen.effects] };
 }
 
-function freeze(state: Extract<MachineState, { phase: 'collecting' }>, nowMs: number): Transition {
+function freeze(state: { readonly facts: EpochFacts; readonly startedMs: number }, nowMs: number): Transition {
   return { state: { phase: 'negotiating', facts: state.facts, startedMs: state.startedMs, frozenMs: nowMs }, effects: [{ type: 'freeze' }] };
 }

@@ -17,8 +17,8 @@ import {
 } from '../wire/index.ts';
 import type { EpochContext } from './context.ts';
 
-/** Ms after which a message is told again to a neighbour: what was lost must not stay lost. */
-const RETELL_MS = 1_000;
+/** Ms after which a message is told again to a neighbour: twice before those who wait for it go on without (READY). */
+const RETELL_MS = 250;
 /** Signatures remembered per epoch, so that a relayed message is verified once: thirty messages of 2,000 nodes. */
 const MAX_SEEN = 65_536;
 /** Bytes of a bundle that are filled; the rest is room for its frame. */
@@ -71,8 +71,13 @@ export class RosterTalk {
     return this.#haves.values();
   }
 
+  /** Seats that have frozen, as far as heard. */
+  get attesters(): number {
+    return new Set(this.negotiation.known().attests.map((a) => a.node)).size;
+  }
+
   /** Nodes that attested holding `id`: where an update can be had beside its author. */
-  attesters(id: string): Fingerprint[] {
+  holders(id: string): Fingerprint[] {
     return this.negotiation.known().attests.filter((a) => a.ids.includes(id)).map((a) => a.node);
   }
 

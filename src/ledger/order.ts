@@ -4,7 +4,7 @@ import type { LedgerGraph } from './graph.ts';
 import { MerkleTree } from './tree.ts';
 
 /** What the one order of the ledger looks at. `epoch` is that of the first cut that holds the entry. */
-export interface OrderKey {
+interface OrderKey {
   readonly epoch: number;
   readonly lam: number;
   readonly author: Fingerprint;
@@ -16,7 +16,7 @@ export interface OrderKey {
  * The order of PROTOCOL section 3: (epoch of the first cut, lam, author, seq). The id comes last, because both
  * sides of a fork agree in the other four. Parents come before children: lam grows along prev and deps.
  */
-export const compareOrder = (a: OrderKey, b: OrderKey): number =>
+const compareOrder = (a: OrderKey, b: OrderKey): number =>
   a.epoch - b.epoch || a.lam - b.lam || compareText(a.author, b.author) || a.seq - b.seq || compareText(a.id, b.id);
 
 /** An entry with its place. A void entry stands on the losing branch of a fork: ordered, ignored by reducers. */

@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { type Journal, STREAM_PROTOCOLS } from '../epoch/ports.ts';
 import type { PeerId, SwarmId } from '../spec/index.ts';
 import { GENESIS_PROTOCOL, streamProtocol } from '../wire/topics.ts';
@@ -143,14 +144,15 @@ export class Connections {
     for (const one of oldestFirst) if (one !== kept) void closeQuietly(one);
   }
 
-  /** Identify limits itself to one stream at a time each way, so a failure is tried once more. */
+  /** Identify allows one stream at a time each way, so one that is refused at once is tried again; silence is not. */
   async #identify(connection: Connection): Promise<boolean> {
-    for (let attempt = 0; attempt < 2 && connection.status === 'open'; attempt++) {
+    const signal = AbortSignal.timeout(CONNECTION.probeMs);
+    while (connection.status === 'open' && !signal.aborted) {
       try {
-        await this.#parts.node.services.identify.identify(connection, { signal: AbortSignal.timeout(CONNECTION.probeMs) });
+        await this.#parts.node.services.identify.identify(connection, { signal });
         return true;
       } catch {
-        // tried again, then reported as false
+        await delay(IDENTIFY_RETRY_MS, undefined, { ref: false });
       }
     }
     return false;
@@ -184,6 +186,8 @@ export class Connections {
   }
 }
 
+/** Ms between attempts to identify while another one is under way. */
+const IDENTIFY_RETRY_MS = 50;
 /** Looks (one a second) without a gossip stream before the connection is renewed; half-way identify is tried. */
 const MUTE_LOOKS = 6;
 

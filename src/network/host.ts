@@ -97,7 +97,8 @@ export async function createHost(init: HostInit, components: HostComponents): Pr
       await memory.stop();
       connections.stop();
       gossip.stop();
-      await Promise.race([streams.stop().then(() => node.stop()), afterMs(STOP_MS)]);
+      streams.stop();
+      await Promise.race([node.stop(), afterMs(STOP_MS)]);
     },
 
     async dial(address) {

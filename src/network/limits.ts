@@ -110,8 +110,8 @@ export const STREAM = {
   notifyBytes: 4 * MIB,
   /** Streams of one protocol on one connection: the kept one and one that replaces it. */
   maxInboundStreams: 4,
-  /** Ms to open a stream on a connection that stands. */
-  openMs: 5_000,
+  /** Ms to open a stream; a connection whose peer was killed takes it in silence, and the next attempt takes a newer one. */
+  openMs: 2_000,
   /** Requests and bytes (question and answer) a second that are served to one peer; more is delayed, not refused. */
   requestsPerSecond: 2_000,
   bytesPerSecond: 512 * MIB,

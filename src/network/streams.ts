@@ -15,13 +15,20 @@ export interface StreamsComponents {
   readonly journal: Journal;
 }
 
+interface KeptStream {
+  readonly opening: Promise<Asker>;
+  /** Once it is open. */
+  asker: Asker | undefined;
+}
+
 /** The port `Streams`: one stream that this node opened is kept a peer and protocol, and re-opened when it fails. */
 export class LibpStreams implements Streams {
   readonly #swarmId: SwarmId;
   readonly #parts: StreamsComponents;
   readonly #pace = new Pace(STREAM);
   readonly #handlers = new Map<StreamProtocol, Handler>();
-  readonly #askers = new Map<string, Promise<Asker>>();
+  /** By protocol and peer. */
+  readonly #askers = new Map<string, KeptStream>();
   readonly #answerers = new Set<Answerer>();
   readonly #stopped = new AbortController();
 
@@ -38,13 +45,11 @@ export class LibpStreams implements Streams {
       });
   }
 
-  async stop(): Promise<void> {
+  stop(): void {
     const reason = new StarlingError('UNREACHABLE', 'this node stops', { phase: 'stop' });
     this.#stopped.abort(reason);
     for (const answerer of this.#answerers) answerer.close(reason);
-    const askers = await Promise.allSettled(this.#askers.values());
-    for (const one of askers) if (one.status === 'fulfilled') one.value.close(reason);
-    this.#askers.clear();
+    for (const { asker } of this.#askers.values()) asker?.close(reason);
   }
 
   peers(): readonly PeerId[] {
@@ -109,25 +114,31 @@ export class LibpStreams implements Streams {
     );
   }
 
-  /** The kept stream, or a new one; callers that come while it opens share it. */
+  /** The kept stream, or a new one. Callers that come while it opens share the promise, which keeps their order. */
   #asker(peer: PeerId, protocol: StreamProtocol): Promise<Asker> {
     const key = `${protocol} ${peer}`;
-    const kept = this.#askers.get(key);
-    if (kept !== undefined) return kept;
-    const opening = this.#open(peer, protocol, () => this.#askers.delete(key));
-    this.#askers.set(key, opening);
-    opening.catch(() => this.#askers.delete(key));
-    return opening;
+    const held = this.#askers.get(key);
+    if (held !== undefined && held.asker?.isOpen !== false) return held.opening;
+    const kept: KeptStream = { opening: this.#open(peer, protocol), asker: undefined };
+    this.#askers.set(key, kept);
+    kept.opening.then(
+      (asker) => {
+        kept.asker = asker;
+      },
+      () => {
+        if (this.#askers.get(key) === kept) this.#askers.delete(key);
+      },
+    );
+    return kept.opening;
   }
 
-  async #open(peer: PeerId, protocol: StreamProtocol, onClose: () => void): Promise<Asker> {
+  async #open(peer: PeerId, protocol: StreamProtocol): Promise<Asker> {
     const signal = AbortSignal.any([this.#stopped.signal, AbortSignal.timeout(STREAM.openMs)]);
     let step = 'dial';
     try {
       const connection = await this.#connection(peer, signal);
       step = 'open';
       const stream = await connection.newStream(streamProtocol(this.#swarmId, protocol), { signal });
-      stream.addEventListener('close', onClose);
       return new Asker(stream, peer, (violation) => this.#violated(peer, protocol, violation));
     } catch (cause) {
       const { name, message } = cause as Error;

@@ -4,7 +4,7 @@ import { GOSSIP_MAX_BYTES, type PeerId, StarlingError, type Verdict } from '../s
 import type { VirtualClock } from './clock.ts';
 
 export interface LinkModel {
-  /** Share of messages that never arrive, of each kind: gossip, notifications, requests and answers. */
+  /** Share of gossip and notifications that never arrive. Requests and answers, as over TCP, are sent again. */
   readonly loss: number;
   readonly minDelayMs: number;
   readonly maxDelayMs: number;
@@ -15,6 +15,9 @@ export interface LinkModel {
 /** Ms after a cut until a peer counts as gone, and after a heal until it is connected again (tuned libp2p: 2.4-2.9 s, 1 s). */
 const LOSS_NOTICED_MS = 2_500;
 const RECONNECT_MS = 1_000;
+
+/** Ms until a lost packet of a request or an answer is sent again (RFC 6298: at least 200 ms in practice), doubling. */
+const RETRANSMIT_MS = 200;
 
 /** A network of peers under a virtual clock: it delays, drops, repeats and parts messages as its seed says. */
 export class SimulatedNetwork {
@@ -71,13 +74,21 @@ export class SimulatedNetwork {
     return this.#ports.has(a) && this.#ports.has(b) && (this.#group.get(a) ?? 0) === (this.#group.get(b) ?? 0);
   }
 
-  /** Delivers `run` after a drawn delay, unless the message is lost or the two are apart when it leaves or arrives. */
-  deliver(from: PeerId, to: PeerId, run: () => void): void {
+  /**
+   * Delivers `run` after a drawn delay, unless the two are apart when it leaves or arrives. What the link loses is
+   * gone, or sent again where the transport is `reliable`.
+   */
+  deliver(from: PeerId, to: PeerId, run: () => void, reliable = false): void {
     this.messages++;
-    if (!this.reachable(from, to) || this.random.uniform() < this.link.loss) return;
+    if (!this.reachable(from, to)) return;
+    const { minDelayMs, maxDelayMs, loss } = this.link;
+    let delayMs = minDelayMs + this.random.uniform() * (maxDelayMs - minDelayMs);
+    for (let resendMs = RETRANSMIT_MS; this.random.uniform() < loss; resendMs *= 2) {
+      if (!reliable) return;
+      delayMs += resendMs;
+    }
     const port = this.#ports.get(to);
-    const { minDelayMs, maxDelayMs } = this.link;
-    this.clock.after(minDelayMs + this.random.uniform() * (maxDelayMs - minDelayMs), () => {
+    this.clock.after(delayMs, () => {
       if (port !== undefined && !port.closed && this.reachable(from, to)) run();
     });
   }
@@ -142,13 +153,14 @@ export class SimulatedPort implements Gossip, Streams {
         timer.cancel();
         finish();
       };
-      this.#network.deliver(this.peer, peer, () => {
+      const ask = () => {
         const port = this.#network.port(peer);
         void port?.serve(protocol, this.peer, payload).then(
-          (bytes) => this.#network.deliver(peer, this.peer, () => answer(() => resolve(bytes ?? new Uint8Array()))),
-          (error: Error) => this.#network.deliver(peer, this.peer, () => answer(() => reject(error))),
+          (bytes) => this.#network.deliver(peer, this.peer, () => answer(() => resolve(bytes ?? new Uint8Array())), true),
+          (error: Error) => this.#network.deliver(peer, this.peer, () => answer(() => reject(error)), true),
         );
-      });
+      };
+      this.#network.deliver(this.peer, peer, ask, true);
     });
   }
 

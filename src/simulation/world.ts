@@ -127,7 +127,7 @@ export class SimulatedNode {
       this.acknowledged.push(contributionId);
     } catch (error) {
       const code = (error as StarlingError).code;
-      if (code !== 'EPOCH_PAST' && code !== 'ALREADY_CONTRIBUTED') throw error;
+      if (code !== 'EPOCH_PAST' && code !== 'EPOCH_FAR' && code !== 'ALREADY_CONTRIBUTED') throw error;
     }
   }
 }

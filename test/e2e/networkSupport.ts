@@ -68,7 +68,7 @@ export function recordingJournal(): Journal & { readonly lines: JournalLine[]; r
 export interface TestHost extends Host {
   readonly journal: ReturnType<typeof recordingJournal>;
   readonly seed: Uint8Array;
-  readonly remembered: KnownPeer[];
+  remembered(): readonly KnownPeer[];
 }
 
 const running = new Set<Host>();
@@ -95,13 +95,7 @@ export async function makeHost(init: Partial<HostInit> & Pick<HostInit, 'listen'
     },
   );
   running.add(host);
-  return Object.assign(host, {
-    journal,
-    seed,
-    get remembered() {
-      return remembered;
-    },
-  });
+  return { ...host, journal, seed, remembered: () => remembered };
 }
 
 /** A running host that listens on `transport`. */

@@ -6,6 +6,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
 import { contentOf } from '../../src/crypto/index.ts';
 import { checkEntry, LedgerGraph } from '../../src/ledger/index.ts';
 import { lockDataFolder, openBlobStore, openLedger, prepareDataFolder } from '../../src/storage/index.ts';
@@ -23,7 +24,9 @@ describe('storage under kill -9', function () {
 
   /** Runs the writer until it has printed some lines, and kills it wherever it is then. */
   async function runAndKill(lines: number, durable: Set<string>): Promise<void> {
-    child = spawn(process.execPath, [join(import.meta.dirname, 'storageKillChild.ts'), path], { stdio: ['ignore', 'pipe', 'inherit'] });
+    child = spawn(process.execPath, [fileURLToPath(new URL('./storageKillChild.ts', import.meta.url)), path], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
     const exited = once(child, 'exit');
     let seen = 0;
     // Lines still in the pipe count too: the child had printed them.

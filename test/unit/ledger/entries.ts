@@ -40,12 +40,6 @@ export function sealed(core: AnyEntryCore): SignedEntry {
   return { id: entryId(coreBytes), core, coreBytes, signature: new Uint8Array(64) };
 }
 
-/** Adds what `from` holds up to `id` to `to`. */
-export function copyClosure(from: LedgerGraph, to: LedgerGraph, ids: Iterable<EntryId>): void {
-  const entries = from.closure(ids, (id) => to.has(id)).map((id) => from.get(id) as SignedEntry);
-  for (const entry of entries.sort((a, b) => a.core.lam - b.core.lam)) to.add(entry);
-}
-
 /** Steps of a random history: everything is a number, so that fast-check can shrink it. */
 export interface Step {
   readonly author: number;
