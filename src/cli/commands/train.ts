@@ -15,7 +15,6 @@ export const registerTrain: Register = (program, context) => {
     .option('--alpha <a>', "unevenness of the parts' classes (Dirichlet): small is uneven", positiveNumber, 0.3)
     .option('--by-label', 'parts of whole classes instead')
     .option('--epochs <n>', 'epochs to take part in', wholeNumber(1), 10)
-    .option('--until <epoch>', 'take part until this epoch is decided, instead of --epochs', wholeNumber(1))
     .option('--seed <n>', 'of the parts and of the order of samples', wholeNumber(0), 1)
     .option('--passes <n>', 'passes over the samples in an epoch', wholeNumber(1, 1_000))
     .option('--lr <x>', 'step size', positiveNumber)

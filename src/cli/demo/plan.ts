@@ -52,8 +52,8 @@ export function daemonArguments(plan: DemoPlan, folder: string, index: number, b
   return ['daemon', '--data', dataOf(folder, index), '--api-port', '0', '--listen', LISTEN[plan.transport], ...joins];
 }
 
-/** Command line of the trainer of daemon `index`, which stops after epoch `until`. */
-export function trainerArguments(plan: DemoPlan, folder: string, index: number, until: number): string[] {
+/** Command line of the trainer of daemon `index`. */
+export function trainerArguments(plan: DemoPlan, folder: string, index: number): string[] {
   const learning = [
     '--dataset',
     plan.dataset,
@@ -64,6 +64,6 @@ export function trainerArguments(plan: DemoPlan, folder: string, index: number, 
     '--seed',
     String(plan.seed),
   ];
-  const swarm = ['--until', String(until), '--min-trainers', String(plan.nodes), '--compare-alone'];
+  const swarm = ['--epochs', String(plan.epochs), '--min-trainers', String(plan.nodes), '--compare-alone'];
   return ['train', '--data', dataOf(folder, index), ...learning, ...swarm];
 }

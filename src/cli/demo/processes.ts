@@ -38,13 +38,12 @@ export async function startDaemons(
   return [founder, ...(await Promise.all(others))];
 }
 
-/** The trainer of daemon `index`, until epoch `last`. Resolves when it is done. */
+/** The trainer of daemon `index`. Resolves when it is done. */
 export function startTrainer(
   plan: DemoPlan,
   folder: string,
   children: Children,
   index: number,
-  last: number,
   progress: NodeProgress,
   display: Display,
 ): Promise<void> {
@@ -56,7 +55,7 @@ export function startTrainer(
   };
   return children.start({
     name: `trainer ${index}`,
-    arguments: trainerArguments(plan, folder, index, last),
+    arguments: trainerArguments(plan, folder, index),
     folder,
     outlives: false,
     onMessage,

@@ -48,12 +48,6 @@ async function missingPeers(node: DemoNode, nodes: readonly DemoNode[]): Promise
   return missing.length === 0 ? '' : `node ${node.index} misses ${missing.map((other) => `node ${other.index}`).join(', ')}`;
 }
 
-/** The furthest epoch any node has decided: joins may have closed some before the first trainer. */
-export async function furthestEpoch(nodes: readonly DemoNode[]): Promise<number> {
-  const views = await Promise.all(nodes.map(({ client }) => client.call('epoch_current')));
-  return Math.max(...views.map(({ latest }) => latest.epoch));
-}
-
 /** Looks until nothing is missing any more; after `limitMs` throws TIMEOUT with what `explain` makes of the last look. */
 export async function until(
   look: () => Promise<string[]>,

@@ -11,7 +11,7 @@ import { monitor, sentBytes } from './monitor.ts';
 import type { DemoPlan } from './plan.ts';
 import { found, startDaemons, startTrainer } from './processes.ts';
 import { type NodeProgress, newProgress } from './progress.ts';
-import { type DemoNode, furthestEpoch, waitForPeers } from './readiness.ts';
+import { type DemoNode, waitForPeers } from './readiness.ts';
 import { allEqual, type DemoResult, describeResult, type NodeResult, type Roots, resultOf } from './result.ts';
 
 /** Ms after the last epoch in which a node may still be adopting the others' decision. */
@@ -62,15 +62,15 @@ async function act(plan: DemoPlan, context: CliContext, folder: string, children
     display.line(`node ${node.index}  ${short(node.info.fingerprint)}  ${node.client.url}`),
   );
   await waitForPeers(nodes, signal);
-  const first = await furthestEpoch(nodes);
   display.line(`all know each other after ${since()}`);
 
-  const last = first + plan.epochs;
   const sentBefore = await Promise.all(nodes.map(sentBytes));
-  const trainers = progress.map((node, i) => startTrainer(plan, folder, children, i, last, node, display));
+  const trainers = progress.map((node, i) => startTrainer(plan, folder, children, i, node, display));
   await untilDone(trainers, nodes, progress, display, signal);
   display.refresh(true);
 
+  // Trainers may have begun an epoch apart, where one closed on joins alone: the last one that all took part in.
+  const last = Math.min(...progress.map(({ report }) => report?.lastEpoch ?? 0));
   const roots = await settledRoots(nodes, last, signal);
   const sentAfter = await Promise.all(nodes.map(sentBytes));
   const results = nodes.map((node, i): NodeResult => {

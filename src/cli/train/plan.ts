@@ -8,9 +8,8 @@ export interface TrainPlan {
   readonly dataset: string;
   readonly shard: ShardOptions;
   readonly learner: LearnerOptions;
-  /** Epochs to take part in, from the swarm's latest on; `until` names the last one instead. */
+  /** Epochs to take part in, from the swarm's latest on. */
   readonly epochs: number;
-  readonly until: number | undefined;
   /** Begins once this many trainers are attached anywhere in the swarm. */
   readonly minTrainers: number;
   /** Trains once more afterwards without the swarm, from the same start, to compare. */
@@ -23,7 +22,6 @@ export interface TrainFlags {
   readonly alpha: number;
   readonly byLabel?: boolean;
   readonly epochs: number;
-  readonly until?: number;
   readonly seed: number;
   readonly passes?: number;
   readonly lr?: number;
@@ -47,7 +45,6 @@ export function planOf(flags: TrainFlags): TrainPlan {
       seed: Random.from(flags.seed, 'learner', index).uint32(),
     },
     epochs: flags.epochs,
-    until: flags.until,
     minTrainers: flags.minTrainers,
     alone: flags.compareAlone === true,
   };

@@ -28,7 +28,7 @@ export async function train(plan: TrainPlan, link: Link, watch: (event: TrainEve
   await link.attach();
   await waitForTrainers(plan.minTrainers, link, watch, signal);
   const first = await fetchModel(link);
-  const last = plan.until ?? first.epoch + plan.epochs;
+  const last = first.epoch + plan.epochs;
   const history: EpochReport[] = [];
   let own: { loss: number; samples: number } | undefined;
   let model = first;

@@ -9,7 +9,7 @@ import { Display } from '../../../src/cli/demo/display.ts';
 import { sumOf } from '../../../src/cli/demo/monitor.ts';
 import { type DemoPlan, daemonArguments, layersFor, swarmToml, trainerArguments } from '../../../src/cli/demo/plan.ts';
 import { epochLine, type NodeProgress, newProgress, noteEvent, printableEpochs } from '../../../src/cli/demo/progress.ts';
-import { type DemoNode, furthestEpoch, until, waitForDaemon } from '../../../src/cli/demo/readiness.ts';
+import { type DemoNode, until, waitForDaemon } from '../../../src/cli/demo/readiness.ts';
 import { allEqual, describeResult, type NodeResult, resultOf } from '../../../src/cli/demo/result.ts';
 import { createOutput } from '../../../src/cli/output.ts';
 import { loadSwarmConfig } from '../../../src/node/swarmConfig.ts';
@@ -50,7 +50,7 @@ describe('the plan of a demo', () => {
     assert.deepEqual(first, ['daemon', '--data', '/d/node0', '--api-port', '0', '--listen', '/ip4/127.0.0.1/udp/0/quic-v1']);
     const third = daemonArguments(PLAN, '/d', 2, '/ip4/127.0.0.1/tcp/5/p2p/12D3KooW');
     assert.deepEqual(third.slice(-4), ['--listen', '/ip4/127.0.0.1/tcp/0', '--bootstrap', '/ip4/127.0.0.1/tcp/5/p2p/12D3KooW']);
-    assert.match(trainerArguments(PLAN, '/d', 2, 11).join(' '), /--data \/d\/node2 .*--shard 2\/4 .*--until 11 --min-trainers 4/);
+    assert.match(trainerArguments(PLAN, '/d', 2).join(' '), /--data \/d\/node2 .*--shard 2\/4 .*--epochs 10 --min-trainers 4/);
   });
 
   it("keeps this process's own token and address from its children", () => {
@@ -185,13 +185,11 @@ describe('waiting for the nodes of a demo', () => {
     );
   });
 
-  it('finds daemons by their data folders, and the epoch they stand on', async () => {
+  it('finds daemons by their data folders, wherever they answer', async () => {
     const swarm = new LearningSwarm([4, 3], 2);
     try {
       const nodes: Promise<DemoNode>[] = swarm.nodes.map((node, i) => waitForDaemon(i, node.data, signal));
       for (const node of swarm.nodes) await node.start();
-      swarm.close();
-      assert.equal(await furthestEpoch(await Promise.all(nodes)), 1);
       assert.equal((await connect({ data: swarm.nodes[0]?.data ?? '' })).url, (await nodes[0])?.client.url);
     } finally {
       await swarm.stop();
