@@ -23,7 +23,11 @@ function aligned(bytes: Uint8Array): ArrayBuffer {
 }
 
 /** Exact squared L2 norm in units of 4^lowest, lowest = the smallest exponent. Integers, so any node gets the same. */
-export function squaredNorm(row: IntRow, spans: readonly TensorSpan[], exponents: readonly number[]): { readonly value: bigint; readonly exponent: number } {
+export function squaredNorm(
+  row: IntRow,
+  spans: readonly TensorSpan[],
+  exponents: readonly number[],
+): { readonly value: bigint; readonly exponent: number } {
   const lowest = Math.min(...exponents);
   let total = 0n;
   spans.forEach((span, t) => {

@@ -1,9 +1,9 @@
 import { Command, CommanderError } from 'commander';
+import { version } from '../node/version.ts';
 import { asStarlingError, StarlingError } from '../spec/errors.ts';
 import { registerAll } from './commands/index.ts';
 import { createContext } from './context.ts';
 import { createOutput, type Sinks } from './output.ts';
-import { version } from '../node/version.ts';
 
 /** Exit codes of DESIGN section 6. */
 const DONE = 0;

@@ -31,7 +31,10 @@ export async function fetchAggregate(ctx: EpochContext, decision: DecisionId, ha
   const header = await fetchHeader(ctx, hash, holders);
   const parameters = ctx.spans.at(-1)?.end ?? 0;
   if (header.sumBytes !== 4 * parameters)
-    throw new StarlingError('HASH_MISMATCH', `the aggregate has ${header.sumBytes} bytes, the model's is ${4 * parameters}`, { field: 'sumBytes', phase: 'apply' });
+    throw new StarlingError('HASH_MISMATCH', `the aggregate has ${header.sumBytes} bytes, the model's is ${4 * parameters}`, {
+      field: 'sumBytes',
+      phase: 'apply',
+    });
   const stored = await ctx.ports.blobs.get(header.sumRoot);
   if (stored !== undefined) return { header, sum: int32Of(stored) };
   const content = await pullContent(ctx.ports.streams, holders, header.sumRoot, header.sumBytes, { timeoutMs: ANSWER_MS });
@@ -43,7 +46,8 @@ export async function fetchAggregate(ctx: EpochContext, decision: DecisionId, ha
 /** Answers the `head` protocol: the header behind an aggregate hash. */
 export async function serveHeader(ctx: EpochContext, payload: Uint8Array): Promise<Uint8Array> {
   const bytes = payload.byteLength === 32 ? ctx.ports.store.get(headerKey(toHex(payload))) : undefined;
-  if (bytes === undefined) throw new StarlingError('NOT_FOUND', 'this aggregate is not held here', { fix: 'ask an author of the decision' });
+  if (bytes === undefined)
+    throw new StarlingError('NOT_FOUND', 'this aggregate is not held here', { fix: 'ask an author of the decision' });
   return bytes;
 }
 
@@ -52,14 +56,20 @@ async function fetchHeader(ctx: EpochContext, hash: Hex, holders: readonly PeerI
   if (stored !== undefined) return decodeAggregate(stored);
   for (const peer of holders) {
     try {
-      const answer = await ctx.ports.streams.request(peer, 'head', fromHex(hash), { timeoutMs: ANSWER_MS, maxResponseBytes: AGGREGATE_MAX_BYTES });
+      const answer = await ctx.ports.streams.request(peer, 'head', fromHex(hash), {
+        timeoutMs: ANSWER_MS,
+        maxResponseBytes: AGGREGATE_MAX_BYTES,
+      });
       const header = decodeAggregate(answer);
       if (aggregateHash(header) === hash) return header;
     } catch (error) {
       ctx.ports.journal.log('debug', 'epoch', 'a holder did not give an aggregate', { peer, hash, error: (error as Error).message });
     }
   }
-  throw new StarlingError('AGGREGATE_MISSING', `no connected peer gave the aggregate ${hash}`, { phase: 'apply', fix: 'wait until an author of the decision is connected' });
+  throw new StarlingError('AGGREGATE_MISSING', `no connected peer gave the aggregate ${hash}`, {
+    phase: 'apply',
+    fix: 'wait until an author of the decision is connected',
+  });
 }
 
 /** Connected authors first, then everyone else: any node that applied a decision has its aggregate. */

@@ -25,7 +25,11 @@ async function applyOne(ctx: EpochContext, baseEpoch: number, id: DecisionId): P
   const base = ctx.chain.at(baseEpoch);
   if (body === undefined || base === undefined) return undefined;
   try {
-    if (body.epoch !== baseEpoch + 1) throw new StarlingError('INCOMPATIBLE', `a decision of epoch ${body.epoch} follows epoch ${baseEpoch}`, { field: 'epoch', phase: 'audit' });
+    if (body.epoch !== baseEpoch + 1)
+      throw new StarlingError('INCOMPATIBLE', `a decision of epoch ${body.epoch} follows epoch ${baseEpoch}`, {
+        field: 'epoch',
+        phase: 'audit',
+      });
     if (!body.roster.every((entry) => ctx.replica.graph.has(entry))) return undefined;
     const { header, sum } = await fetchAggregate(ctx, id, body.aggregateHash);
     await audit(ctx, base.state, body, header);
@@ -38,7 +42,11 @@ async function applyOne(ctx: EpochContext, baseEpoch: number, id: DecisionId): P
     const problem = asStarlingError(error, { phase: 'apply' });
     if (problem.facts.phase === 'audit') {
       ctx.refused.set(id, problem);
-      journal.log('warn', 'epoch', 'a decision breaks a rule and is never applied', { decision: id, authors: [...ctx.decisions.authorsOf(id)].join(' '), ...problem.toJSON() });
+      journal.log('warn', 'epoch', 'a decision breaks a rule and is never applied', {
+        decision: id,
+        authors: [...ctx.decisions.authorsOf(id)].join(' '),
+        ...problem.toJSON(),
+      });
     } else {
       journal.log('info', 'epoch', 'a decision cannot be applied yet', { decision: id, ...problem.toJSON() });
     }

@@ -21,12 +21,19 @@ export async function audit(ctx: EpochContext, base: SwarmState, body: DecisionB
   const weights = weightsOf(ctx, base, body.roster);
   if (weights.some((w, i) => w !== body.weights[i])) throw broken('weights', 'the weights are not those that samples and trust give');
   const total = weights.reduce((a, b) => a + b, 0);
-  if (header === undefined ? total !== 0 : header.weightTotal !== total || header.epoch !== body.epoch || header.distances.length !== authors.size)
+  if (
+    header === undefined
+      ? total !== 0
+      : header.weightTotal !== total || header.epoch !== body.epoch || header.distances.length !== authors.size
+  )
     throw broken('aggregateHash', 'the aggregate does not belong to this roster');
   if (header === undefined || !holdsRows(ctx, body)) return;
   const own = await average(ctx, base, body.roster);
   if (own.hash !== body.aggregateHash)
-    throw new StarlingError('HASH_MISMATCH', `epoch ${body.epoch} averages to ${own.hash} here, the decision says ${body.aggregateHash}`, { field: 'aggregateHash', phase: 'audit' });
+    throw new StarlingError('HASH_MISMATCH', `epoch ${body.epoch} averages to ${own.hash} here, the decision says ${body.aggregateHash}`, {
+      field: 'aggregateHash',
+      phase: 'audit',
+    });
 }
 
 /** Why an entry cannot be in a roster over `base`, or undefined. */
@@ -37,7 +44,8 @@ export function ineligible(ctx: EpochContext, base: SwarmState, entry: SignedEnt
   if (core.body.epoch !== base.epoch + 1) return `it is for epoch ${core.body.epoch}`;
   if (core.anchorBlock !== base.decision) return 'it stands on another base';
   const certificate = ctx.replica.graph.certificateOf(core.author);
-  if (certificate === undefined || !mayContribute(certificate.nodeClass)) return `its author is of class ${certificate?.nodeClass ?? 'unknown'}`;
+  if (certificate === undefined || !mayContribute(certificate.nodeClass))
+    return `its author is of class ${certificate?.nodeClass ?? 'unknown'}`;
   if (core.body.samples > ctx.genesis.maxSamples) return `it claims ${core.body.samples} samples`;
   if (core.body.maxAbs.length !== ctx.genesis.tensors.length) return 'it reports on other tensors';
   return undefined;

@@ -37,7 +37,14 @@ export async function average(ctx: EpochContext, base: SwarmState, roster: reado
   const sum = await ctx.ports.compute.weightedSum(rows, weighing);
   const distances = squaredDistances(rows, ctx.spans, base.scaleExponents).map(String);
   const content = bytesOf(sum);
-  const header: AggregateHeader = { v: 1, epoch: base.epoch + 1, weightTotal, sumRoot: contentOf(content).root, sumBytes: content.byteLength, distances };
+  const header: AggregateHeader = {
+    v: 1,
+    epoch: base.epoch + 1,
+    weightTotal,
+    sumRoot: contentOf(content).root,
+    sumBytes: content.byteLength,
+    distances,
+  };
   return { weights, hash: aggregateHash(header), header, sum };
 }
 

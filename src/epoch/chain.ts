@@ -1,10 +1,19 @@
 /** The decisions this node has applied, from genesis to its head, with state, order and model after each. */
 import { applyAverage, bytesOf, float32Of, int32Of, layoutOf, type TensorSpan } from '../aggregation/index.ts';
 import { contentOf } from '../crypto/content.ts';
-import { EMPTY_ROOT } from '../crypto/merkle.ts';
 import { toHex } from '../crypto/hash.ts';
+import { EMPTY_ROOT } from '../crypto/merkle.ts';
 import { type EntryOf, isKind, type LedgerGraph, LedgerOrder, type OrderedEntry } from '../ledger/index.ts';
-import { type AggregateHeader, type DecisionBody, type DecisionId, type Genesis, type Hex, StarlingError, type SwarmId, type SwarmState } from '../spec/index.ts';
+import {
+  type AggregateHeader,
+  type DecisionBody,
+  type DecisionId,
+  type Genesis,
+  type Hex,
+  StarlingError,
+  type SwarmId,
+  type SwarmState,
+} from '../spec/index.ts';
 import { genesisDecision, initialState, reduce, stateRoot } from '../state/index.ts';
 import type { BlobStore } from './ports.ts';
 
@@ -78,7 +87,12 @@ export class Chain {
     const model =
       header === undefined || sum === undefined
         ? theta
-        : applyAverage(theta, this.spans, { sum, weightTotal: header.weightTotal, eta: this.genesis.eta, exponents: before.scaleExponents });
+        : applyAverage(theta, this.spans, {
+            sum,
+            weightTotal: header.weightTotal,
+            eta: this.genesis.eta,
+            exponents: before.scaleExponents,
+          });
     const modelRoot = model === theta ? before.modelRoot : contentOf(bytesOf(model)).root;
     const cut = this.order.append(body.epoch, body.roster);
     const state = reduce(this.genesis, before, {
@@ -117,9 +131,17 @@ export class Chain {
     if (applied.header === undefined) return before;
     const sum = await this.#blobs.get(applied.header.sumRoot);
     if (sum === undefined)
-      throw new StarlingError('AGGREGATE_MISSING', `the sum of epoch ${epoch} is not in the blob store`, { phase: 'apply', fix: 'restart the daemon: it fetches it from a peer' });
+      throw new StarlingError('AGGREGATE_MISSING', `the sum of epoch ${epoch} is not in the blob store`, {
+        phase: 'apply',
+        fix: 'restart the daemon: it fetches it from a peer',
+      });
     const exponents = (this.#applied[epoch - 1] as Applied).state.scaleExponents;
-    return applyAverage(before, this.spans, { sum: int32Of(sum), weightTotal: applied.header.weightTotal, eta: this.genesis.eta, exponents });
+    return applyAverage(before, this.spans, {
+      sum: int32Of(sum),
+      weightTotal: applied.header.weightTotal,
+      eta: this.genesis.eta,
+      exponents,
+    });
   }
 
   find(entry: string): OrderedEntry | undefined {

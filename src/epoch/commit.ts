@@ -14,7 +14,13 @@ export interface Committed {
 }
 
 /** Appends the contribution entry: hash, sizes and metrics, never the values. Durable when it returns. */
-export function commit(ctx: EpochContext, residual: Residual, prepared: Prepared, submission: UpdateSubmission, base: SwarmState): Committed {
+export function commit(
+  ctx: EpochContext,
+  residual: Residual,
+  prepared: Prepared,
+  submission: UpdateSubmission,
+  base: SwarmState,
+): Committed {
   const salt = ctx.ports.entropy.bytes(SALT_BYTES);
   const bytes = bytesOf(prepared.integers);
   const update: OwnUpdate = {

@@ -4,7 +4,17 @@
  */
 import { Negotiation } from '../consensus/index.ts';
 import { type EntryOf, isKind } from '../ledger/index.ts';
-import { asStarlingError, type EntryId, EPOCHS_AHEAD, type Fingerprint, holdsSeat, NEGOTIATION, type PeerId, type SignedEntry, type StarlingError } from '../spec/index.ts';
+import {
+  asStarlingError,
+  type EntryId,
+  EPOCHS_AHEAD,
+  type Fingerprint,
+  holdsSeat,
+  NEGOTIATION,
+  type PeerId,
+  type SignedEntry,
+  type StarlingError,
+} from '../spec/index.ts';
 import { encodeEntry, epochTopic, type Have, ledgerTopic, makeCertificate } from '../wire/index.ts';
 import { apply } from './apply.ts';
 import { ineligible } from './audit.ts';
@@ -112,7 +122,11 @@ export class Engine implements InboxListener {
     this.ctx.ports.gossip.subscribe(ledgerTopic(this.ctx.swarm));
     await this.#advance();
     this.#begin();
-    this.#every('sync', () => SYNC_MIN_MS + this.ctx.ports.entropy.uniform() * (SYNC_MAX_MS - SYNC_MIN_MS), () => this.#syncSome());
+    this.#every(
+      'sync',
+      () => SYNC_MIN_MS + this.ctx.ports.entropy.uniform() * (SYNC_MAX_MS - SYNC_MIN_MS),
+      () => this.#syncSome(),
+    );
     this.#scheduleTick(0);
     void this.#join();
   }
@@ -187,7 +201,8 @@ export class Engine implements InboxListener {
     const { state, effects } = step(this.#state, event);
     this.#state = state;
     for (const effect of effects) {
-      if (effect.type === 'wakeAt') this.#once('deadline', effect.atMs - this.#nowMs, () => this.#dispatch({ type: 'timer', nowMs: this.#nowMs }));
+      if (effect.type === 'wakeAt')
+        this.#once('deadline', effect.atMs - this.#nowMs, () => this.#dispatch({ type: 'timer', nowMs: this.#nowMs }));
       else if (effect.type === 'freeze') this.#freeze();
       else void this.#average(effect.roster);
     }
@@ -261,7 +276,10 @@ export class Engine implements InboxListener {
       this.#dispatch({ type: 'averaged' });
       await this.#advance();
     } catch (error) {
-      this.ctx.ports.journal.log('error', 'epoch', 'averaging failed; the epoch starts over', { epoch: base.epoch + 1, ...asStarlingError(error).toJSON() });
+      this.ctx.ports.journal.log('error', 'epoch', 'averaging failed; the epoch starts over', {
+        epoch: base.epoch + 1,
+        ...asStarlingError(error).toJSON(),
+      });
       this.#once('retry', RETRY_MS, () => this.#begin());
     }
   }
@@ -300,7 +318,9 @@ export class Engine implements InboxListener {
     const { author, seq, body, anchorBlock } = entry.core;
     this.#wanted.delete(entry.id);
     const { graph } = this.ctx.replica;
-    const earlier = graph.contributionsOf(body.epoch).some((e) => e.core.author === author && e.core.anchorBlock === anchorBlock && e.core.seq < seq);
+    const earlier = graph
+      .contributionsOf(body.epoch)
+      .some((e) => e.core.author === author && e.core.anchorBlock === anchorBlock && e.core.seq < seq);
     if (earlier || graph.forksOf(author).length > 0 || this.#state.facts.held.has(author)) return;
     this.#deadline.arrived(this.#state.phase === 'idle' ? 0 : this.#nowMs - this.#lastStartMs);
     this.talk.negotiation.hold(entry.id);
@@ -370,7 +390,12 @@ export class Engine implements InboxListener {
       if (applied.length === 0) continue;
       for (const one of applied) {
         this.timeline.mark(one.state.epoch, 'apply', sinceMs);
-        this.ctx.ports.journal.log('info', 'epoch', 'applied', { epoch: one.state.epoch, decision: one.id, roster: one.body?.roster.length ?? 0, modelRoot: one.state.modelRoot });
+        this.ctx.ports.journal.log('info', 'epoch', 'applied', {
+          epoch: one.state.epoch,
+          decision: one.id,
+          roster: one.body?.roster.length ?? 0,
+          modelRoot: one.state.modelRoot,
+        });
       }
       this.#residual.settle((updateHash) => this.#rosteredHashes().has(updateHash), head.state.epoch);
       if (this.talk.base !== head.id) this.#begin();
@@ -474,4 +499,3 @@ export class Engine implements InboxListener {
 function updateHashOf(entry: SignedEntry | undefined): string | undefined {
   return entry !== undefined && isKind(entry, 'contribution') ? entry.core.body.updateHash : undefined;
 }
-

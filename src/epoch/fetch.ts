@@ -9,7 +9,12 @@ import { pullContent } from './pull.ts';
 const answerMs = (bytes: number): number => 1_000 + Math.min(bytes, CHUNK_BYTES) / 125;
 
 /** Tries the holders in turn until the update opens. Returns whether it is held. */
-export async function fetchUpdate(ctx: EpochContext, id: EntryId, holders: readonly PeerId[], exponents: readonly number[]): Promise<boolean> {
+export async function fetchUpdate(
+  ctx: EpochContext,
+  id: EntryId,
+  holders: readonly PeerId[],
+  exponents: readonly number[],
+): Promise<boolean> {
   for (const holder of holders) {
     try {
       const key = ctx.updates.key(id) ?? (await askKey(ctx, id, holder));
@@ -17,7 +22,9 @@ export async function fetchUpdate(ctx: EpochContext, id: EntryId, holders: reado
         throw new StarlingError('BOUNDS_EXCEEDED', `a sealed update of ${key.cipherBytes} bytes`, { peer: holder, phase: 'fetch' });
       ctx.updates.offerKey(key);
       if (ctx.updates.sealed(key.cipherRoot) === undefined) {
-        const sealed = await pullContent(ctx.ports.streams, [holder], key.cipherRoot, key.cipherBytes, { timeoutMs: answerMs(key.cipherBytes) });
+        const sealed = await pullContent(ctx.ports.streams, [holder], key.cipherRoot, key.cipherBytes, {
+          timeoutMs: answerMs(key.cipherBytes),
+        });
         ctx.updates.offerSealed(id, key.cipherRoot, sealed);
       }
       if (ctx.updates.open(id, exponents)) return true;
@@ -43,10 +50,18 @@ async function askKey(ctx: EpochContext, id: EntryId, holder: PeerId): Promise<U
 }
 
 /** Answers the `keys` protocol: keys go to members alone (PROTOCOL section 4). A push is kept and answers nothing. */
-export function serveKeys(ctx: EpochContext, from: PeerId, payload: Uint8Array): { readonly reply?: Uint8Array; readonly pushed: readonly EntryId[] } {
+export function serveKeys(
+  ctx: EpochContext,
+  from: PeerId,
+  payload: Uint8Array,
+): { readonly reply?: Uint8Array; readonly pushed: readonly EntryId[] } {
   // [REJECT] a peer whose join is not on the ledger is no member
   if (ctx.directory.nodeOf(from) === undefined)
-    throw new StarlingError('NOT_MEMBER', 'keys are for members', { peer: from, phase: 'keys', fix: 'join the swarm first: send your join entry by ledger sync' });
+    throw new StarlingError('NOT_MEMBER', 'keys are for members', {
+      peer: from,
+      phase: 'keys',
+      fix: 'join the swarm first: send your join entry by ledger sync',
+    });
   const message = decodeKeysMessage(payload);
   if (message.kind === 'request') {
     const keys = message.ids.flatMap((id) => ctx.updates.key(id) ?? []);

@@ -1,8 +1,8 @@
 /** Step 9, finalise: until votes exist, a provisional decision on this node's own chain (PROTOCOL section 3). */
 import { type EntryId, holdsSeat, type SwarmState } from '../spec/index.ts';
 import { encodeEntry, ledgerTopic } from '../wire/index.ts';
-import type { Aggregate } from './average.ts';
 import { keepAggregate } from './aggregates.ts';
+import type { Aggregate } from './average.ts';
 import type { EpochContext } from './context.ts';
 
 /**

@@ -63,14 +63,21 @@ export class Inbox {
     const { verdict, missing, update } = this.#guard(() => verifyGossip(this.#ctx, topic, data));
     if (verdict.kind !== 'accept') {
       this.#ctx.ports.journal.count('gossip_refused', 1, { code: verdict.code, verdict: verdict.kind });
-      if (verdict.kind === 'reject') this.#ctx.ports.journal.log('warn', 'epoch', 'a gossip message was rejected', { peer: from, topic, code: verdict.code, reason: verdict.reason });
+      if (verdict.kind === 'reject')
+        this.#ctx.ports.journal.log('warn', 'epoch', 'a gossip message was rejected', {
+          peer: from,
+          topic,
+          code: verdict.code,
+          reason: verdict.reason,
+        });
     }
     if (missing.length > 0) this.#listener.behind(from);
     if (update === undefined) return verdict;
     this.#ctx.updates.expect(update.entry);
     if (update.inline !== null) {
       // [REJECT] the bytes that ride along are not those the manifest names
-      if (contentOf(update.inline).root !== update.cipherRoot) return reject('HASH_MISMATCH', 'the inline update does not hash to its root');
+      if (contentOf(update.inline).root !== update.cipherRoot)
+        return reject('HASH_MISMATCH', 'the inline update does not hash to its root');
       this.#ctx.updates.offerSealed(update.entry.id, update.cipherRoot, update.inline);
     }
     this.#listener.updateNews(update.entry.id);
@@ -99,7 +106,10 @@ export class Inbox {
         if (have !== undefined) this.#listener.trainerNews(have);
         if (kind === 'attest') this.#listener.attestNews();
       } catch (error) {
-        this.#ctx.ports.journal.log('warn', 'epoch', 'a roster message was refused', { node: message.node, ...asStarlingError(error).toJSON() });
+        this.#ctx.ports.journal.log('warn', 'epoch', 'a roster message was refused', {
+          node: message.node,
+          ...asStarlingError(error).toJSON(),
+        });
       }
       // A node not known yet: its join is with whoever relayed this.
       return this.#ctx.replica.graph.certificateOf(message.node) !== undefined;

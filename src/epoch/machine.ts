@@ -24,7 +24,13 @@ export interface EpochFacts {
 
 export type MachineState =
   | { readonly phase: 'idle'; readonly facts: EpochFacts }
-  | { readonly phase: 'collecting'; readonly facts: EpochFacts; readonly startedMs: number; readonly freezeAtMs: number; readonly training: boolean }
+  | {
+      readonly phase: 'collecting';
+      readonly facts: EpochFacts;
+      readonly startedMs: number;
+      readonly freezeAtMs: number;
+      readonly training: boolean;
+    }
   | { readonly phase: 'negotiating'; readonly facts: EpochFacts; readonly startedMs: number; readonly frozenMs: number }
   | { readonly phase: 'averaging'; readonly facts: EpochFacts; readonly startedMs: number; readonly roster: readonly EntryId[] }
   | { readonly phase: 'applying'; readonly facts: EpochFacts; readonly startedMs: number };
@@ -69,7 +75,10 @@ export function step(state: MachineState, event: MachineEvent): Transition {
     }
     case 'trainers': {
       const facts = { ...state.facts, trainers: new Map(state.facts.trainers).set(event.node, event.attached) };
-      return freezeIfComplete(stay({ ...state, facts }), event.nowMs);
+      // An epoch that began for membership alone waits longer once somebody is known to be training.
+      const next = { ...state, facts };
+      const waits = event.attached && state.phase === 'collecting';
+      return freezeIfComplete(waits ? start(next, event.nowMs, true) : stay(next), event.nowMs);
     }
     case 'attested':
       // More than a third holds an honest one: waiting longer than it did would only part this node from the others.
@@ -118,5 +127,8 @@ function freezeIfComplete(transition: Transition, nowMs: number): Transition {
 }
 
 function freeze(state: { readonly facts: EpochFacts; readonly startedMs: number }, nowMs: number): Transition {
-  return { state: { phase: 'negotiating', facts: state.facts, startedMs: state.startedMs, frozenMs: nowMs }, effects: [{ type: 'freeze' }] };
+  return {
+    state: { phase: 'negotiating', facts: state.facts, startedMs: state.startedMs, frozenMs: nowMs },
+    effects: [{ type: 'freeze' }],
+  };
 }

@@ -27,5 +27,11 @@ export async function publish(ctx: EpochContext, entry: EntryOf<'contribution'>,
   const inline = sealed.byteLength <= INLINE_MESSAGE_MAX_BYTES && members * sealed.byteLength <= INLINE_SWARM_MAX_BYTES;
   const manifest = encodeMetaUpdate({ entry, cipherRoot: root, cipherBytes: sealed.byteLength, inline: inline ? sealed : null });
   const { recipients } = await gossip.publish(epochTopic(ctx.swarm, entry.core.body.epoch), manifest);
-  journal.log('debug', 'epoch', 'contribution published', { epoch: update.epoch, entry: entry.id, bytes: sealed.byteLength, inline, recipients });
+  journal.log('debug', 'epoch', 'contribution published', {
+    epoch: update.epoch,
+    entry: entry.id,
+    bytes: sealed.byteLength,
+    inline,
+    recipients,
+  });
 }

@@ -1,7 +1,17 @@
 /** This node's copy of the ledger: what is accepted is durable first, then indexed, then told to the listeners. */
 import type { Identity } from '../crypto/index.ts';
 import { checkEntry, LedgerGraph } from '../ledger/index.ts';
-import { type AnyEntryCore, type DecisionId, type EntryCore, type ErrorCode, type EntryId, type EntryKind, type SignedEntry, StarlingError, type SwarmId } from '../spec/index.ts';
+import {
+  type AnyEntryCore,
+  type DecisionId,
+  type EntryCore,
+  type EntryId,
+  type EntryKind,
+  type ErrorCode,
+  type SignedEntry,
+  StarlingError,
+  type SwarmId,
+} from '../spec/index.ts';
 import { encodeCore, entryBytes, entryId, UPDATE_CONTEXT } from '../wire/index.ts';
 import type { EntryStore } from './ports.ts';
 
@@ -58,7 +68,11 @@ export class Replica {
       const waiting = new Set<EntryId>();
       for (const entry of open) {
         if (this.graph.has(entry.id)) continue;
-        const verdict = checkEntry(entry, { swarm: this.#init.swarm, get: (id) => this.graph.get(id), certificateOf: (author) => this.graph.certificateOf(author) });
+        const verdict = checkEntry(entry, {
+          swarm: this.#init.swarm,
+          get: (id) => this.graph.get(id),
+          certificateOf: (author) => this.graph.certificateOf(author),
+        });
         if (verdict.kind === 'missing') {
           for (const id of verdict.ids) waiting.add(id);
           this.#park(entry);
@@ -133,10 +147,14 @@ export class Replica {
 
   #refuseOwn(entry: SignedEntry): void {
     if (!this.#appended || entry.core.author !== this.#init.identity.fingerprint) return;
-    throw new StarlingError('IDENTITY_IN_USE', `another process signs with this node's identity (entry ${entry.id}, sequence ${entry.core.seq})`, {
-      phase: 'ledger',
-      field: 'identity',
-      fix: 'stop the other daemon; if this data folder is a copy, give it an identity of its own with a fresh `starling init`',
-    });
+    throw new StarlingError(
+      'IDENTITY_IN_USE',
+      `another process signs with this node's identity (entry ${entry.id}, sequence ${entry.core.seq})`,
+      {
+        phase: 'ledger',
+        field: 'identity',
+        fix: 'stop the other daemon; if this data folder is a copy, give it an identity of its own with a fresh `starling init`',
+      },
+    );
   }
 }

@@ -78,7 +78,10 @@ export class RosterTalk {
 
   /** Nodes that attested holding `id`: where an update can be had beside its author. */
   holders(id: string): Fingerprint[] {
-    return this.negotiation.known().attests.filter((a) => a.ids.includes(id)).map((a) => a.node);
+    return this.negotiation
+      .known()
+      .attests.filter((a) => a.ids.includes(id))
+      .map((a) => a.node);
   }
 
   /** Takes one message of a bundle. Returns the trainers' announcement if it was news. */
@@ -158,7 +161,7 @@ export class RosterTalk {
 
 /** Upper bound of a message's bytes on the wire: its ids and a signature, fields and preferences. */
 const sizeOf = (message: { readonly ids?: readonly string[]; readonly optionIds?: readonly string[] }): number =>
-  512 + 34 * ((message.ids ?? message.optionIds ?? []).length);
+  512 + 34 * (message.ids ?? message.optionIds ?? []).length;
 
 /** `count` of `items` without repetition, in random order (Fisher and Yates, stopped early). */
 function sample<T>(items: readonly T[], count: number, uniform: () => number): T[] {
@@ -172,4 +175,3 @@ function sample<T>(items: readonly T[], count: number, uniform: () => number): T
   }
   return picked;
 }
-

@@ -23,7 +23,11 @@ export async function submit(ctx: EpochContext, residual: Residual, submission: 
   check(ctx, submission, epoch);
   const delta = submission.kind === 'delta' ? submission.values : difference(submission.values, await ctx.chain.model(base.epoch));
   const exponents = base.scaleExponents;
-  const prepared = await prepare({ genesis: ctx.genesis, spans: ctx.spans, exponents, residual: residual.values, delta }, ctx.ports.compute, ctx.ports.entropy);
+  const prepared = await prepare(
+    { genesis: ctx.genesis, spans: ctx.spans, exponents, residual: residual.values, delta },
+    ctx.ports.compute,
+    ctx.ports.entropy,
+  );
   // Everything that was awaited may have let a decision in.
   if (ctx.chain.head.id !== base.decision) throw past(submission.epoch, ctx.chain.head.state.epoch + 1);
   const committed = commit(ctx, residual, prepared, submission, base);
@@ -33,18 +37,35 @@ export async function submit(ctx: EpochContext, residual: Residual, submission: 
 
 function check(ctx: EpochContext, submission: UpdateSubmission, epoch: number): void {
   if (!mayContribute(ctx.nodeClass))
-    throw new StarlingError('CLASS_FORBIDS', `a node of class ${ctx.nodeClass} does not contribute`, { field: 'class', phase: 'submit', fix: 'start the daemon with --class core or edge' });
+    throw new StarlingError('CLASS_FORBIDS', `a node of class ${ctx.nodeClass} does not contribute`, {
+      field: 'class',
+      phase: 'submit',
+      fix: 'start the daemon with --class core or edge',
+    });
   if (submission.epoch < epoch) throw past(submission.epoch, epoch);
   if (submission.epoch > epoch)
-    throw new StarlingError('EPOCH_FAR', `epoch ${submission.epoch} has not begun, the swarm collects for epoch ${epoch}`, { field: 'epoch', phase: 'submit', current: epoch, fix: `train on the latest model and submit for epoch ${epoch}` });
+    throw new StarlingError('EPOCH_FAR', `epoch ${submission.epoch} has not begun, the swarm collects for epoch ${epoch}`, {
+      field: 'epoch',
+      phase: 'submit',
+      current: epoch,
+      fix: `train on the latest model and submit for epoch ${epoch}`,
+    });
   const { samples, values } = submission;
   if (!Number.isSafeInteger(samples) || samples < 1)
     throw new StarlingError('BAD_PARAMS', `samples must be a positive whole number, not ${samples}`, { field: 'samples', phase: 'submit' });
   const wanted = ctx.spans.at(-1)?.end ?? 0;
   if (values.length !== wanted)
-    throw new StarlingError('BAD_SHAPE', `the update has ${values.length} elements, the model has ${wanted}`, { field: 'values', phase: 'submit', fix: 'send every tensor of `swarm_info` in its shape' });
+    throw new StarlingError('BAD_SHAPE', `the update has ${values.length} elements, the model has ${wanted}`, {
+      field: 'values',
+      phase: 'submit',
+      fix: 'send every tensor of `swarm_info` in its shape',
+    });
   if (ownContribution(ctx, epoch) !== undefined)
-    throw new StarlingError('ALREADY_CONTRIBUTED', `this node has contributed to epoch ${epoch}`, { field: 'epoch', phase: 'submit', fix: `wait for epoch ${epoch} to be applied (epoch_wait), then train on its model` });
+    throw new StarlingError('ALREADY_CONTRIBUTED', `this node has contributed to epoch ${epoch}`, {
+      field: 'epoch',
+      phase: 'submit',
+      fix: `wait for epoch ${epoch} to be applied (epoch_wait), then train on its model`,
+    });
 }
 
 /** This node's contribution to `epoch` over the present head, if it made one. */

@@ -1,8 +1,7 @@
 /** Contributions whose values this node has or wants: keys, sealed bytes and the integers they open to. */
 import { dtypeBytes, integersOf, type TensorSpan } from '../aggregation/index.ts';
 import type { IntRow } from '../compute/api.ts';
-import { fromHex, openSegments } from '../crypto/index.ts';
-import { sealedSize } from '../crypto/index.ts';
+import { fromHex, openSegments, sealedSize } from '../crypto/index.ts';
 import type { EntryOf } from '../ledger/index.ts';
 import { type ContentRoot, type EntryId, type Genesis, StarlingError } from '../spec/index.ts';
 import { decodeUpdate, type UpdateKey, updateHash, updateMaxBytes } from '../wire/index.ts';
@@ -111,9 +110,15 @@ export class Updates {
       const plaintext = openSegments(held.key.key, fromHex(id), held.sealed, updateMaxBytes(this.#sizeBytes()));
       const update = decodeUpdate(plaintext, this.#sizeBytes());
       if (updateHash(update.salt, update.ints) !== body.updateHash)
-        throw new StarlingError('HASH_MISMATCH', 'the update is not the one its ledger entry names', { field: 'updateHash', phase: 'verify' });
+        throw new StarlingError('HASH_MISMATCH', 'the update is not the one its ledger entry names', {
+          field: 'updateHash',
+          phase: 'verify',
+        });
       if (update.dtype !== this.#genesis.updateDtype)
-        throw new StarlingError('INCOMPATIBLE', `the update is ${update.dtype}, the swarm's are ${this.#genesis.updateDtype}`, { field: 'dtype', phase: 'verify' });
+        throw new StarlingError('INCOMPATIBLE', `the update is ${update.dtype}, the swarm's are ${this.#genesis.updateDtype}`, {
+          field: 'dtype',
+          phase: 'verify',
+        });
       ints = update.ints;
     } catch (error) {
       delete held.key;

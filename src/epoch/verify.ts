@@ -19,7 +19,8 @@ const answered = (verdict: Verdict): Gossiped => ({ verdict, missing: [] });
 /** Judges one gossip message. Accepted entries are on disk when this returns. Never throws on a stranger's bytes. */
 export function verifyGossip(ctx: EpochContext, topic: string, data: Uint8Array): Gossiped {
   // [REJECT] larger than anything that is gossiped
-  if (data.byteLength > GOSSIP_MAX_BYTES) return answered(reject('TOO_LARGE', `${data.byteLength} bytes, the bound is ${GOSSIP_MAX_BYTES}`));
+  if (data.byteLength > GOSSIP_MAX_BYTES)
+    return answered(reject('TOO_LARGE', `${data.byteLength} bytes, the bound is ${GOSSIP_MAX_BYTES}`));
   try {
     const parsed = parseTopic(topic);
     if (topic === ledgerTopic(ctx.swarm)) return verifyEntry(ctx, decodeEntry(data));
@@ -50,9 +51,11 @@ function verifyManifest(ctx: EpochContext, update: MetaUpdate, epoch: number): G
   const { entry } = update;
   if (!isKind(entry, 'contribution')) return answered(reject('MALFORMED', 'a manifest must speak of a contribution'));
   // [REJECT] the topic of one epoch carries the updates of that epoch
-  if (entry.core.body.epoch !== epoch) return answered(reject('INCOMPATIBLE', `an update of epoch ${entry.core.body.epoch} on the topic of ${epoch}`));
+  if (entry.core.body.epoch !== epoch)
+    return answered(reject('INCOMPATIBLE', `an update of epoch ${entry.core.body.epoch} on the topic of ${epoch}`));
   // [REJECT] no update of this swarm is that large
-  if (update.cipherBytes > ctx.updates.maxSealedBytes()) return answered(reject('BOUNDS_EXCEEDED', `a sealed update of ${update.cipherBytes} bytes`));
+  if (update.cipherBytes > ctx.updates.maxSealedBytes())
+    return answered(reject('BOUNDS_EXCEEDED', `a sealed update of ${update.cipherBytes} bytes`));
   const current = ctx.chain.head.state.epoch + 1;
   // [IGNORE] an honest node that lags says this too
   if (epoch < current) {

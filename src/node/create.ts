@@ -26,7 +26,11 @@ export async function found(data: string, config: SwarmConfig): Promise<{ readon
   const folder = prepareDataFolder(data);
   if (existsSync(folder.genesis)) {
     const swarm = swarmIdOf(readFileSync(folder.genesis));
-    throw new StarlingError('BAD_USAGE', `${data} belongs to swarm ${swarm} already`, { field: 'data', swarm, fix: 'found the new swarm in another --data folder' });
+    throw new StarlingError('BAD_USAGE', `${data} belongs to swarm ${swarm} already`, {
+      field: 'data',
+      swarm,
+      fix: 'found the new swarm in another --data folder',
+    });
   }
   const identity = loadOrCreateIdentity(folder.identity, randomBytes);
   const { tensors, values } = modelOf(config);
@@ -44,7 +48,12 @@ function modelOf({ model }: SwarmConfig): { readonly tensors: readonly TensorSpe
   try {
     file = new Uint8Array(readFileSync(model.initial));
   } catch (cause) {
-    throw new StarlingError('BAD_CONFIG', `the initial model cannot be read: ${(cause as Error).message}`, { field: 'model.initial', fix: 'check the path' }, { cause });
+    throw new StarlingError(
+      'BAD_CONFIG',
+      `the initial model cannot be read: ${(cause as Error).message}`,
+      { field: 'model.initial', fix: 'check the path' },
+      { cause },
+    );
   }
   return { tensors: model.tensors, values: matchTensors(model.tensors, decodeSafetensors(file, 4 * MAX_PARAMETERS + MIB)) };
 }

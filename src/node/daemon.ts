@@ -7,9 +7,19 @@ import { loadOrCreateToken, removeApiFile, writeApiFile } from '../api/files.ts'
 import { type CalibrationCache, createCompute } from '../compute/index.ts';
 import { identityFromSeeds } from '../crypto/index.ts';
 import { Engine, type EpochPorts, initialModelOf, type Journal } from '../epoch/index.ts';
-import { asStarlingError, type Genesis, StarlingError, type SwarmId } from '../spec/index.ts';
-import { type DataFolder, loadOrCreateSeeds, lockDataFolder, openBlobStore, openLedger, openNodeStore, openPeerBook, prepareDataFolder, writeFileAtomic } from '../storage/index.ts';
 import type { PeerBook } from '../network/index.ts';
+import { asStarlingError, type Genesis, StarlingError, type SwarmId } from '../spec/index.ts';
+import {
+  type DataFolder,
+  loadOrCreateSeeds,
+  lockDataFolder,
+  openBlobStore,
+  openLedger,
+  openNodeStore,
+  openPeerBook,
+  prepareDataFolder,
+  writeFileAtomic,
+} from '../storage/index.ts';
 import { checkCertificate, decodeGenesis, parseTopic, swarmIdOf } from '../wire/index.ts';
 import type { DaemonConfig } from './config.ts';
 import { found } from './create.ts';
@@ -77,15 +87,28 @@ export async function runDaemon(config: DaemonConfig, signal: AbortSignal): Prom
     },
   );
   let fatal: StarlingError | undefined;
-  const ports: EpochPorts = { clock: systemClock, entropy: systemEntropy, gossip: host.gossip, streams: host.streams, blobs, journal, compute, ...stores };
-  const node = new Engine({ identity, nodeClass: config.class, swarm, genesis, initialModel, ports }, { alone }, {
-    changed: (topic) => journal.emit(topic, { epoch: node.ctx.chain.head.state.epoch, phase: node.state.phase }),
-    fatal: (error) => {
-      fatal = error;
-      stages.fail(error);
-      stopping.abort();
+  const ports: EpochPorts = {
+    clock: systemClock,
+    entropy: systemEntropy,
+    gossip: host.gossip,
+    streams: host.streams,
+    blobs,
+    journal,
+    compute,
+    ...stores,
+  };
+  const node = new Engine(
+    { identity, nodeClass: config.class, swarm, genesis, initialModel, ports },
+    { alone },
+    {
+      changed: (topic) => journal.emit(topic, { epoch: node.ctx.chain.head.state.epoch, phase: node.state.phase }),
+      fatal: (error) => {
+        fatal = error;
+        stages.fail(error);
+        stopping.abort();
+      },
     },
-  });
+  );
   engine = node;
   closers.defer(() => node.stop());
   host.streams.onPeer((peer, connected) => journal.emit('peers', { peer, connected }));
@@ -96,11 +119,23 @@ export async function runDaemon(config: DaemonConfig, signal: AbortSignal): Prom
   });
 
   const service = new DaemonService({
-    engine: node, host, journal, stages, entries: stores.entries, version: version(), computeInfo: () => compute.info(), stop: () => stopping.abort(),
+    engine: node,
+    host,
+    journal,
+    stages,
+    entries: stores.entries,
+    version: version(),
+    computeInfo: () => compute.info(),
+    stop: () => stopping.abort(),
   });
   await stages.run('run', async () => {
     const { startApi } = await api;
-    const server = await startApi({ service, token: loadOrCreateToken(config.data), port: config.apiPort, onInternal: (error) => journal.log('error', 'api', 'a method failed', asStarlingError(error).toJSON()) });
+    const server = await startApi({
+      service,
+      token: loadOrCreateToken(config.data),
+      port: config.apiPort,
+      onInternal: (error) => journal.log('error', 'api', 'a method failed', asStarlingError(error).toJSON()),
+    });
     closers.defer(() => server.close());
     writeApiFile(config.data, { url: server.url, pid: process.pid, version: version() });
     closers.defer(() => removeApiFile(config.data));
@@ -129,16 +164,25 @@ interface Membership {
 
 /** The swarm of this folder: the one it has, the one of a bootstrap node, or a new one. Throws WRONG_SWARM, BAD_CERTIFICATE. */
 async function genesisOf(config: DaemonConfig, folder: DataFolder, journal: Journal, stop: AbortSignal): Promise<Membership> {
-  if (endianness() !== 'LE') throw new StarlingError('BACKEND_UNAVAILABLE', 'this machine is big-endian; updates are little-endian', { phase: 'rules' });
+  if (endianness() !== 'LE')
+    throw new StarlingError('BACKEND_UNAVAILABLE', 'this machine is big-endian; updates are little-endian', { phase: 'rules' });
   if (!existsSync(folder.genesis)) {
     if (config.bootstrap.length > 0) await fetchMembership(config, folder, journal, stop);
     else if (config.swarm === undefined) await found(config.data, loadSwarmConfig(DEFAULT_SWARM_CONFIG));
-    else throw new StarlingError('BAD_USAGE', `swarm ${config.swarm} is not in this data folder`, { field: 'swarm', fix: 'add --bootstrap with the address of one of its nodes' });
+    else
+      throw new StarlingError('BAD_USAGE', `swarm ${config.swarm} is not in this data folder`, {
+        field: 'swarm',
+        fix: 'add --bootstrap with the address of one of its nodes',
+      });
   }
   const genesisBytes = new Uint8Array(readFileSync(folder.genesis));
   const swarm = swarmIdOf(genesisBytes);
   if (config.swarm !== undefined && config.swarm !== swarm)
-    throw new StarlingError('WRONG_SWARM', `this data folder belongs to swarm ${swarm}, --swarm asks for ${config.swarm}`, { field: 'swarm', phase: 'rules', fix: 'leave --swarm out, or use the data folder of that swarm' });
+    throw new StarlingError('WRONG_SWARM', `this data folder belongs to swarm ${swarm}, --swarm asks for ${config.swarm}`, {
+      field: 'swarm',
+      phase: 'rules',
+      fix: 'leave --swarm out, or use the data folder of that swarm',
+    });
   const genesis = decodeGenesis(genesisBytes);
   for (const founder of genesis.founders) checkCertificate(founder);
   return { genesis, genesisBytes, swarm };
@@ -150,7 +194,12 @@ async function fetchMembership(config: DaemonConfig, folder: DataFolder, journal
   for (let waitMs = RETRY_FIRST_MS; ; waitMs = Math.min(2 * waitMs, RETRY_LAST_MS)) {
     for (const address of config.bootstrap) {
       try {
-        const fetched = await fetchGenesis(address, { timeoutMs: GENESIS_MS, journal, signal: stop, ...(config.swarm === undefined ? {} : { swarmId: config.swarm }) });
+        const fetched = await fetchGenesis(address, {
+          timeoutMs: GENESIS_MS,
+          journal,
+          signal: stop,
+          ...(config.swarm === undefined ? {} : { swarmId: config.swarm }),
+        });
         await openBlobStore(folder.blobs).put(fetched.initialModel);
         writeFileAtomic(folder.genesis, fetched.genesisBytes, 0o644);
         journal.log('info', 'node', 'joined a swarm', { swarm: fetched.swarmId, name: fetched.genesis.name, from: fetched.from });
@@ -164,7 +213,14 @@ async function fetchMembership(config: DaemonConfig, folder: DataFolder, journal
     }
     await new Promise<void>((resolve) => {
       const timer = setTimeout(resolve, waitMs);
-      stop.addEventListener('abort', () => { clearTimeout(timer); resolve(); }, { once: true });
+      stop.addEventListener(
+        'abort',
+        () => {
+          clearTimeout(timer);
+          resolve();
+        },
+        { once: true },
+      );
     });
     stop.throwIfAborted();
   }
@@ -193,7 +249,11 @@ async function calibrate(compute: Awaited<ReturnType<typeof createCompute>>, jou
   }
 }
 
-function gauges(journal: DaemonJournal, engine: Engine, host: { peers(): readonly unknown[]; traffic(): { sentBytes: number; receivedBytes: number } }): void {
+function gauges(
+  journal: DaemonJournal,
+  engine: Engine,
+  host: { peers(): readonly unknown[]; traffic(): { sentBytes: number; receivedBytes: number } },
+): void {
   const { ctx } = engine;
   journal.gauge('epoch', 'Latest epoch applied.', () => ctx.chain.head.state.epoch);
   journal.gauge('members', 'Members of the swarm.', () => ctx.chain.head.state.members.length);
@@ -201,6 +261,10 @@ function gauges(journal: DaemonJournal, engine: Engine, host: { peers(): readonl
   journal.gauge('ledger_entries', 'Entries held.', () => ctx.replica.graph.size);
   journal.gauge('tree_size', 'Leaves of the provisional tree.', () => ctx.chain.order.size);
   journal.gauge('network_sent_bytes_total', 'Bytes sent over streams since the start, before encryption.', () => host.traffic().sentBytes);
-  journal.gauge('network_received_bytes_total', 'Bytes received over streams since the start, before encryption.', () => host.traffic().receivedBytes);
+  journal.gauge(
+    'network_received_bytes_total',
+    'Bytes received over streams since the start, before encryption.',
+    () => host.traffic().receivedBytes,
+  );
   journal.gauge('resident_bytes', 'Resident memory of the process.', () => process.memoryUsage.rss());
 }

@@ -29,7 +29,12 @@ export class DaemonJournal implements Journal {
     const name = `starling_${metric}_total`;
     let counter = this.#counters.get(name);
     if (counter === undefined) {
-      counter = new Counter({ name, help: `Count of ${metric.replaceAll('_', ' ')}.`, labelNames: Object.keys(labels), registers: [this.registry] });
+      counter = new Counter({
+        name,
+        help: `Count of ${metric.replaceAll('_', ' ')}.`,
+        labelNames: Object.keys(labels),
+        registers: [this.registry],
+      });
       this.#counters.set(name, counter);
     }
     counter.inc(labels, value);
@@ -39,7 +44,13 @@ export class DaemonJournal implements Journal {
     const name = `starling_${metric}`;
     let histogram = this.#histograms.get(name);
     if (histogram === undefined) {
-      histogram = new Histogram({ name, help: `Distribution of ${metric.replaceAll('_', ' ')}.`, labelNames: Object.keys(labels), buckets: BUCKETS_MS, registers: [this.registry] });
+      histogram = new Histogram({
+        name,
+        help: `Distribution of ${metric.replaceAll('_', ' ')}.`,
+        labelNames: Object.keys(labels),
+        buckets: BUCKETS_MS,
+        registers: [this.registry],
+      });
       this.#histograms.set(name, histogram);
     }
     histogram.observe(labels, value);
@@ -47,7 +58,14 @@ export class DaemonJournal implements Journal {
 
   /** A figure read when it is asked for. */
   gauge(metric: string, help: string, read: () => number): void {
-    new Gauge({ name: `starling_${metric}`, help, registers: [this.registry], collect() { this.set(read()); } });
+    new Gauge({
+      name: `starling_${metric}`,
+      help,
+      registers: [this.registry],
+      collect() {
+        this.set(read());
+      },
+    });
   }
 
   emit(topic: EventTopic, event: unknown): void {

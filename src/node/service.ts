@@ -1,13 +1,13 @@
 /** The API's view of a running node. */
 import type { EventTopic, NodeHealth, NodeInfo, NodeService, PeerView, Submission } from '../api/index.ts';
 import type { ComputeInfo } from '../compute/index.ts';
+import { toHex } from '../crypto/index.ts';
 import type { Engine, EntryStore } from '../epoch/index.ts';
 import type { Host, PeerInfo } from '../network/index.ts';
-import { toHex } from '../crypto/index.ts';
 import { StarlingError, TRUST_ONE } from '../spec/index.ts';
 import { readMetrics } from '../wire/index.ts';
-import { systemClock } from './random.ts';
 import type { DaemonJournal } from './journal.ts';
+import { systemClock } from './random.ts';
 import type { Stages } from './stages.ts';
 import { Trainers } from './trainers.ts';
 import { appliedAt, epochCurrent, epochView, headView, ledgerHead, swarmView, verifyLedger } from './views.ts';
@@ -164,20 +164,26 @@ export class DaemonService implements NodeService {
   ledgerGet(id: string) {
     const { chain, replica } = this.#parts.engine.ctx;
     const entry = replica.graph.get(id);
-    if (entry === undefined) throw new StarlingError('UNKNOWN_ENTRY', `entry ${id} is not held here`, { field: 'id', fix: 'check the id, or wait for ledger sync' });
+    if (entry === undefined)
+      throw new StarlingError('UNKNOWN_ENTRY', `entry ${id} is not held here`, {
+        field: 'id',
+        fix: 'check the id, or wait for ledger sync',
+      });
     return { entry, index: chain.order.find(id)?.index ?? null };
   }
 
   ledgerProve(id: string) {
     const { index } = this.ledgerGet(id);
-    if (index === null) throw new StarlingError('NOT_FOUND', `entry ${id} is not in the tree yet`, { field: 'id', fix: 'wait until a decision holds it' });
+    if (index === null)
+      throw new StarlingError('NOT_FOUND', `entry ${id} is not in the tree yet`, { field: 'id', fix: 'wait until a decision holds it' });
     const { order } = this.#parts.engine.ctx.chain;
     return { entry: id, index, treeSize: order.size, treeRoot: order.root(), path: order.tree.inclusionPath(index, order.size).map(toHex) };
   }
 
   ledgerConsistency(fromSize: number) {
     const { order } = this.#parts.engine.ctx.chain;
-    if (fromSize > order.size) throw new StarlingError('NOT_FOUND', `the tree has ${order.size} leaves`, { field: 'fromSize', fix: 'ask for a smaller size' });
+    if (fromSize > order.size)
+      throw new StarlingError('NOT_FOUND', `the tree has ${order.size} leaves`, { field: 'fromSize', fix: 'ask for a smaller size' });
     return {
       fromSize,
       fromRoot: order.root(fromSize),
@@ -192,7 +198,11 @@ export class DaemonService implements NodeService {
   }
 
   trust() {
-    return this.#parts.engine.ctx.chain.head.state.members.map((m) => ({ fingerprint: m.fingerprint, trust: m.trust / TRUST_ONE, emaX: m.emaX / 2 ** 32 }));
+    return this.#parts.engine.ctx.chain.head.state.members.map((m) => ({
+      fingerprint: m.fingerprint,
+      trust: m.trust / TRUST_ONE,
+      emaX: m.emaX / 2 ** 32,
+    }));
   }
 
   metrics(): Promise<string> {

@@ -41,7 +41,10 @@ export class Stages {
     const stages = STAGES.map((name) => ({ name, ...(this.#stages.get(name) ?? { state: 'pending' as const }) }));
     const ready = ['rules', 'ledger', 'register', 'join', 'run'].every((name) => stages.some((s) => s.name === name && s.state === 'done'));
     const fix = this.#problem?.facts.fix;
-    const problems = this.#problem === undefined ? [] : [{ code: this.#problem.code, message: this.#problem.message, ...(fix === undefined ? {} : { fix }) }];
+    const problems =
+      this.#problem === undefined
+        ? []
+        : [{ code: this.#problem.code, message: this.#problem.message, ...(fix === undefined ? {} : { fix }) }];
     return { ok: problems.length === 0, ready: ready && problems.length === 0, stages, problems };
   }
 }

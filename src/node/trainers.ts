@@ -1,7 +1,7 @@
 import type { TrainerStatus } from '../api/index.ts';
+import { toHex } from '../crypto/index.ts';
 import { StarlingError } from '../spec/index.ts';
 import { randomBytes } from './random.ts';
-import { toHex } from '../crypto/index.ts';
 
 /** Epochs without a contribution of this node after which its trainers count as gone: nobody waits for the dead. */
 const SILENT_EPOCHS = 3;
@@ -20,7 +20,10 @@ export class Trainers {
 
   attach(name: string, epoch: number): TrainerStatus {
     if (this.#attached.size >= MAX_TRAINERS)
-      throw new StarlingError('BAD_PARAMS', `${MAX_TRAINERS} trainers are attached`, { field: 'name', fix: 'detach those that ended (trainer_detach)' });
+      throw new StarlingError('BAD_PARAMS', `${MAX_TRAINERS} trainers are attached`, {
+        field: 'name',
+        fix: 'detach those that ended (trainer_detach)',
+      });
     const trainerId = `${name.slice(0, 32)}-${toHex(randomBytes(4))}`;
     this.#attached.set(trainerId, { attachedMs: Date.now(), last: null });
     this.#lastContribution = Math.max(this.#lastContribution, epoch);

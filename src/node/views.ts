@@ -1,11 +1,10 @@
 /** A node's state as clients see it. */
 import { parametersOf } from '../aggregation/index.ts';
 import type { EpochCurrent, EpochView, HeadView, LedgerHead, LedgerReport, Phase, SwarmView } from '../api/index.ts';
-import type { Engine } from '../epoch/index.ts';
-import { checkEntry, isKind, LedgerGraph, LedgerOrder } from '../ledger/index.ts';
-import { type EntryStore } from '../epoch/index.ts';
-import { holdsSeat, StarlingError, TRUST_ONE } from '../spec/index.ts';
 import { ZERO_HASH } from '../crypto/index.ts';
+import type { Engine, EntryStore } from '../epoch/index.ts';
+import { checkEntry, isKind, LedgerGraph, LedgerOrder } from '../ledger/index.ts';
+import { holdsSeat, StarlingError, TRUST_ONE } from '../spec/index.ts';
 
 export function headView(engine: Engine, epoch: number): HeadView {
   const { state } = appliedAt(engine, epoch);
@@ -24,7 +23,13 @@ export function swarmView(engine: Engine): SwarmView {
     tensors,
     parameters: parametersOf(tensors),
     genesis: { ...rules, founders: founders.length },
-    members: members.map((m) => ({ fingerprint: m.fingerprint, class: m.nodeClass, trust: m.trust / TRUST_ONE, joinedEpoch: m.joinedEpoch, lastEpoch: m.lastEpoch })),
+    members: members.map((m) => ({
+      fingerprint: m.fingerprint,
+      class: m.nodeClass,
+      trust: m.trust / TRUST_ONE,
+      joinedEpoch: m.joinedEpoch,
+      lastEpoch: m.lastEpoch,
+    })),
     seats,
     tolerance: toleranceOf(seats),
   };
@@ -44,7 +49,10 @@ export function epochCurrent(engine: Engine, nowMs: number): EpochCurrent {
   const { state, ctx } = engine;
   const { graph } = ctx.replica;
   const { epoch } = ctx.chain.head.state;
-  const roster = graph.contributionsOf(epoch + 1).filter((e) => ctx.updates.row(e.id) !== undefined).map((e) => e.id);
+  const roster = graph
+    .contributionsOf(epoch + 1)
+    .filter((e) => ctx.updates.row(e.id) !== undefined)
+    .map((e) => e.id);
   return {
     epoch: epoch + 1,
     phase: state.phase satisfies Phase,
@@ -102,14 +110,28 @@ export function verifyLedger(engine: Engine, store: EntryStore): LedgerReport {
   const graph = new LedgerGraph();
   const problems: { entry: string; code: string; message: string }[] = [];
   for (const entry of store.all()) {
-    const verdict = checkEntry(entry, { swarm: ctx.swarm, get: (id) => graph.get(id), certificateOf: (author) => graph.certificateOf(author) });
+    const verdict = checkEntry(entry, {
+      swarm: ctx.swarm,
+      get: (id) => graph.get(id),
+      certificateOf: (author) => graph.certificateOf(author),
+    });
     if (verdict.kind === 'accept') graph.add(entry);
-    else problems.push({ entry: entry.id, code: verdict.kind === 'missing' ? 'MISSING_PARENT' : verdict.code, message: verdict.kind === 'missing' ? verdict.ids.join(' ') : verdict.reason });
+    else
+      problems.push({
+        entry: entry.id,
+        code: verdict.kind === 'missing' ? 'MISSING_PARENT' : verdict.code,
+        message: verdict.kind === 'missing' ? verdict.ids.join(' ') : verdict.reason,
+      });
   }
   const order = new LedgerOrder(graph);
   const { epoch, treeRoot, treeSize } = ctx.chain.head.state;
   for (let n = 1; n <= epoch; n++) order.append(n, ctx.chain.at(n)?.body?.roster ?? []);
-  if (order.root() !== treeRoot) problems.push({ entry: ctx.chain.head.id, code: 'HASH_MISMATCH', message: `the tree over the entries has root ${order.root()}, the head says ${treeRoot}` });
+  if (order.root() !== treeRoot)
+    problems.push({
+      entry: ctx.chain.head.id,
+      code: 'HASH_MISMATCH',
+      message: `the tree over the entries has root ${order.root()}, the head says ${treeRoot}`,
+    });
   return {
     ok: problems.length === 0,
     entries: store.size(),
@@ -124,6 +146,9 @@ export function verifyLedger(engine: Engine, store: EntryStore): LedgerReport {
 export function appliedAt(engine: Engine, epoch: number) {
   const applied = engine.ctx.chain.at(epoch);
   if (applied === undefined)
-    throw new StarlingError('NOT_FOUND', `epoch ${epoch} is not applied here`, { field: 'epoch', fix: `the latest is ${engine.ctx.chain.head.state.epoch}` });
+    throw new StarlingError('NOT_FOUND', `epoch ${epoch} is not applied here`, {
+      field: 'epoch',
+      fix: `the latest is ${engine.ctx.chain.head.state.epoch}`,
+    });
   return applied;
 }

@@ -166,7 +166,15 @@ export class SimulatedPort implements Gossip, Streams {
 
   notify(peer: PeerId, protocol: StreamProtocol, payload: Uint8Array): void {
     if (this.closed) return;
-    this.#network.deliver(this.peer, peer, () => void this.#network.port(peer)?.serve(protocol, this.peer, payload).catch(() => undefined));
+    this.#network.deliver(
+      this.peer,
+      peer,
+      () =>
+        void this.#network
+          .port(peer)
+          ?.serve(protocol, this.peer, payload)
+          .catch(() => undefined),
+    );
   }
 
   handle(protocol: StreamProtocol, handler: Handler): void {

@@ -73,14 +73,18 @@ export class SimulatedNode {
     };
     const init = { identity: this.identity, nodeClass: this.nodeClass, swarm, genesis, initialModel, ports };
     const life = this.#life;
-    const engine = new Engine(init, { alone: this.index === 0 && life === 1 }, {
-      changed: (topic) => {
-        if (topic === 'epoch' && this.#life === life) this.#train(engine, life);
+    const engine = new Engine(
+      init,
+      { alone: this.index === 0 && life === 1 },
+      {
+        changed: (topic) => {
+          if (topic === 'epoch' && this.#life === life) this.#train(engine, life);
+        },
+        fatal: (error) => {
+          this.fatal = error;
+        },
       },
-      fatal: (error) => {
-        this.fatal = error;
-      },
-    });
+    );
     this.engine = engine;
     await engine.start();
   }
@@ -182,7 +186,10 @@ export class World {
   /** Starts every node, the founder first, and attaches a trainer to each once all are members. */
   async boot(untilMs = 60_000): Promise<void> {
     for (const node of this.nodes) await node.start();
-    const joined = await this.clock.runUntil(() => this.nodes.every((n) => n.up.ctx.chain.head.state.members.length === this.nodes.length), untilMs);
+    const joined = await this.clock.runUntil(
+      () => this.nodes.every((n) => n.up.ctx.chain.head.state.members.length === this.nodes.length),
+      untilMs,
+    );
     if (!joined) throw new Error('the simulated swarm did not form');
     for (const node of this.nodes) if (node.nodeClass === 'core' || node.nodeClass === 'edge') node.attachTrainer();
   }

@@ -12,8 +12,8 @@ import {
   type MemberState,
   type NodeCertificate,
   type SignedEntry,
-  type SwarmState,
   type SwarmId,
+  type SwarmState,
   TRUST_ONE,
 } from '../spec/index.ts';
 import { encode } from '../wire/cbor.ts';
@@ -62,7 +62,11 @@ export function reduce(genesis: Genesis, state: SwarmState, step: Step): SwarmSt
     decision: step.id,
     members: updateTrust(present, x, genesis.lambda),
     scaleExponents: state.scaleExponents.map((e, t) =>
-      nextScaleExponent(e, step.contributions.map((c) => c.body.maxAbs[t] ?? 0), genesis.updateDtype),
+      nextScaleExponent(
+        e,
+        step.contributions.map((c) => c.body.maxAbs[t] ?? 0),
+        genesis.updateDtype,
+      ),
     ),
     treeSize: step.treeSize,
     treeRoot: step.treeRoot,
@@ -108,7 +112,15 @@ export function trustOf(state: SwarmState, author: Fingerprint): number {
 /** Hash of everything the rules derive. Two nodes with the same decisions have the same state root. */
 export function stateRoot(state: SwarmState): Hex {
   const members = state.members.map((m) => [fromHex(m.fingerprint), m.nodeClass, m.joinedEpoch, m.lastEpoch, m.emaX, m.farStreak, m.trust]);
-  const bytes = encode([1, state.epoch, fromHex(state.decision), members, [...state.scaleExponents], state.treeSize, fromHex(state.treeRoot), fromHex(state.modelRoot)]);
+  const bytes = encode([
+    1,
+    state.epoch,
+    fromHex(state.decision),
+    members,
+    [...state.scaleExponents],
+    state.treeSize,
+    fromHex(state.treeRoot),
+    fromHex(state.modelRoot),
+  ]);
   return toHex(hashWithDomain('starling/state/1', bytes));
 }
-

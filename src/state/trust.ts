@@ -27,7 +27,10 @@ export function updateTrust(members: readonly MemberState[], x: ReadonlyMap<Fing
     const ema = m.emaX / EMA_ONE;
     return { ...m, emaX: Math.round((ema + EMA_RATE * (far - ema)) * EMA_ONE), farStreak: far > FAR_X ? m.farStreak + 1 : 0 };
   });
-  const shares = trustShares(moved.map((m) => ({ x: m.emaX / EMA_ONE, floored: m.farStreak < FAR_EPOCHS })), lambda);
+  const shares = trustShares(
+    moved.map((m) => ({ x: m.emaX / EMA_ONE, floored: m.farStreak < FAR_EPOCHS })),
+    lambda,
+  );
   return moved.map((m, i) => ({ ...m, trust: shares[i] as number }));
 }
 
@@ -44,7 +47,9 @@ export function trustShares(nodes: readonly { readonly x: number; readonly floor
     let free = 0;
     for (let i = 0; i < n; i++) if (!lifted.has(i)) free += raw[i] as number;
     const rest = 1 - lifted.size * floor;
-    const below = nodes.findIndex((node, i) => !lifted.has(i) && node.floored && (free === 0 ? 0 : ((raw[i] as number) * rest) / free) < floor);
+    const below = nodes.findIndex(
+      (node, i) => !lifted.has(i) && node.floored && (free === 0 ? 0 : ((raw[i] as number) * rest) / free) < floor,
+    );
     if (below < 0) {
       return nodes.map((_, i) => Math.round((lifted.has(i) ? floor : free === 0 ? 0 : ((raw[i] as number) * rest) / free) * TRUST_ONE));
     }

@@ -23,7 +23,11 @@ for (const entry of ledger.all()) graph.add(entry);
 
 function write(prev: SignedEntry | undefined): SignedEntry {
   const zero = '0'.repeat(64);
-  const place = { seq: prev === undefined ? 0 : prev.core.seq + 1, prev: prev?.id ?? null, lam: lamportAfter(prev === undefined ? [] : [prev]) };
+  const place = {
+    seq: prev === undefined ? 0 : prev.core.seq + 1,
+    prev: prev?.id ?? null,
+    lam: lamportAfter(prev === undefined ? [] : [prev]),
+  };
   const common = { v: 1, swarm: zero, author: identity.fingerprint, ...place, epochSeen: 0, anchorBlock: zero, deps: [] } as const;
   const core: AnyEntryCore =
     prev === undefined
