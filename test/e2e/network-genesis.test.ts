@@ -1,7 +1,16 @@
 import assert from 'node:assert/strict';
 import { fetchGenesis } from '../../src/network/index.ts';
 import { StarlingError } from '../../src/spec/index.ts';
-import { genesisBytes, initialModel, OTHER_SWARM, recordingJournal, SWARM, startHost, stopAll, TRANSPORTS } from './networkSupport.ts';
+import {
+  genesisBytes,
+  initialModel,
+  OTHER_SWARM,
+  recordingJournal,
+  SWARM,
+  startHost,
+  stopAll,
+  TRANSPORTS,
+} from '../support/networkHosts.ts';
 
 const codeOf = (code: string) => (error: unknown) => error instanceof StarlingError && error.code === code;
 

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { multiaddr } from '@multiformats/multiaddr';
 import { ACCEPT, GOSSIP_MAX_BYTES, reject, StarlingError } from '../../src/spec/index.ts';
 import { epochTopic, ledgerTopic } from '../../src/wire/index.ts';
-import { startRaw, stopRaw } from './networkRaw.ts';
-import { OTHER_SWARM, SWARM, startSwarm, stopAll, type TestHost, TRANSPORTS, until } from './networkSupport.ts';
+import { OTHER_SWARM, SWARM, startSwarm, stopAll, type TestHost, TRANSPORTS, until } from '../support/networkHosts.ts';
+import { startRaw, stopRaw } from '../support/networkRaw.ts';
 
 const TOPIC = epochTopic(SWARM, 1);
 const text = (bytes: Uint8Array): string => Buffer.from(bytes).toString();

@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { createServer } from 'node:net';
 import { peerIdOf } from '../../src/network/index.ts';
 import { StarlingError } from '../../src/spec/index.ts';
-import { startChild } from './networkChildren.ts';
-import { startRaw, stopRaw } from './networkRaw.ts';
-import { LISTEN, makeHost, OTHER_SWARM, startHost, startSwarm, stopAll, TRANSPORTS, until } from './networkSupport.ts';
+import { startChild } from '../support/networkChildren.ts';
+import { LISTEN, makeHost, OTHER_SWARM, startHost, startSwarm, stopAll, TRANSPORTS, until } from '../support/networkHosts.ts';
+import { startRaw, stopRaw } from '../support/networkRaw.ts';
 
 const port = (address: string): string => address.split('/')[4] as string;
 const codeOf = (code: string) => (error: unknown) => error instanceof StarlingError && error.code === code;
@@ -104,6 +104,17 @@ for (const transport of TRANSPORTS)
         ),
       );
       assert.ok(gossips(a, b) && gossips(b, a));
+    });
+
+    it('renews gossip streams that die while the connection lives', async () => {
+      const [a, b] = await Promise.all([startRaw(transport), startRaw(transport)]);
+      await a.node.dial(b.node.getMultiaddrs());
+      const stream = () =>
+        a.node.getConnections()[0]?.streams.find((one) => one.direction === 'outbound' && one.protocol.startsWith('/meshsub/'));
+      await until('gossip has a stream', () => stream() !== undefined);
+      const dead = stream();
+      dead?.abort(new Error('its buffer was full'));
+      await until('gossip has another stream', () => stream() !== undefined && stream() !== dead);
     });
 
     it('does not list a host of another swarm and says so', async () => {

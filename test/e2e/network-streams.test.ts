@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { multiaddr } from '@multiformats/multiaddr';
 import { FRAME_MAX_BYTES, StarlingError } from '../../src/spec/index.ts';
 import { streamProtocol } from '../../src/wire/index.ts';
-import { startRaw, stopRaw } from './networkRaw.ts';
-import { SWARM, startHost, startSwarm, stopAll, type TestHost, TRANSPORTS, until } from './networkSupport.ts';
+import { SWARM, startHost, startSwarm, stopAll, type TestHost, TRANSPORTS, until } from '../support/networkHosts.ts';
+import { startRaw, stopRaw } from '../support/networkRaw.ts';
 
 const LIMITS = { timeoutMs: 5_000, maxResponseBytes: FRAME_MAX_BYTES };
 const never = new Promise<never>(() => undefined);

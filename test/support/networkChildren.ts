@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
-import type { TransportName } from './networkSupport.ts';
+import type { TransportName } from './networkHosts.ts';
 
 export interface Child {
   readonly peerId: string;

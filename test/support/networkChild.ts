@@ -1,5 +1,5 @@
 import { fromHex, toHex } from '../../src/crypto/index.ts';
-import { LISTEN, makeHost, type TransportName } from './networkSupport.ts';
+import { LISTEN, makeHost, type TransportName } from './networkHosts.ts';
 
 /** Run by networkChildren.ts: `transport bootstrap[,bootstrap] [seedHex listen]`. Lives until it is killed or its parent ends. */
 const [transport, bootstrap, seedHex, listen] = process.argv.slice(2) as [TransportName, string, string | undefined, string | undefined];

@@ -8,7 +8,7 @@ import { LibpStreams } from '../../src/network/streams.ts';
 import { TrafficMeter } from '../../src/network/traffic.ts';
 import { chooseTransports } from '../../src/network/transports.ts';
 import type { Node } from '../../src/network/types.ts';
-import { LISTEN, recordingJournal, SWARM, type TransportName } from './networkSupport.ts';
+import { LISTEN, recordingJournal, SWARM, type TransportName } from './networkHosts.ts';
 
 interface Raw {
   readonly node: Node;
