@@ -4,4 +4,5 @@ import type { BenchRow } from './row.ts';
 export const BENCHES: Readonly<Record<string, () => Promise<{ rows(): Promise<BenchRow[]> }>>> = {
   kernels: () => import('./kernels.ts'),
   roster: () => import('./roster.ts'),
+  ledger: () => import('./ledger.ts'),
 };
