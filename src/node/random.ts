@@ -13,7 +13,14 @@ export const systemClock: Clock = {
   nowMs: () => performance.now(),
   wallMs: () => Date.now(),
   after(delayMs, run) {
-    const timer = setTimeout(run, delayMs);
+    const dueMs = performance.now() + delayMs;
+    // libuv counts whole milliseconds from when its loop last looked, so its timers fire early, and a deadline would be missed.
+    const wake = (): void => {
+      const leftMs = dueMs - performance.now();
+      if (leftMs > 0) timer = setTimeout(wake, Math.ceil(leftMs));
+      else run();
+    };
+    let timer = setTimeout(wake, Math.ceil(delayMs));
     return { cancel: () => clearTimeout(timer) };
   },
 };
