@@ -5,10 +5,9 @@ import { type AggregateHeader, type DecisionId, type Fingerprint, type Hex, type
 import { AGGREGATE_MAX_BYTES, aggregateHash, decodeAggregate, encodeAggregate } from '../wire/index.ts';
 import type { Aggregate } from './average.ts';
 import { type EpochContext, peerOf } from './context.ts';
+import { answerMs } from './ports.ts';
 import { pullContent } from './pull.ts';
 
-/** Ms for one answer: a header, or one chunk of 256 KiB over a slow link (1 Mbit/s takes 2 s). */
-const ANSWER_MS = 5_000;
 const headerKey = (hash: Hex): string => `aggregate/${hash}`;
 
 export interface HeldAggregate {
@@ -37,7 +36,7 @@ export async function fetchAggregate(ctx: EpochContext, decision: DecisionId, ha
     });
   const stored = await ctx.ports.blobs.get(header.sumRoot);
   if (stored !== undefined) return { header, sum: int32Of(stored) };
-  const content = await pullContent(ctx.ports.streams, holders, header.sumRoot, header.sumBytes, { timeoutMs: ANSWER_MS });
+  const content = await pullContent(ctx.ports.streams, holders, header.sumRoot, header.sumBytes, { timeoutMs: answerMs(header.sumBytes) });
   const sum = int32Of(content);
   await keepAggregate(ctx, { hash, header, sum });
   return { header, sum };
@@ -57,7 +56,7 @@ async function fetchHeader(ctx: EpochContext, hash: Hex, holders: readonly PeerI
   for (const peer of holders) {
     try {
       const answer = await ctx.ports.streams.request(peer, 'head', fromHex(hash), {
-        timeoutMs: ANSWER_MS,
+        timeoutMs: answerMs(AGGREGATE_MAX_BYTES),
         maxResponseBytes: AGGREGATE_MAX_BYTES,
       });
       const header = decodeAggregate(answer);

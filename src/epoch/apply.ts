@@ -5,32 +5,40 @@ import { audit } from './audit.ts';
 import type { Applied } from './chain.ts';
 import { type EpochContext, peerOf } from './context.ts';
 
+/**
+ * Ms for which a decision is passed over whose aggregate could not be had: its holders may be on the other side of a
+ * partition, and a node that waited for them would be no use to those it can reach.
+ */
+const UNAVAILABLE_MS = 5_000;
+
 /** Applies what the fork choice names, as far as it is settled and can be had. Returns the decisions applied now. */
 export async function apply(ctx: EpochContext): Promise<Applied[]> {
   const applied: Applied[] = [];
   for (;;) {
-    const path = ctx.decisions.best((id) => !ctx.refused.has(id));
+    const nowMs = ctx.ports.clock.nowMs();
+    const path = ctx.decisions.best((id) => !ctx.refused.has(id) && (ctx.unavailable.get(id) ?? 0) <= nowMs);
     const agreed = ctx.chain.agreesUpTo(path);
     const next = path[agreed];
     if (next === undefined || (agreed === ctx.chain.head.state.epoch && !settled(ctx, next))) return applied;
     const done = await applyOne(ctx, agreed, next);
-    if (done === undefined) return applied;
+    if (done === 'passed over') continue;
+    if (done === 'not yet') return applied;
     applied.push(done);
   }
 }
 
-async function applyOne(ctx: EpochContext, baseEpoch: number, id: DecisionId): Promise<Applied | undefined> {
+async function applyOne(ctx: EpochContext, baseEpoch: number, id: DecisionId): Promise<Applied | 'passed over' | 'not yet'> {
   const { journal } = ctx.ports;
   const body = ctx.decisions.body(id);
   const base = ctx.chain.at(baseEpoch);
-  if (body === undefined || base === undefined) return undefined;
+  if (body === undefined || base === undefined) return 'not yet';
   try {
     if (body.epoch !== baseEpoch + 1)
       throw new StarlingError('INCOMPATIBLE', `a decision of epoch ${body.epoch} follows epoch ${baseEpoch}`, {
         field: 'epoch',
         phase: 'audit',
       });
-    if (!body.roster.every((entry) => ctx.replica.graph.has(entry))) return undefined;
+    if (!body.roster.every((entry) => ctx.replica.graph.has(entry))) return 'not yet';
     const { header, sum } = await fetchAggregate(ctx, id, body.aggregateHash);
     await audit(ctx, base.state, body, header);
     if (ctx.chain.head.state.epoch > baseEpoch) {
@@ -48,9 +56,10 @@ async function applyOne(ctx: EpochContext, baseEpoch: number, id: DecisionId): P
         ...problem.toJSON(),
       });
     } else {
-      journal.log('info', 'epoch', 'a decision cannot be applied yet', { decision: id, ...problem.toJSON() });
+      ctx.unavailable.set(id, ctx.ports.clock.nowMs() + UNAVAILABLE_MS);
+      journal.log('info', 'epoch', 'a decision cannot be applied now', { decision: id, ...problem.toJSON() });
     }
-    return undefined;
+    return 'passed over';
   }
 }
 

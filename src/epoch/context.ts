@@ -42,6 +42,8 @@ export interface EpochContext extends EpochInit {
   readonly decisions: DecisionTree;
   /** Decisions that broke a rule, with the reason; never applied. */
   readonly refused: Map<DecisionId, StarlingError>;
+  /** Decisions whose aggregate nobody in reach gave, with the monotonic ms until which the next best branch is taken. */
+  readonly unavailable: Map<DecisionId, number>;
   readonly updates: Updates;
   readonly directory: Directory;
 }
@@ -56,7 +58,8 @@ export function createContext(init: EpochInit): EpochContext {
   const directory = new Directory();
   for (const entry of replica.graph.entries()) directory.learn(entry);
   const updates = new Updates(genesis, chain.spans);
-  return { ...init, self: identity.fingerprint, spans: chain.spans, replica, chain, decisions, refused: new Map(), updates, directory };
+  return { ...init, self: identity.fingerprint, spans: chain.spans, replica, chain, decisions, refused: new Map(),
+    unavailable: new Map(), updates, directory };
 }
 
 /** Adds a decision entry to the tree; false when it says nothing new. */

@@ -36,7 +36,7 @@ import { Timeline } from './timeline.ts';
 
 /** Ms between roster ticks while nothing is collected: announcements are repeated, no more. */
 const IDLE_TICK_MS = 1_000;
-/** Ms for which key push and inline bytes are waited for before an update is asked for. */
+/** Ms for which key push and inline bytes are waited for before an update is asked for, and between two tries. */
 const FETCH_GRACE_MS = 300;
 /** Ms between two syncs with random peers: uniform in this range. What gossip lost comes back this way. */
 const SYNC_MIN_MS = 1_000;
@@ -77,7 +77,7 @@ export class Engine implements InboxListener {
   #submitting: Promise<unknown> = Promise.resolve();
   readonly #timers = new Map<string, Timer>();
   /** Contributions of this epoch without values: since when, and whether they are being fetched. */
-  readonly #wanted = new Map<EntryId, { readonly sinceMs: number; busy: boolean }>();
+  readonly #wanted = new Map<EntryId, { sinceMs: number; busy: boolean }>();
   #lastStartMs = 0;
   #joined: Promise<void>;
   #resolveJoined: () => void = () => undefined;
@@ -354,6 +354,7 @@ export class Engine implements InboxListener {
       wanted.busy = true;
       void fetchUpdate(this.ctx, id, holders, this.ctx.chain.head.state.scaleExponents).then((held) => {
         wanted.busy = false;
+        wanted.sinceMs = this.#nowMs;
         if (held) this.updateNews(id);
       });
     }

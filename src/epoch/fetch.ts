@@ -1,12 +1,9 @@
 /** Updates that gossip did not bring: key and sealed bytes from the author or any holder, one at a time. */
-import { asStarlingError, CHUNK_BYTES, type EntryId, FRAME_MAX_BYTES, type PeerId, StarlingError } from '../spec/index.ts';
+import { asStarlingError, type EntryId, FRAME_MAX_BYTES, type PeerId, StarlingError } from '../spec/index.ts';
 import { decodeKeysMessage, encodeKeysMessage, type UpdateKey } from '../wire/index.ts';
 import type { EpochContext } from './context.ts';
-import type { BlobStore } from './ports.ts';
+import { answerMs, type BlobStore } from './ports.ts';
 import { pullContent } from './pull.ts';
-
-/** Ms for an answer of this many bytes: a second for the round trip, and 1 Mbit/s. */
-const answerMs = (bytes: number): number => 1_000 + Math.min(bytes, CHUNK_BYTES) / 125;
 
 /** Tries the holders in turn until the update opens. Returns whether it is held. */
 export async function fetchUpdate(

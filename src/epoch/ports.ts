@@ -2,7 +2,7 @@
  * The world as an epoch sees it. `network/` and `storage/` implement these over sockets and disk,
  * `simulation/` over virtual time and memory; the node above is the same.
  */
-import type { ContentRoot, EntryId, Fingerprint, Hex, PeerId, SignedEntry, Verdict } from '../spec/index.ts';
+import { CHUNK_BYTES, type ContentRoot, type EntryId, type PeerId, type SignedEntry, type Verdict } from '../spec/index.ts';
 
 export interface Timer {
   cancel(): void;
@@ -43,6 +43,9 @@ export interface RequestOptions {
   readonly maxResponseBytes: number;
   readonly signal?: AbortSignal;
 }
+
+/** Ms to wait for an answer of this many bytes, in chunks: a second for the round trip, and 1 Mbit/s. */
+export const answerMs = (bytes: number): number => 1_000 + Math.min(bytes, CHUNK_BYTES) / 125;
 
 /** Direct streams between two peers, one length-prefixed frame each way, over one kept stream a peer and protocol. */
 export interface Streams {
@@ -95,11 +98,3 @@ export interface Journal {
   count(metric: string, value?: number, labels?: Record<string, string>): void;
   observe(metric: string, value: number, labels?: Record<string, string>): void;
 }
-
-/** What an acceptance rule learns about where a message came from. */
-export interface Sender {
-  readonly peer: PeerId;
-  readonly fingerprint?: Fingerprint;
-}
-
-export type { ContentRoot, EntryId, Hex, PeerId };

@@ -1,10 +1,9 @@
 /** Ledger sync over streams: on connect, on a missing parent, and now and then with a random peer. */
-import { answerSync, SyncClient, type SyncHead } from '../ledger/index.ts';
+import { answerSync, SYNC_LIMITS, SyncClient, type SyncHead } from '../ledger/index.ts';
 import { asStarlingError, FRAME_MAX_BYTES, type PeerId, type SignedEntry } from '../spec/index.ts';
 import type { EpochContext } from './context.ts';
+import { answerMs } from './ports.ts';
 
-/** Ms for one answer: half a MiB of entries over 1 Mbit/s takes 4 s. */
-const ANSWER_MS = 5_000;
 
 export class LedgerSync {
   readonly #ctx: EpochContext;
@@ -35,7 +34,7 @@ export class LedgerSync {
     const client = new SyncClient(this.#ctx.replica.graph, this.#head());
     try {
       for (let request = client.next(); request !== undefined; request = client.next()) {
-        const answer = await streams.request(peer, 'sync', request, { timeoutMs: ANSWER_MS, maxResponseBytes: FRAME_MAX_BYTES });
+        const answer = await streams.request(peer, 'sync', request, { timeoutMs: answerMs(SYNC_LIMITS.pageBytes), maxResponseBytes: FRAME_MAX_BYTES });
         this.#take(client.receive(answer), peer);
       }
       return true;

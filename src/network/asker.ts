@@ -138,7 +138,7 @@ export class Asker {
 }
 
 /** Bytes. An error frame carries a code and a short text. */
-export const REFUSAL_MAX_BYTES = 2_048;
+const REFUSAL_MAX_BYTES = 2_048;
 
 function decodeRefusal(payload: Uint8Array): { code: ErrorCode; message: string } {
   const { code, message } = decode(payload, 'error frame', REFUSAL_MAX_BYTES) as { code?: unknown; message?: unknown };

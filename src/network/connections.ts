@@ -2,8 +2,9 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { type Journal, STREAM_PROTOCOLS } from '../epoch/ports.ts';
 import type { PeerId, SwarmId } from '../spec/index.ts';
 import { GENESIS_PROTOCOL, streamProtocol } from '../wire/topics.ts';
+import { withPeer } from './address.ts';
 import { CONNECTION } from './limits.ts';
-import { type PeerTable, withPeer } from './peerTable.ts';
+import type { PeerTable } from './peerTable.ts';
 import type { Connection, Node } from './types.ts';
 
 export interface ConnectionsComponents {
@@ -88,6 +89,7 @@ export class Connections {
     if (connection.status !== 'open') return;
     const peer = peerId.toString();
     if (this.#speaksSwarm(protocols)) {
+      void this.#parts.node.peerStore.merge(peerId, { tags: { starling: { value: PEER_VALUE } } });
       this.#parts.peers.connected(
         peer,
         listenAddrs.map((one) => withPeer(one, peer)),
@@ -186,6 +188,8 @@ export class Connections {
   }
 }
 
+/** libp2p's measure of what to keep when there are too many connections: strangers have 0. */
+const PEER_VALUE = 50;
 /** Ms between attempts to identify while another one is under way. */
 const IDENTIFY_RETRY_MS = 50;
 /** Looks (one a second) without a gossip stream before the connection is renewed; half-way identify is tried. */

@@ -1,7 +1,7 @@
-import { multiaddr } from '@multiformats/multiaddr';
 import { pEvent } from 'p-event';
 import type { Journal } from '../epoch/ports.ts';
 import { type PeerId, StarlingError } from '../spec/index.ts';
+import { parseAddress, peerIn, UNREACHABLE_FIX } from './address.ts';
 import { CONNECTION, REDIAL } from './limits.ts';
 import type { PeerSource, PeerTable } from './peerTable.ts';
 import type { Node, RemotePeer } from './types.ts';
@@ -55,7 +55,7 @@ export class Dialler {
       const peer = peerIn(address);
       if (peer === this.#parts.node.peerId.toString()) continue;
       const key = peer ?? address;
-      if (peer !== undefined) this.#parts.peers.learned(peer, source);
+      if (peer !== undefined && source !== 'inbound') this.#parts.peers.learned(peer, source);
       const target = this.#targets.get(key);
       if (target === undefined) this.#targets.set(key, { peer, addresses: [address], source, failures: 0, dueMs: 0, isDialling: false });
       else if (!target.addresses.includes(address)) target.addresses = [...target.addresses, address].slice(-MAX_ADDRESSES);
@@ -86,9 +86,9 @@ export class Dialler {
   async #connect(address: string): Promise<PeerId> {
     try {
       const signal = AbortSignal.any([this.#dialling.signal, AbortSignal.timeout(CONNECTION.dialTimeoutMs)]);
-      return (await this.#parts.node.dial(multiaddr(address), { signal })).remotePeer.toString();
+      return (await this.#parts.node.dial(parseAddress(address), { signal })).remotePeer.toString();
     } catch (cause) {
-      const facts = { peer: address, phase: 'dial', fix: DIAL_FIX };
+      const facts = { peer: address, phase: 'dial', fix: UNREACHABLE_FIX };
       throw new StarlingError('UNREACHABLE', `nobody answers at ${address}: ${(cause as Error).message}`, facts, { cause });
     }
   }
@@ -119,7 +119,7 @@ export class Dialler {
     this.#inFlight += 1;
     try {
       const connection = await this.#parts.node.dial(
-        target.addresses.map((one) => multiaddr(one)),
+        target.addresses.map((one) => parseAddress(one)),
         { signal: this.#dialling.signal },
       );
       this.#identified(target, connection.remotePeer.toString());
@@ -143,7 +143,7 @@ export class Dialler {
     this.#postpone(target);
     const { failures, addresses, source } = target;
     const isDue = (failures & (failures - 1)) === 0; // at 1, 2, 4, 8, ...: it goes on for ever, the journal does not
-    const facts = { code: 'UNREACHABLE', address: addresses.join(' '), attempts: failures, reason: error.message, fix: DIAL_FIX };
+    const facts = { code: 'UNREACHABLE', address: addresses.join(' '), attempts: failures, reason: error.message, fix: UNREACHABLE_FIX };
     if (source === 'bootstrap' && isDue)
       this.#parts.journal.log('warn', 'network', `the bootstrap ${addresses[0]} is unreachable; dialling goes on`, facts);
     this.#parts.journal.count('network_dial_failures', 1, { source });
@@ -184,11 +184,3 @@ const IDENTIFY_MS = 5_000;
 const MAX_ADDRESSES = 16;
 /** Dials that failed in a row after which a peer is not written to disk again. */
 const FORGETTABLE = 16;
-const DIAL_FIX = 'check that the daemon there runs, that the address is right and that nothing filters the port';
-
-/** The peer id at the end of an address, if it has one. */
-export function peerIn(address: string): PeerId | undefined {
-  return multiaddr(address)
-    .getComponents()
-    .findLast((one) => one.name === 'p2p')?.value;
-}

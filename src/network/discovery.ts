@@ -1,8 +1,9 @@
 import type { Journal } from '../epoch/ports.ts';
 import type { PeerId } from '../spec/index.ts';
+import { withPeer } from './address.ts';
 import type { Dialler } from './dialler.ts';
 import { WALK } from './limits.ts';
-import { type PeerTable, withPeer } from './peerTable.ts';
+import type { PeerTable } from './peerTable.ts';
 import type { Node } from './types.ts';
 
 export interface DiscoveryComponents {

@@ -1,10 +1,10 @@
 import { generateKeyPair } from '@libp2p/crypto/keys';
-import { multiaddr } from '@multiformats/multiaddr';
 import { createLibp2p } from 'libp2p';
 import type { BlobStore, Journal, Streams } from '../epoch/ports.ts';
 import { pullContent, serveContent } from '../epoch/pull.ts';
 import { GENESIS_MAX_BYTES, type Genesis, type PeerId, StarlingError, type SwarmId } from '../spec/index.ts';
 import { decodeGenesis, GENESIS_PROTOCOL, parameterCount, swarmIdOf } from '../wire/index.ts';
+import { parseAddress, UNREACHABLE_FIX } from './address.ts';
 import { Answerer } from './answerer.ts';
 import { Asker } from './asker.ts';
 import { GENESIS_SERVICE } from './limits.ts';
@@ -61,7 +61,7 @@ export interface FetchedGenesis {
 
 /**
  * Learns a swarm from one of its members, with a host that has a key of its own and lives for this call only.
- * Throws UNREACHABLE, PEER_TIMEOUT, PEER_REFUSED, WRONG_SWARM, NOT_FOUND (the model was corrupt) or a decoding error.
+ * Throws BAD_USAGE, UNREACHABLE, PEER_TIMEOUT, PEER_REFUSED, WRONG_SWARM, NOT_FOUND (the model was corrupt) or a decoding error.
  */
 export async function fetchGenesis(address: string, options: FetchOptions): Promise<FetchedGenesis> {
   const { transports } = await chooseTransports([], options.journal);
@@ -83,8 +83,9 @@ export async function fetchGenesis(address: string, options: FetchOptions): Prom
 
 async function openTo(node: Pick<Node, 'dial'>, address: string, options: FetchOptions): Promise<{ stream: Stream; peer: PeerId }> {
   const signal = deadline(options);
+  const target = parseAddress(address);
   try {
-    const connection = await node.dial(multiaddr(address), { signal });
+    const connection = await node.dial(target, { signal });
     return { stream: await connection.newStream(GENESIS_PROTOCOL, { signal }), peer: connection.remotePeer.toString() };
   } catch (cause) {
     options.signal?.throwIfAborted();
@@ -94,7 +95,7 @@ async function openTo(node: Pick<Node, 'dial'>, address: string, options: FetchO
       {
         peer: address,
         phase: 'genesis',
-        fix: 'check that the daemon there runs, that the address is right and that nothing filters the port',
+        fix: UNREACHABLE_FIX,
       },
       { cause },
     );

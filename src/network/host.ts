@@ -1,6 +1,6 @@
-import { multiaddr } from '@multiformats/multiaddr';
 import type { Gossip, Journal, Streams } from '../epoch/ports.ts';
 import { asStarlingError, type PeerId, StarlingError, type SwarmId } from '../spec/index.ts';
+import { parseAddress } from './address.ts';
 import { Connections } from './connections.ts';
 import { Dialler } from './dialler.ts';
 import { Discovery } from './discovery.ts';
@@ -29,7 +29,7 @@ export interface HostInit {
 
 export interface HostComponents {
   readonly journal: Journal;
-  /** True for the names of topics that the swarm uses now; asked for every message. */
+  /** True for the names of topics that the swarm uses now. Asked for every message; MUST NOT throw. */
   readonly isTopicAllowed: (topic: string) => boolean;
   readonly peerBook: PeerBook;
   /** What newcomers are given. */
@@ -55,7 +55,7 @@ export interface Host {
 
 /** The network of one node, wired and not yet started. Handlers are set on `gossip` and `streams` before `start`. */
 export async function createHost(init: HostInit, components: HostComponents): Promise<Host> {
-  for (const address of [...init.listen, ...init.bootstrap]) requireMultiaddr(address);
+  for (const address of [...init.listen, ...init.bootstrap]) parseAddress(address);
   const { journal } = components;
   const { privateKey, peerId } = await hostKey(init.ed25519Seed);
   const { transports, listen } = await chooseTransports(init.listen, journal);
@@ -72,6 +72,16 @@ export async function createHost(init: HostInit, components: HostComponents): Pr
   const streams = new LibpStreams(init.swarmId, { node, peers, journal });
   const views = (): PeerInfo[] => peers.peers().flatMap((peer) => newest(node, peer).map((one) => peers.describe(one)));
 
+  async function stop(): Promise<void> {
+    discovery.stop();
+    dialler.stop();
+    await memory.stop();
+    connections.stop();
+    gossip.stop();
+    streams.stop();
+    await Promise.race([node.stop(), afterMs(STOP_MS)]);
+  }
+
   return {
     peerId,
     gossip,
@@ -81,28 +91,25 @@ export async function createHost(init: HostInit, components: HostComponents): Pr
     traffic: () => traffic.total(),
 
     async start() {
-      await serveGenesis(node, components.genesis, journal);
-      await streams.start();
-      connections.start();
-      await startNode(node, listen);
+      try {
+        await serveGenesis(node, components.genesis, journal);
+        await streams.start();
+        connections.start();
+        await startNode(node, listen);
+      } catch (error) {
+        await stop();
+        throw error;
+      }
       gossip.start();
       dialler.know(init.bootstrap, 'bootstrap');
       await memory.start();
       dialler.start();
     },
 
-    async stop() {
-      discovery.stop();
-      dialler.stop();
-      await memory.stop();
-      connections.stop();
-      gossip.stop();
-      streams.stop();
-      await Promise.race([node.stop(), afterMs(STOP_MS)]);
-    },
+    stop,
 
     async dial(address) {
-      requireMultiaddr(address);
+      parseAddress(address);
       const peer = await dialler.reach(address);
       const view = views().find((one) => one.peerId === peer);
       if (view === undefined)
@@ -130,19 +137,6 @@ async function startNode(node: Node, listen: readonly string[]): Promise<void> {
       `${taken} is in use by another program`,
       { field: taken, phase: 'listen', fix: 'stop the other program (another daemon?), or choose another port with --listen' },
       { cause: error },
-    );
-  }
-}
-
-function requireMultiaddr(address: string): void {
-  try {
-    multiaddr(address);
-  } catch (cause) {
-    throw new StarlingError(
-      'BAD_USAGE',
-      `${address} is not a multiaddr`,
-      { field: 'address', fix: 'write it like /ip4/192.0.2.7/tcp/7740 or /ip4/192.0.2.7/udp/7740/quic-v1' },
-      { cause },
     );
   }
 }

@@ -1,4 +1,3 @@
-import { CODE_P2P } from '@multiformats/multiaddr';
 import type { PeerId } from '../spec/index.ts';
 import type { Connection } from './types.ts';
 
@@ -73,9 +72,4 @@ function transportOf(connection: Connection): PeerInfo['transport'] {
   const names = connection.remoteAddr.getComponents().map((one) => one.name);
   if (names.includes('quic-v1')) return 'quic';
   return names.includes('tcp') ? 'tcp' : 'unknown';
-}
-
-/** The address as text with the peer's id at its end. */
-export function withPeer(address: { toString(): string; getComponents(): { code: number }[] }, peer: PeerId): string {
-  return address.getComponents().some((one) => one.code === CODE_P2P) ? address.toString() : `${address.toString()}/p2p/${peer}`;
 }

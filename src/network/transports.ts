@@ -5,7 +5,7 @@ import { tls } from '@libp2p/tls';
 import type { Journal } from '../epoch/ports.ts';
 import { StarlingError } from '../spec/index.ts';
 import { QUIC, YAMUX } from './limits.ts';
-import type { NodeOptions, Transport } from './types.ts';
+import type { MuxerMaker, NodeOptions, Transport } from './types.ts';
 
 const isQuic = (address: string): boolean => address.includes('/quic-v1');
 
@@ -44,5 +44,21 @@ async function importQuic(): Promise<Transport> {
 /** TLS 1.3 first: on Node >= 24 it negotiates X25519MLKEM768, which noise does not have (PROTOCOL section 1). */
 export const secureChannels = (): Pick<NodeOptions, 'connectionEncrypters' | 'streamMuxers'> => ({
   connectionEncrypters: [tls(), noise()],
-  streamMuxers: [yamux({ streamOptions: YAMUX })],
+  streamMuxers: [safeYamux],
 });
+
+/**
+ * yamux writes its first frame of a stream in a microtask, and on a connection that closed in between that throws
+ * where nobody can catch it and ends the process. Here such a frame is lost, as the connection is.
+ */
+export const safeYamux: MuxerMaker = () => {
+  const factory = yamux({ streamOptions: YAMUX })();
+  const create = factory.createStreamMuxer.bind(factory);
+  factory.createStreamMuxer = (connection) => {
+    const muxer = create(connection) as ReturnType<typeof create> & { send(data: unknown): boolean };
+    const send = muxer.send.bind(muxer);
+    muxer.send = (data) => connection.writeStatus === 'writable' && send(data);
+    return muxer;
+  };
+  return factory;
+};

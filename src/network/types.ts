@@ -14,3 +14,4 @@ export type RemotePeer = Connection['remotePeer'];
 export type Stream = Awaited<ReturnType<Connection['newStream']>>;
 export type Transport = NonNullable<Libp2pOptions['transports']>[number];
 export type Metrics = ReturnType<NonNullable<Libp2pOptions['metrics']>>;
+export type MuxerMaker = NonNullable<Libp2pOptions['streamMuxers']>[number];

@@ -3,7 +3,7 @@ import { contentOf } from '../../src/crypto/index.ts';
 import type { Journal } from '../../src/epoch/ports.ts';
 import { createHost, type Host, type HostComponents, type HostInit, type KnownPeer } from '../../src/network/index.ts';
 import type { Genesis, SwarmId } from '../../src/spec/index.ts';
-import { encodeGenesis, parseTopic, swarm8, swarmIdOf } from '../../src/wire/index.ts';
+import { encodeGenesis, swarm8, swarmIdOf } from '../../src/wire/index.ts';
 
 export type TransportName = 'tcp' | 'quic';
 export const TRANSPORTS: readonly TransportName[] = ['tcp', 'quic'];
@@ -83,7 +83,7 @@ export async function makeHost(init: Partial<HostInit> & Pick<HostInit, 'listen'
     { swarmId, bootstrap: [], ...init, ed25519Seed: seed },
     {
       journal,
-      isTopicAllowed: (topic) => parseTopic(topic).swarm8 === swarm8(swarmId),
+      isTopicAllowed: (topic) => topic.startsWith(`/starling/${swarm8(swarmId)}/`),
       peerBook: {
         load: async () => remembered,
         save: async (peers) => {

@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { multiaddr } from '@multiformats/multiaddr';
-import { hostKey } from '../../../src/network/identity.ts';
-import { PeerTable, withPeer } from '../../../src/network/peerTable.ts';
+import { PeerTable } from '../../../src/network/peerTable.ts';
 import type { Connection } from '../../../src/network/types.ts';
 
 const connection = (peer: string, address: string, direction: 'inbound' | 'outbound'): Connection =>
@@ -39,12 +38,5 @@ describe('peer table', () => {
     assert.deepEqual([view('/ip4/192.0.2.1/tcp/1').transport, view('/ip4/192.0.2.1/tcp/1').session.encryption], ['tcp', '/noise']);
     const quic = view('/ip4/192.0.2.1/udp/1/quic-v1');
     assert.deepEqual([quic.transport, quic.session.encryption, quic.latencyMs], ['quic', 'quic', null]);
-  });
-
-  it('writes the peer behind an address once', async () => {
-    const { peerId } = await hostKey(new Uint8Array(32));
-    const full = `/ip4/192.0.2.1/tcp/1/p2p/${peerId}`;
-    assert.equal(withPeer(multiaddr('/ip4/192.0.2.1/tcp/1'), peerId), full);
-    assert.equal(withPeer(multiaddr(full), peerId), full);
   });
 });
