@@ -82,7 +82,7 @@ export async function runDaemon(config: DaemonConfig, signal: AbortSignal): Prom
       genesis: { genesisBytes, blobs },
       isTopicAllowed: (topic) => {
         const parsed = parseTopic(topic);
-        return parsed.kind === 'ledger' || Math.abs(parsed.epoch - (engine?.state.facts.epoch ?? 1)) <= TOPIC_WINDOW;
+        return parsed.kind === 'ledger' || Math.abs(parsed.epoch - 1 - (engine?.ctx.chain.head.state.epoch ?? 0)) <= TOPIC_WINDOW;
       },
     },
   );
