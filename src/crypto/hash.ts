@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto';
-import { fromString, toString as toText } from 'uint8arrays';
+import { fromString } from 'uint8arrays';
 import type { Hex } from '../spec/index.ts';
 
 /** sha256 of the concatenation of `parts`. 32 bytes. FIPS 180-4. */
@@ -8,8 +8,14 @@ export function sha256(...parts: readonly Uint8Array[]): Uint8Array {
   return new Uint8Array(hash('sha256', input, 'buffer'));
 }
 
-export const toHex = (bytes: Uint8Array): Hex => toText(bytes, 'base16');
-export const fromHex = (hex: Hex): Uint8Array => fromString(hex, 'base16');
+// Buffer's codec: an entry has some twenty identifiers, and a generic base-n codec takes a tenth of its check's time.
+export const toHex = (bytes: Uint8Array): Hex => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('hex');
+/** Throws SyntaxError for what is not pairs of hexadecimal digits. */
+export function fromHex(hex: Hex): Uint8Array {
+  const bytes = new Uint8Array(Buffer.from(hex, 'hex')); // Buffer stops at the first digit that is none
+  if (2 * bytes.byteLength !== hex.length) throw new SyntaxError('not pairs of hexadecimal digits');
+  return bytes;
+}
 export const utf8 = (text: string): Uint8Array => fromString(text, 'utf8');
 
 /**

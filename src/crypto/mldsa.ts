@@ -1,9 +1,10 @@
-import { createPrivateKey, createPublicKey, type KeyObject, sign, verify } from 'node:crypto';
+import { createPrivateKey, createPublicKey, sign, verify } from 'node:crypto';
 import { createRequire } from 'node:module';
 import { fromString } from 'uint8arrays';
 import { StarlingError } from '../spec/index.ts';
 import { fromHex, sha256, toHex, utf8 } from './hash.ts';
 import { MLDSA_VECTOR } from './mldsaVector.ts';
+import { publicKeyObject } from './publicKeys.ts';
 
 /** Bytes (FIPS 204 table 2, ML-DSA-65). */
 export const MLDSA_PUBLIC_KEY_BYTES = 1952;
@@ -34,8 +35,7 @@ export const nativeMldsa: Mldsa = {
   },
   verify(publicKey, message, signature, context) {
     if (publicKey.byteLength !== MLDSA_PUBLIC_KEY_BYTES || signature.byteLength !== MLDSA_SIGNATURE_BYTES) return false;
-    const key: KeyObject = createPublicKey({ key: Buffer.from(publicKey), format: 'raw-public', asymmetricKeyType: ALGORITHM });
-    return verify(null, message, { key, context }, signature);
+    return verify(null, message, { key: publicKeyObject(ALGORITHM, publicKey), context }, signature);
   },
 };
 

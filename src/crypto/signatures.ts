@@ -1,8 +1,9 @@
-import { createPrivateKey, createPublicKey, hash, type KeyObject, sign, verify } from 'node:crypto';
+import { createPrivateKey, createPublicKey, hash, sign, verify } from 'node:crypto';
 import { toString as toText } from 'uint8arrays';
 import type { Fingerprint, PeerId } from '../spec/index.ts';
 import { sha256, toHex, utf8 } from './hash.ts';
 import { MLDSA_SIGNATURE_BYTES, type Mldsa, mldsa65 } from './mldsa.ts';
+import { publicKeyObject } from './publicKeys.ts';
 
 /** Bytes (RFC 8032). */
 export const ED25519_PUBLIC_KEY_BYTES = 32;
@@ -72,7 +73,7 @@ export function verifyComposite(context: string, message: Uint8Array, signature:
 /** True if `signature` is valid. node:crypto alone decides: libraries differ on crafted signatures, a swarm must not. */
 export function verifyEd25519(message: Uint8Array, signature: Uint8Array, publicKey: Uint8Array): boolean {
   if (publicKey.byteLength !== ED25519_PUBLIC_KEY_BYTES || signature.byteLength !== ED25519_SIGNATURE_BYTES) return false;
-  return verify(null, message, ed25519KeyObject(publicKey), signature);
+  return verify(null, message, publicKeyObject('ed25519', publicKey), signature);
 }
 
 /** sha256(ML-DSA-65 public key || Ed25519 public key). */
@@ -91,6 +92,3 @@ function representativeOf(context: string, message: Uint8Array): Uint8Array {
   if (ctx.byteLength > 255) throw new RangeError('a signature context has at most 255 bytes');
   return Buffer.concat([PREFIX, LABEL, Uint8Array.of(ctx.byteLength), ctx, hash('sha512', message, 'buffer')]);
 }
-
-const ed25519KeyObject = (publicKey: Uint8Array): KeyObject =>
-  createPublicKey({ key: Buffer.from(publicKey), format: 'raw-public', asymmetricKeyType: 'ed25519' });

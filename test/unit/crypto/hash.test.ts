@@ -25,4 +25,9 @@ describe('hash', () => {
   it('reads the hex it writes', () => {
     fc.assert(fc.property(fc.uint8Array(), (bytes) => assert.deepEqual(fromHex(toHex(bytes)), bytes)));
   });
+
+  it('reads hex as Node does, and nothing else', () => {
+    fc.assert(fc.property(fc.uint8Array(), (bytes) => assert.equal(toHex(bytes.subarray(1)), Buffer.from(bytes).toString('hex').slice(2))));
+    for (const text of ['0', 'abc', '0g', 'zz', '00 11', '0x00', 'ab\u0000']) assert.throws(() => fromHex(text), SyntaxError);
+  });
 });
