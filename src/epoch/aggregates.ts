@@ -4,17 +4,11 @@ import { fromHex, toHex, ZERO_HASH } from '../crypto/index.ts';
 import { type AggregateHeader, type DecisionId, type Fingerprint, type Hex, type PeerId, StarlingError } from '../spec/index.ts';
 import { AGGREGATE_MAX_BYTES, aggregateHash, decodeAggregate, encodeAggregate } from '../wire/index.ts';
 import type { Aggregate } from './average.ts';
-import { type EpochContext, peerOf } from './context.ts';
+import { type EpochContext, type HeldAggregate, peerOf } from './context.ts';
 import { answerMs } from './ports.ts';
 import { pullContent } from './pull.ts';
 
 const headerKey = (hash: Hex): string => `aggregate/${hash}`;
-
-export interface HeldAggregate {
-  /** Both undefined where nothing was averaged. */
-  readonly header: AggregateHeader | undefined;
-  readonly sum: Int32Array | undefined;
-}
 
 /** Durable when it resolves. */
 export async function keepAggregate(ctx: EpochContext, { hash, header, sum }: Pick<Aggregate, 'hash' | 'header' | 'sum'>): Promise<void> {
@@ -24,8 +18,16 @@ export async function keepAggregate(ctx: EpochContext, { hash, header, sum }: Pi
 }
 
 /** From disk, or from the decision's authors and then any other peer. Throws AGGREGATE_MISSING or HASH_MISMATCH. */
-export async function fetchAggregate(ctx: EpochContext, decision: DecisionId, hash: Hex): Promise<HeldAggregate> {
-  if (hash === ZERO_HASH) return { header: undefined, sum: undefined };
+export function fetchAggregate(ctx: EpochContext, decision: DecisionId, hash: Hex): Promise<HeldAggregate> {
+  if (hash === ZERO_HASH) return Promise.resolve({ header: undefined, sum: undefined });
+  const running = ctx.fetching.get(hash);
+  if (running !== undefined) return running;
+  const fetching = fetchOnce(ctx, decision, hash).finally(() => ctx.fetching.delete(hash));
+  ctx.fetching.set(hash, fetching);
+  return fetching;
+}
+
+async function fetchOnce(ctx: EpochContext, decision: DecisionId, hash: Hex): Promise<HeldAggregate> {
   const holders = holdersOf(ctx, ctx.decisions.authorsOf(decision));
   const header = await fetchHeader(ctx, hash, holders);
   const parameters = ctx.spans.at(-1)?.end ?? 0;

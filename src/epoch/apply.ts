@@ -10,6 +10,8 @@ import { type EpochContext, peerOf } from './context.ts';
  * partition, and a node that waited for them would be no use to those it can reach.
  */
 const UNAVAILABLE_MS = 5_000;
+/** Aggregates asked for ahead of the one that is applied: a node that comes back catches up faster than the others go on. */
+const AHEAD = 8;
 
 /** Applies what the fork choice names, as far as it is settled and can be had. Returns the decisions applied now. */
 export async function apply(ctx: EpochContext): Promise<Applied[]> {
@@ -19,12 +21,19 @@ export async function apply(ctx: EpochContext): Promise<Applied[]> {
     const path = ctx.decisions.best((id) => !ctx.refused.has(id) && (ctx.unavailable.get(id) ?? 0) <= nowMs);
     const agreed = ctx.chain.agreesUpTo(path);
     const next = path[agreed];
-    if (next === undefined || (agreed === ctx.chain.head.state.epoch && !settled(ctx, next))) return applied;
+    if (next === undefined || (agreed === ctx.chain.head.state.epoch && !settled(ctx, next, path.length > agreed + 1))) return applied;
+    for (const id of path.slice(agreed + 1, agreed + 1 + AHEAD)) void fetchAhead(ctx, id);
     const done = await applyOne(ctx, agreed, next);
     if (done === 'passed over') continue;
     if (done === 'not yet') return applied;
     applied.push(done);
   }
+}
+
+/** Leaves the aggregate on disk; what fails is tried again when its turn comes. */
+async function fetchAhead(ctx: EpochContext, id: DecisionId): Promise<void> {
+  const body = ctx.decisions.body(id);
+  if (body !== undefined) await fetchAggregate(ctx, id, body.aggregateHash).catch(() => undefined);
 }
 
 async function applyOne(ctx: EpochContext, baseEpoch: number, id: DecisionId): Promise<Applied | 'passed over' | 'not yet'> {
@@ -66,14 +75,15 @@ async function applyOne(ctx: EpochContext, baseEpoch: number, id: DecisionId): P
 /**
  * Whether a decision on the head is taken over. A node that has decided here itself follows the fork choice; before
  * that it adopts what more than half of the seats decided (PROTOCOL section 5), or more than half of those that can
- * be reached now, so that a minority cut off from the rest goes on.
+ * be reached now, so that a minority cut off from the rest goes on. Where others have gone on to the next epoch
+ * already, more than a third of those in reach is enough: an honest node is among them, and waiting here is in vain.
  */
-function settled(ctx: EpochContext, id: DecisionId): boolean {
+function settled(ctx: EpochContext, id: DecisionId, goesOn: boolean): boolean {
   const { decisions, chain } = ctx;
   if (decisions.children(chain.head.id).some((child) => decisions.authorsOf(child).has(ctx.self))) return true;
   const supporters = decisions.supporters(id);
-  const seats = ctx.chain.head.state.members.filter((m) => holdsSeat(m.nodeClass)).map((m) => m.fingerprint);
+  const seats = chain.head.state.members.filter((m) => holdsSeat(m.nodeClass)).map((m) => m.fingerprint);
   const support = seats.filter((f) => supporters.has(f)).length;
   const reachable = seats.filter((f) => f === ctx.self || peerOf(ctx, f) !== undefined).length;
-  return support > seats.length / 2 || (support > 0 && support > reachable / 2);
+  return 2 * support > seats.length || (support > 0 && (goesOn ? 3 : 2) * support > reachable);
 }

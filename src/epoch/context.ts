@@ -3,12 +3,29 @@ import type { Compute } from '../compute/api.ts';
 import { DecisionTree } from '../consensus/forkChoice.ts';
 import { type Identity, peerIdOf } from '../crypto/index.ts';
 import { type EntryOf, isKind } from '../ledger/index.ts';
-import type { DecisionId, Fingerprint, Genesis, NodeClass, PeerId, SignedEntry, StarlingError, SwarmId } from '../spec/index.ts';
+import type {
+  AggregateHeader,
+  DecisionId,
+  Fingerprint,
+  Genesis,
+  Hex,
+  NodeClass,
+  PeerId,
+  SignedEntry,
+  StarlingError,
+  SwarmId,
+} from '../spec/index.ts';
 import { decisionId } from '../wire/index.ts';
 import { Chain } from './chain.ts';
 import type { BlobStore, Clock, Entropy, EntryStore, Gossip, Journal, NodeStore, Streams } from './ports.ts';
 import { Replica } from './replica.ts';
 import { Updates } from './updates.ts';
+
+/** The aggregate of a decision. Both undefined where nothing was averaged. */
+export interface HeldAggregate {
+  readonly header: AggregateHeader | undefined;
+  readonly sum: Int32Array | undefined;
+}
 
 /** The world of one node: everything an epoch touches outside itself. */
 export interface EpochPorts {
@@ -44,6 +61,8 @@ export interface EpochContext extends EpochInit {
   readonly refused: Map<DecisionId, StarlingError>;
   /** Decisions whose aggregate nobody in reach gave, with the monotonic ms until which the next best branch is taken. */
   readonly unavailable: Map<DecisionId, number>;
+  /** Aggregates that are being fetched, by hash. */
+  readonly fetching: Map<Hex, Promise<HeldAggregate>>;
   readonly updates: Updates;
   readonly directory: Directory;
 }
@@ -58,8 +77,19 @@ export function createContext(init: EpochInit): EpochContext {
   const directory = new Directory();
   for (const entry of replica.graph.entries()) directory.learn(entry);
   const updates = new Updates(genesis, chain.spans);
-  return { ...init, self: identity.fingerprint, spans: chain.spans, replica, chain, decisions, refused: new Map(),
-    unavailable: new Map(), updates, directory };
+  return {
+    ...init,
+    self: identity.fingerprint,
+    spans: chain.spans,
+    replica,
+    chain,
+    decisions,
+    refused: new Map(),
+    unavailable: new Map(),
+    fetching: new Map(),
+    updates,
+    directory,
+  };
 }
 
 /** Adds a decision entry to the tree; false when it says nothing new. */

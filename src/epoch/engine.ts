@@ -99,7 +99,10 @@ export class Engine implements InboxListener {
     this.#inbox = new Inbox(this.ctx, this, this.#sync);
     this.ctx.replica.onAccepted((entry) => this.#accepted(entry));
     init.ports.streams.onPeer((peer, connected) => {
-      if (connected) void this.#syncWith(peer);
+      if (!connected) return;
+      // It may hold what nobody else could give.
+      this.ctx.unavailable.clear();
+      void this.#syncWith(peer);
     });
     this.#joined = new Promise((resolve) => {
       this.#resolveJoined = resolve;

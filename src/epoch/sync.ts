@@ -4,7 +4,6 @@ import { asStarlingError, FRAME_MAX_BYTES, type PeerId, type SignedEntry } from 
 import type { EpochContext } from './context.ts';
 import { answerMs } from './ports.ts';
 
-
 export class LedgerSync {
   readonly #ctx: EpochContext;
   readonly #running = new Map<PeerId, Promise<boolean>>();
@@ -34,7 +33,10 @@ export class LedgerSync {
     const client = new SyncClient(this.#ctx.replica.graph, this.#head());
     try {
       for (let request = client.next(); request !== undefined; request = client.next()) {
-        const answer = await streams.request(peer, 'sync', request, { timeoutMs: answerMs(SYNC_LIMITS.pageBytes), maxResponseBytes: FRAME_MAX_BYTES });
+        const answer = await streams.request(peer, 'sync', request, {
+          timeoutMs: answerMs(SYNC_LIMITS.pageBytes),
+          maxResponseBytes: FRAME_MAX_BYTES,
+        });
         this.#take(client.receive(answer), peer);
       }
       return true;
