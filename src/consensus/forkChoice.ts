@@ -21,10 +21,14 @@ export class DecisionTree {
     this.root = root;
   }
 
-  /** Learns one decision entry. Returns false when it changes nothing. Parents may come later. */
+  /**
+   * Learns one decision entry. Returns false when it changes nothing. Parents may come later, and so may an author's
+   * earlier entries: what follows does not depend on the order. Of two decisions under one number of a forked chain
+   * the lower hash counts.
+   */
   add(author: Fingerprint, seq: number, id: DecisionId, body: DecisionBody): boolean {
     const authors = this.#authors.get(id) ?? new Set();
-    if (authors.has(author)) return false;
+    const said = authors.has(author);
     this.#authors.set(id, authors.add(author));
     if (!this.#bodies.has(id)) {
       this.#bodies.set(id, body);
@@ -33,8 +37,9 @@ export class DecisionTree {
       this.#children.set(body.prev, siblings);
     }
     const latest = this.#latest.get(author);
-    if (latest === undefined || seq > latest.seq) this.#latest.set(author, { seq, decision: id });
-    return true;
+    const later = latest === undefined || seq > latest.seq || (seq === latest.seq && id < latest.decision);
+    if (later) this.#latest.set(author, { seq, decision: id });
+    return !said || (later && latest?.decision !== id);
   }
 
   body(id: DecisionId): DecisionBody | undefined {

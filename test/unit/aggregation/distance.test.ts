@@ -1,0 +1,72 @@
+import assert from 'node:assert/strict';
+import fc from 'fast-check';
+import { squaredDistances, squaredNorm, type TensorSpan } from '../../../src/aggregation/index.ts';
+import type { IntRow } from '../../../src/compute/api.ts';
+import { type Case, cases } from './rows.ts';
+
+/** Twice the median of whole numbers. */
+function twiceMedian(values: readonly bigint[]): bigint {
+  const sorted = [...values].sort((a, b) => (a < b ? -1 : a > b ? 1 : 0));
+  const at = (i: number) => sorted[i] as bigint;
+  return at((sorted.length - 1) >> 1) + at(sorted.length >> 1);
+}
+
+/** In units of 4^lowest / 4, term by term. */
+function plain({ rows, spans, exponents }: Case): bigint[] {
+  const lowest = Math.min(...exponents);
+  return rows.map((row) => {
+    let sum = 0n;
+    spans.forEach((span, t) => {
+      for (let k = span.start; k < span.end; k++) {
+        const d = 2n * BigInt(row[k] as number) - twiceMedian(rows.map((r) => BigInt(r[k] as number)));
+        sum += d * d * 4n ** BigInt((exponents[t] as number) - lowest);
+      }
+    });
+    return sum;
+  });
+}
+
+describe('squared distances from the coordinate median', () => {
+  it('are what integers without a bound give, over several scales', () => {
+    fc.assert(fc.property(cases, (c) => assert.deepEqual(squaredDistances(c.rows, c.spans, c.exponents), plain(c))));
+  });
+
+  it('stay exact where every term is at its extreme and blocks of a double fill up', () => {
+    const length = 2 ** 16 + 3;
+    const spans: TensorSpan[] = [{ name: 'a', start: 0, end: length }];
+    const rows = [new Int16Array(length).fill(32_767), new Int16Array(length).fill(-32_767), new Int16Array(length).fill(-32_767)];
+    // Twice the distance of the first from the median is 4 * 32,767 in every coordinate.
+    assert.deepEqual(squaredDistances(rows, spans, [3]), [BigInt(length) * (4n * 32_767n) ** 2n, 0n, 0n]);
+  });
+
+  it('do not depend on the order of the rows', () => {
+    fc.assert(
+      fc.property(cases, ({ rows, spans, exponents }) =>
+        assert.deepEqual(squaredDistances([...rows].reverse(), spans, exponents), squaredDistances(rows, spans, exponents).reverse()),
+      ),
+    );
+  });
+
+  it('are none for no rows, and zero for one row or equal ones', () => {
+    const spans: TensorSpan[] = [{ name: 'a', start: 0, end: 2 }];
+    assert.deepEqual(squaredDistances([], spans, [0]), []);
+    assert.deepEqual(squaredDistances([Int8Array.of(5, -7)], spans, [0]), [0n]);
+    assert.deepEqual(squaredDistances([Int8Array.of(5, -7), Int8Array.of(5, -7)], spans, [0]), [0n, 0n]);
+  });
+});
+
+describe('squared norm of integers', () => {
+  it('is exact in units of the smallest scale', () => {
+    fc.assert(
+      fc.property(cases, ({ rows, spans, exponents }) => {
+        const row = rows[0] as IntRow;
+        const lowest = Math.min(...exponents);
+        const expected = spans.reduce((sum, span, t) => {
+          const squares = Array.from(row.subarray(span.start, span.end), (v) => BigInt(v) ** 2n).reduce((a, b) => a + b, 0n);
+          return sum + squares * 4n ** BigInt((exponents[t] as number) - lowest);
+        }, 0n);
+        assert.deepEqual(squaredNorm(row, spans, exponents), { value: expected, exponent: lowest });
+      }),
+    );
+  });
+});
