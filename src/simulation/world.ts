@@ -157,7 +157,7 @@ export class World {
       const identity = identityFromSeeds({ mldsaSeed: seedOf('mldsa'), ed25519Seed: seedOf('ed25519') }, nobleMldsa);
       return new SimulatedNode(this, i, identity, options.classes?.[i] ?? 'core');
     });
-    const founder = this.nodes[0] as SimulatedNode;
+    const founder = this.node(0);
     this.initialModel = new Float32Array(options.parameters ?? 64);
     const rules = {
       name: 'simulated',
@@ -202,6 +202,12 @@ export class World {
   /** Runs for a stretch of virtual time. */
   async run(ms: number): Promise<void> {
     await this.clock.runUntil(() => false, this.clock.nowMs() + ms);
+  }
+
+  node(i: number): SimulatedNode {
+    const node = this.nodes[i];
+    if (node === undefined) throw new RangeError(`this world has ${this.nodes.length} nodes`);
+    return node;
   }
 
   get running(): SimulatedNode[] {
