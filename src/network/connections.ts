@@ -131,33 +131,32 @@ export class Connections {
   }
 
   /**
-   * Both sides end connections that do not answer (a peer that was killed and came back leaves one behind on
-   * QUIC); of those alive the side with the smaller id keeps one, so that the two never close each other's choice.
+   * Of two connections from simultaneous dials the side with the smaller id closes one, so that the two never close
+   * each other's choice. One that is much older was lost by the peer (killed and back, which QUIC does not tell):
+   * whoever still has it ends it.
    */
-  async #reduceToOne(peer: Connection['remotePeer']): Promise<void> {
-    const open = this.#openTo(peer);
-    if (open.length < 2) return;
-    const answers = await Promise.all(open.map((one) => this.#identify(one)));
-    const alive = open.filter((_, i) => answers[i]);
-    for (const [i, one] of open.entries()) if (!answers[i]) one.abort(new Error('the connection does not answer'));
-    if (alive.length < 2 || this.#parts.node.peerId.toString() > peer.toString()) return;
-    const oldestFirst = alive.reverse();
+  #reduceToOne(peer: Connection['remotePeer']): void {
+    const [newest, ...older] = this.#openTo(peer);
+    if (newest === undefined) return;
+    const isStale = (one: Connection): boolean => newest.timeline.open - one.timeline.open > CONNECTION.staleMs;
+    for (const one of older.filter(isStale)) one.abort(new Error('the peer has a newer connection'));
+    const oldestFirst = [newest, ...older.filter((one) => !isStale(one))].reverse();
+    if (this.#parts.node.peerId.toString() > peer.toString()) return;
     const kept = oldestFirst.find((one) => one.direction === 'outbound') ?? oldestFirst[0];
     for (const one of oldestFirst) if (one !== kept) void closeQuietly(one);
   }
 
   /** Identify allows one stream at a time each way, so one that is refused at once is tried again; silence is not. */
-  async #identify(connection: Connection): Promise<boolean> {
-    const signal = AbortSignal.timeout(CONNECTION.probeMs);
+  async #identify(connection: Connection): Promise<void> {
+    const signal = AbortSignal.timeout(CONNECTION.identifyMs);
     while (connection.status === 'open' && !signal.aborted) {
       try {
         await this.#parts.node.services.identify.identify(connection, { signal });
-        return true;
+        return;
       } catch {
         await delay(IDENTIFY_RETRY_MS, undefined, { ref: false });
       }
     }
-    return false;
   }
 
   /** Peers whose gossip streams died (a full buffer, an oversized message) get a new connection: nothing less revives them. */
@@ -170,8 +169,8 @@ export class Connections {
       const works = heard.has(peer) && this.#openTo(connection.remotePeer).some(hasGossipStream(node.services.gossip.protocols));
       const looks = works ? 0 : (this.#mute.get(peer) ?? 0) + 1;
       this.#mute.set(peer, looks);
-      if (looks === MUTE_LOOKS / 2) void this.#identify(connection);
-      if (looks < MUTE_LOOKS) continue;
+      if (looks % MUTE_IDENTIFY_LOOKS === 0 && looks > 0) void this.#identify(connection);
+      if (looks < MUTE_RENEW_LOOKS) continue;
       this.#mute.delete(peer);
       journal.log('warn', 'network', `gossip to ${peer} stopped; the connection is renewed`, { peer });
       journal.count('network_gossip_renewed');
@@ -191,9 +190,11 @@ export class Connections {
 /** libp2p's measure of what to keep when there are too many connections: strangers have 0. */
 const PEER_VALUE = 50;
 /** Ms between attempts to identify while another one is under way. */
-const IDENTIFY_RETRY_MS = 50;
-/** Looks (one a second) without a gossip stream before the connection is renewed; half-way identify is tried. */
-const MUTE_LOOKS = 6;
+const IDENTIFY_RETRY_MS = 200;
+/** Looks (one a second) without a gossip stream after which identify is asked to make gossipsub look again... */
+const MUTE_IDENTIFY_LOOKS = 3;
+/** ...and after which the connection is renewed. Late, because a loaded machine is slow, not broken. */
+const MUTE_RENEW_LOOKS = 20;
 
 const hasGossipStream =
   (protocols: readonly string[]) =>

@@ -57,7 +57,15 @@ export class Dialler {
       const key = peer ?? address;
       if (peer !== undefined && source !== 'inbound') this.#parts.peers.learned(peer, source);
       const target = this.#targets.get(key);
-      if (target === undefined) this.#targets.set(key, { peer, addresses: [address], source, failures: 0, dueMs: 0, isDialling: false });
+      if (target === undefined)
+        this.#targets.set(key, {
+          peer,
+          addresses: [address],
+          source,
+          failures: 0,
+          dueMs: this.#firstDueMs(peer, source),
+          isDialling: false,
+        });
       else if (!target.addresses.includes(address)) target.addresses = [...target.addresses, address].slice(-MAX_ADDRESSES);
     }
     this.#bound();
@@ -160,10 +168,17 @@ export class Dialler {
     for (const target of this.#targets.values()) if (target.peer === peer) target.failures = 0;
   }
 
-  /** Both sides dial again, one of them later: simultaneous dials would leave two connections. */
+  /** Two peers that the DHT shows each other, or that lose each other, both dial, one of them later. */
+  #turnMs(peer: PeerId): number {
+    return this.#parts.node.peerId.toString() < peer ? 0 : REDIAL.otherSideMs;
+  }
+
+  #firstDueMs(peer: PeerId | undefined, source: PeerSource): number {
+    return source === 'dht' && peer !== undefined ? performance.now() + this.#turnMs(peer) : 0;
+  }
+
   #lost(peer: PeerId): void {
-    const isFirst = this.#parts.node.peerId.toString() < peer;
-    const dueMs = performance.now() + REDIAL.firstMs + (isFirst ? 0 : REDIAL.otherSideMs);
+    const dueMs = performance.now() + REDIAL.firstMs + this.#turnMs(peer);
     for (const target of this.#targets.values()) if (target.peer === peer) target.dueMs = dueMs;
   }
 

@@ -21,14 +21,13 @@ export class Discovery {
   readonly #parts: DiscoveryComponents;
   readonly #walking = new AbortController();
   #timer: NodeJS.Timeout | undefined;
+  #nextMs = 0;
   #pauseMs: number = WALK.firstMs;
 
   constructor(parts: DiscoveryComponents) {
     this.#parts = parts;
     parts.peers.onPeer((_, connected) => {
-      if (!connected) return;
-      this.#pauseMs = WALK.firstMs;
-      this.#schedule(WALK.settleMs);
+      if (connected) this.#hurry();
     });
   }
 
@@ -37,10 +36,19 @@ export class Discovery {
     clearTimeout(this.#timer);
   }
 
+  /** The first peer starts the walks; a later one brings the next walk nearer, never all nodes' walks at once. */
+  #hurry(): void {
+    const dueMs = this.#timer === undefined ? WALK.settleMs : WALK.newPeerMs;
+    if (this.#timer === undefined || this.#nextMs > performance.now() + dueMs) this.#schedule(dueMs);
+    this.#pauseMs = Math.min(this.#pauseMs, WALK.newPeerMs);
+  }
+
   #schedule(delayMs: number): void {
     if (this.#walking.signal.aborted) return;
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => void this.#walk(), delayMs);
+    const jitteredMs = delayMs * (1 + 0.2 * Math.random());
+    this.#nextMs = performance.now() + jitteredMs;
+    this.#timer = setTimeout(() => void this.#walk(), jitteredMs);
   }
 
   async #walk(): Promise<void> {
@@ -52,7 +60,7 @@ export class Discovery {
         this.#parts.journal.log('debug', 'network', 'the DHT walk found nobody', { reason: (error as Error).message });
       }
     }
-    this.#schedule(this.#pauseMs * (1 + 0.2 * Math.random()));
+    this.#schedule(this.#pauseMs);
     this.#pauseMs = Math.min(WALK.maxMs, this.#pauseMs * 2);
   }
 

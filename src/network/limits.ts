@@ -7,27 +7,30 @@ export const CONNECTION = {
   targetPeers: 64,
   /** Connections, inbound ones included, above which libp2p closes the least valued. */
   maxConnections: 256,
-  /** Ms. Whole dial; libp2p's 10 s holds a dial slot too long for a peer that is gone. */
-  dialTimeoutMs: 5_000,
+  /** Ms. Whole dial: a handshake on a loaded machine takes seconds, and giving up early makes it do the work again. */
+  dialTimeoutMs: 8_000,
   /** Ms for one of a peer's addresses, so that a dead one leaves time for the next. */
-  addressDialTimeoutMs: 2_000,
+  addressDialTimeoutMs: 4_000,
   /** Connections a second from one host. The default of 5 resets most of a swarm that starts on one machine. */
   inboundPerSecond: 100,
   /** Sockets still being upgraded. With the default of 10, ten idle sockets block everyone for 10 s. */
   maxPendingInbound: 200,
   /** Ms for an inbound handshake: long enough for a loaded machine, short enough for idle sockets to go. */
-  inboundUpgradeMs: 5_000,
-  /** Ms. A frozen peer must not block opening streams to the others (default 10 s). */
-  negotiationMs: 2_000,
-  /** Ms between pings on each connection, which also measure latency. */
-  pingIntervalMs: 2_000,
-  /** Ms. A ping unanswered for this long ends the connection: a silent loss is noticed within 7 s, a busy machine survives. */
-  pingTimeoutMinMs: 3_000,
-  pingTimeoutMaxMs: 5_000,
+  inboundUpgradeMs: 8_000,
+  /** Ms. gossipsub opens its streams one after the other, so a frozen peer must not hold them up for long (default 10 s). */
+  negotiationMs: 3_000,
+  /** Ms between pings on each connection, which also measure latency. Each is a stream of its own, so not more often. */
+  pingIntervalMs: 4_000,
+  /** Ms. A ping unanswered for this long ends the connection: a silent loss is noticed within 9 s; slow answers raise the bound... */
+  pingTimeoutMinMs: 5_000,
+  /** ...up to this, since a loaded machine that drops its connections only gets more load. */
+  pingTimeoutMaxMs: 15_000,
   /** Ms after which two connections to one peer are reduced to one: both sides must first have seen both. */
   duplicateGraceMs: 500,
-  /** Ms for a connection to prove that it is alive before another is closed in its favour. */
-  probeMs: 1_500,
+  /** Ms. Simultaneous dials are closer than this; a connection that is older by more is one that the peer has lost. */
+  staleMs: 3_000,
+  /** Ms for an identify that this room asks for. */
+  identifyMs: 5_000,
   /** Ms between looks at the health of connections. */
   healIntervalMs: 1_000,
   /** Ms for which a peer of another swarm, or a newcomer that has its genesis, may stay connected. */
@@ -54,15 +57,16 @@ export const ADDRESS_BOOK = {
 } as const;
 
 export const REDIAL = {
-  /** Ms before the first re-dial of a lost peer on the side with the smaller id; the other waits `otherSideMs` longer. */
+  /** Ms before the first re-dial of a lost peer, and the first pause after a failure. */
   firstMs: 300,
-  otherSideMs: 1_000,
+  /** Ms that the side with the larger id waits longer, for lost peers and found ones: two dials at once are twice the work. */
+  otherSideMs: 1_500,
   /** The wait doubles with each failure up to this many ms, then goes on for ever. */
   maxMs: 30_000,
   /** Share of each wait that is random, so that a swarm that lost its network does not return as one. */
   jitter: 0.25,
-  /** Dials in flight at once. */
-  parallel: 8,
+  /** Dials in flight at once. A handshake costs some 10 ms of CPU; more at a time only makes all of them late. */
+  parallel: 4,
   /** Peers. Those failing longest are forgotten beyond this. */
   maxKnown: 512,
   /** Ms between looks at what is due. */
@@ -70,12 +74,14 @@ export const REDIAL = {
 } as const;
 
 export const WALK = {
-  /** Ms after a new peer until the DHT is asked who is near us; several arrivals share one walk. */
+  /** Ms from the first peer to the first walk. */
   settleMs: 150,
   /** Ms. Early look-ups may find nothing, so the first walks follow closely and the pause doubles... */
   firstMs: 1_000,
-  /** ...up to this. */
+  /** ...up to this. A walk asks every peer of a small swarm, so it is not free. */
   maxMs: 60_000,
+  /** Ms. A new peer shortens the pause to this at most. */
+  newPeerMs: 8_000,
   /** Ms after which a walk is given up. */
   timeoutMs: 10_000,
 } as const;

@@ -57,7 +57,14 @@ export const safeYamux: MuxerMaker = () => {
   factory.createStreamMuxer = (connection) => {
     const muxer = create(connection) as ReturnType<typeof create> & { send(data: unknown): boolean };
     const send = muxer.send.bind(muxer);
-    muxer.send = (data) => connection.writeStatus === 'writable' && send(data);
+    muxer.send = (data) => {
+      try {
+        return send(data);
+      } catch (error) {
+        if ((error as Error).name !== 'StreamStateError') throw error;
+        return false;
+      }
+    };
     return muxer;
   };
   return factory;

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { chooseTransports } from '../../../src/network/transports.ts';
+import { multiaddrConnectionPair } from '@libp2p/utils';
+import { chooseTransports, safeYamux } from '../../../src/network/transports.ts';
 import { StarlingError } from '../../../src/spec/index.ts';
 import { recordingJournal } from '../../support/networkHosts.ts';
 
@@ -30,5 +31,17 @@ describe('transports', () => {
       chosen,
       (error: unknown) => error instanceof StarlingError && error.code === 'BAD_CONFIG' && error.facts.fix !== undefined,
     );
+  });
+});
+
+describe('the muxer', () => {
+  it('survives a connection that closes while a stream opens on it', async () => {
+    const [ours] = multiaddrConnectionPair();
+    const muxer = safeYamux({} as Parameters<typeof safeYamux>[0]).createStreamMuxer(ours);
+    const opening = muxer.createStream();
+    const closing = ours.close();
+    // yamux writes in a microtask: what it throws there fails this test as an uncaught exception
+    await opening.catch(() => undefined);
+    await closing;
   });
 });
