@@ -89,7 +89,7 @@ export class Connections {
     if (connection.status !== 'open') return;
     const peer = peerId.toString();
     if (this.#speaksSwarm(protocols)) {
-      void this.#parts.node.peerStore.merge(peerId, { tags: { starling: { value: PEER_VALUE } } });
+      this.#parts.node.peerStore.merge(peerId, { tags: { starling: { value: PEER_VALUE } } }).catch(() => undefined);
       this.#parts.peers.connected(
         peer,
         listenAddrs.map((one) => withPeer(one, peer)),

@@ -29,7 +29,7 @@ export interface HostInit {
 
 export interface HostComponents {
   readonly journal: Journal;
-  /** True for the names of topics that the swarm uses now. Asked for every message; MUST NOT throw. */
+  /** True for names of topics that the swarm may use now. Others are held against their sender; asked only for topics this node is not on. */
   readonly isTopicAllowed: (topic: string) => boolean;
   readonly peerBook: PeerBook;
   /** What newcomers are given. */

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { multiaddr } from '@multiformats/multiaddr';
 import { ACCEPT, GOSSIP_MAX_BYTES, reject, StarlingError } from '../../src/spec/index.ts';
 import { epochTopic, ledgerTopic } from '../../src/wire/index.ts';
-import { OTHER_SWARM, SWARM, startSwarm, stopAll, type TestHost, TRANSPORTS, until } from '../support/networkHosts.ts';
+import { SWARM, startSwarm, stopAll, type TestHost, TRANSPORTS, until } from '../support/networkHosts.ts';
 import { startRaw, stopRaw } from '../support/networkRaw.ts';
 
 const TOPIC = epochTopic(SWARM, 1);
@@ -73,7 +73,7 @@ for (const transport of TRANSPORTS)
       assert.equal(heard.get(b)?.length, before);
     });
 
-    it("refuses 10 MiB at the sender and a topic that is not the swarm's", async () => {
+    it('refuses 10 MiB at the sender', async () => {
       const [a] = (await startSwarm(transport, 2)) as [TestHost];
       a.gossip.subscribe(TOPIC);
       await assert.rejects(a.gossip.publish(TOPIC, new Uint8Array(10 * 1024 * 1024)), (error: unknown) => {
@@ -82,7 +82,6 @@ for (const transport of TRANSPORTS)
         assert.ok(error.facts.fix);
         return true;
       });
-      assert.throws(() => a.gossip.subscribe(epochTopic(OTHER_SWARM, 1)), StarlingError);
     });
 
     it('lets nothing of a hostile peer through: 10 MiB, over the bound, unknown topics; the others go on', async () => {

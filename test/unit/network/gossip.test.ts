@@ -9,6 +9,11 @@ import { recordingJournal } from '../../support/networkHosts.ts';
 type Pubsub = ConstructorParameters<typeof LibpGossip>[0]['pubsub'];
 type Validator = NonNullable<ReturnType<Pubsub['topicValidators']['get']>>;
 
+const isTopicAllowed = (topic: string): boolean => {
+  if (topic === '/unreadable') throw new Error('a topic that the rule cannot read');
+  return topic.startsWith('/ours/');
+};
+
 /** The port over a gossipsub that only remembers; `judge` is what gossipsub would do with an incoming message. */
 async function setUp(verdict: () => Verdict = () => ACCEPT) {
   const { peerId } = await hostKey(new Uint8Array(32));
@@ -21,7 +26,7 @@ async function setUp(verdict: () => Verdict = () => ACCEPT) {
   } as unknown as Pubsub;
   const penalties = new Penalties();
   const journal = recordingJournal();
-  const gossip = new LibpGossip({ pubsub, journal, penalties, isTopicAllowed: (topic) => topic.startsWith('/ours/') });
+  const gossip = new LibpGossip({ pubsub, journal, penalties, isTopicAllowed });
   const handled: string[] = [];
   gossip.onMessage(async (topic) => {
     handled.push(topic);
@@ -44,7 +49,8 @@ describe('gossip rules', () => {
     gossip.subscribe('/ours/1');
     assert.equal(await judge('/theirs/1', small), 'reject');
     assert.equal(await judge('/ours/1', new Uint8Array(GOSSIP_MAX_BYTES + 1)), 'reject');
-    assert.ok(penalty() > 1.9 * GOSSIP.rejectPenalty);
+    assert.equal(await judge('/unreadable', small), 'reject');
+    assert.ok(penalty() > 2.9 * GOSSIP.rejectPenalty);
     assert.equal(await judge('/ours/1', new Uint8Array(GOSSIP_MAX_BYTES)), 'accept');
     assert.deepEqual(handled, ['/ours/1']);
   });
