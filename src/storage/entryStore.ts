@@ -1,5 +1,4 @@
-import { equals } from 'uint8arrays';
-import { fromHex } from '../crypto/index.ts';
+import { fromHex, toHex } from '../crypto/index.ts';
 import type { EntryStore } from '../epoch/ports.ts';
 import { type EntryId, type SignedEntry, StarlingError } from '../spec/index.ts';
 import { decodeCore, entryId } from '../wire/index.ts';
@@ -43,7 +42,7 @@ export function openLedger(path: string): EntryStore & Disposable & { close(): v
 
   const entryOf = (row: Row): SignedEntry => {
     const id = entryId(row.core);
-    if (!equals(fromHex(id), row.id)) throw corrupt(path, `entry ${id} stands under another id`);
+    if (toHex(row.id) !== id) throw corrupt(path, `entry ${id} stands under another id`);
     try {
       const entry = { id, core: decodeCore(row.core), coreBytes: row.core, signature: row.signature };
       return row.composite === null ? entry : { ...entry, composite: row.composite };
