@@ -14,6 +14,8 @@ import { fileURLToPath } from 'node:url';
 /** First Node whose type stripping, node:sqlite and ML-DSA in node:crypto Starling relies on. */
 export const MINIMUM_NODE = 26;
 
+/** Ms a finished command has to end by itself. */
+const EXIT_GRACE_MS = 1_000;
 /** How long an orderly stop may take once the parent is gone. A daemon closes its database well within it. */
 const ORPHAN_GRACE_MS = 5_000;
 
@@ -88,6 +90,8 @@ export async function runHere(entry, argv) {
   module.enableCompileCache(compileCacheFolder());
   const { main } = await import(entry.href);
   process.exitCode = await main([...argv]);
+  // A socket that a library forgot must not keep a finished command alive; what is written by then is out.
+  setTimeout(() => process.exit(), EXIT_GRACE_MS).unref();
 }
 
 function endWithParent() {

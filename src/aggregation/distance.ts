@@ -1,4 +1,6 @@
 import type { IntRow } from '../compute/api.ts';
+import { twiceMedian } from '../state/median.ts';
+import { squaredNorm } from './integers.ts';
 import type { TensorSpan } from './layout.ts';
 
 /** Elements. 2^16 terms below (2 * 65,534)^2 < 2^34.1 add up below 2^51, exact in a double. */
@@ -33,6 +35,35 @@ export function squaredDistances(rows: readonly IntRow[], spans: readonly Tensor
     }
   });
   return totals;
+}
+
+/** A row counts as one that moved the model from a quarter of the median norm on: a sixteenth of its square. */
+const MOVED_PART = 16n;
+
+/**
+ * What a header reports of each row: its squared distance from the coordinate-wise median of the rows that moved the
+ * model, and 0 for a row that did not. Rows of zeros would draw the median to themselves and make honest ones look far.
+ */
+export function distancesOfMoved(rows: readonly IntRow[], spans: readonly TensorSpan[], exponents: readonly number[]): bigint[] {
+  const norms = rows.map((row) => squaredNorm(row, spans, exponents).value);
+  const twice = twiceMedian(norms);
+  const moved = norms.map((norm) => norm > 0n && 2n * MOVED_PART * norm >= twice);
+  const distances = squaredDistances(
+    rows.filter((_, i) => moved[i]),
+    spans,
+    exponents,
+  ).values();
+  return withinBits(moved.map((yes) => (yes ? (distances.next().value as bigint) : 0n)));
+}
+
+/** Bits of a reported distance: 39 decimal digits. Scales of tensors that differ by 2^80 would take twice as many. */
+const DISTANCE_BITS = 128;
+
+/** Divided by the least power of two that brings the largest below the bound: only ratios are used. */
+function withinBits(values: readonly bigint[]): bigint[] {
+  const largest = values.reduce((a, b) => (a > b ? a : b), 0n);
+  const excess = BigInt(Math.max(0, largest.toString(2).length - DISTANCE_BITS));
+  return values.map((value) => value >> excess);
 }
 
 /** Twice the median of coordinate k. Insertion sort: rosters are tens of rows, and `column` is reused. */

@@ -1,4 +1,5 @@
 import { WEIGHT_TOTAL } from '../spec/index.ts';
+import { twiceMedian } from '../state/median.ts';
 
 export interface Weighed {
   /** Capped sample count the contribution claims. */
@@ -14,17 +15,10 @@ export interface Weighed {
  */
 export function rosterWeights(contributions: readonly Weighed[]): number[] {
   if (contributions.length === 0) return [];
-  const cap = Math.max(1, Math.floor((3 * twiceMedian(contributions.map((c) => c.samples))) / 2));
-  const shares = contributions.map((c) => BigInt(Math.min(c.samples, cap)) * BigInt(c.trust));
+  const samples = contributions.map((c) => BigInt(c.samples));
+  const cap = (3n * twiceMedian(samples)) / 2n;
+  const shares = contributions.map((c, i) => BigInt(c.trust) * ((samples[i] as bigint) < cap ? (samples[i] as bigint) : cap));
   const total = shares.reduce((a, b) => a + b, 0n);
   if (total === 0n) return contributions.map(() => 0);
   return shares.map((s) => Number((s * BigInt(WEIGHT_TOTAL)) / total));
-}
-
-/** Twice the median, so that it stays an integer for an even count. */
-function twiceMedian(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  const mid = sorted.length >> 1;
-  const upper = sorted[mid] as number;
-  return sorted.length % 2 === 1 ? 2 * upper : upper + (sorted[mid - 1] as number);
 }

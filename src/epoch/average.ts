@@ -1,5 +1,5 @@
 /** Step 7, average: every node that holds the rows of a roster computes the same sum (PROTOCOL section 6). */
-import { bytesOf, rosterWeights, squaredDistances } from '../aggregation/index.ts';
+import { bytesOf, distancesOfMoved, rosterWeights } from '../aggregation/index.ts';
 import type { IntRow } from '../compute/api.ts';
 import { contentOf, ZERO_HASH } from '../crypto/index.ts';
 import { type EntryOf, isKind } from '../ledger/index.ts';
@@ -35,7 +35,7 @@ export async function average(ctx: EpochContext, base: SwarmState, roster: reado
   if (weightTotal === 0) return { weights, hash: ZERO_HASH, header: undefined, sum: undefined };
   const rows = contributions.map((e) => rowOf(ctx, e));
   const sum = await ctx.ports.compute.weightedSum(rows, weighing);
-  const distances = squaredDistances(rows, ctx.spans, base.scaleExponents).map(String);
+  const distances = distancesOfMoved(rows, ctx.spans, base.scaleExponents).map(String);
   const content = bytesOf(sum);
   const header: AggregateHeader = {
     v: 1,

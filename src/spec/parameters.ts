@@ -21,6 +21,12 @@ export const MAX_DEPS = 8;
 export const WEIGHT_TOTAL = 65_536;
 /** Saturation of quantised values. */
 export const QMAX = { int16: 32_767, int8: 127 } as const;
+/**
+ * Exponents of a tensor's scale: 2^-60 is far below any useful step, 2^20 far above. Within them a scaled int16 is a
+ * normal f32, and a scale that adapts cannot run away with an update that is nearly zero.
+ */
+export const SCALE_EXPONENT_MIN = -60;
+export const SCALE_EXPONENT_MAX = 20;
 /** Elements. Upper bound of a model a node accepts from a genesis: 2^28 f32 = 1 GiB. */
 export const MAX_PARAMETERS = 2 ** 28;
 /** Bytes. A genesis larger than this is refused (names and shapes of thousands of tensors fit). */

@@ -56,7 +56,7 @@ export function reduce(genesis: Genesis, state: SwarmState, step: Step): SwarmSt
   const lastEpoch = new Set(step.contributions.map((c) => c.author));
   const present = members.map((m) => (lastEpoch.has(m.fingerprint) ? { ...m, lastEpoch: step.body.epoch } : m));
   const xs = scaleFreeDistances((step.header?.distances ?? []).map(BigInt));
-  const x = new Map(step.contributions.map((c, i) => [c.author, xs[i] ?? 0]));
+  const x = new Map(step.header === undefined ? [] : step.contributions.map((c, i) => [c.author, xs[i]]));
   return {
     epoch: step.body.epoch,
     decision: step.id,

@@ -1,5 +1,6 @@
 import { EMA_ONE, FAR_EPOCHS, FAR_X, type Fingerprint, type MemberState, TRUST_ONE } from '../spec/index.ts';
 import { expNegative } from './exp.ts';
+import { twiceMedian } from './median.ts';
 
 /** Share of the newest x in the moving average: a quarter, so that four epochs of good work outweigh one bad. */
 const EMA_RATE = 0.25;
@@ -7,40 +8,51 @@ const EMA_RATE = 0.25;
 const MAX_X = 64;
 
 /**
- * Scale-free distance (PROTOCOL section 8): x = max(0, Delta / median Delta - 2), 0 when the median is 0.
- * `distances` exact, one a contribution; the median of an even count is the mean of the middle two.
+ * Scale-free distance (PROTOCOL section 8): x = max(0, Delta / median Delta - 2). `distances` exact, one a contribution;
+ * the median of an even count is the mean of the middle two. A distance of 0 is that of a row that did not move the
+ * model: it is left out of the median and has no x, unless all are 0.
  */
-export function scaleFreeDistances(distances: readonly bigint[]): number[] {
-  if (distances.length === 0) return [];
-  const sorted = [...distances].sort((a, b) => (a < b ? -1 : a > b ? 1 : 0));
-  const mid = sorted.length >> 1;
-  const twice = sorted.length % 2 === 1 ? 2n * (sorted[mid] as bigint) : (sorted[mid] as bigint) + (sorted[mid - 1] as bigint);
+export function scaleFreeDistances(distances: readonly bigint[]): (number | undefined)[] {
+  const twice = twiceMedian(distances.filter((d) => d > 0n));
   if (twice === 0n) return distances.map(() => 0);
-  return distances.map((d) => Math.min(MAX_X, Math.max(0, (2 * Number(d)) / Number(twice) - 2)));
+  return distances.map((d) => (d === 0n ? undefined : Math.min(MAX_X, Math.max(0, (2 * Number(d)) / Number(twice) - 2))));
 }
 
-/** Trust after an epoch: only members whose contribution was in the roster move (`x` by fingerprint). */
-export function updateTrust(members: readonly MemberState[], x: ReadonlyMap<Fingerprint, number>, lambda: number): MemberState[] {
+/**
+ * Trust after an epoch. `x` of the authors in the roster; undefined for those whose contribution did not move the model:
+ * their average stays, and their share does not rise above uniform on the others' account.
+ */
+export function updateTrust(members: readonly MemberState[], x: ReadonlyMap<Fingerprint, number | undefined>, lambda: number): MemberState[] {
   const moved = members.map((m) => {
     const far = x.get(m.fingerprint);
     if (far === undefined) return m;
     const ema = m.emaX / EMA_ONE;
     return { ...m, emaX: Math.round((ema + EMA_RATE * (far - ema)) * EMA_ONE), farStreak: far > FAR_X ? m.farStreak + 1 : 0 };
   });
+  const still = (m: MemberState): boolean => x.has(m.fingerprint) && x.get(m.fingerprint) === undefined;
   const shares = trustShares(
-    moved.map((m) => ({ x: m.emaX / EMA_ONE, floored: m.farStreak < FAR_EPOCHS })),
+    moved.map((m) => ({ x: m.emaX / EMA_ONE, floored: m.farStreak < FAR_EPOCHS, still: still(m) })),
     lambda,
   );
   return moved.map((m, i) => ({ ...m, trust: shares[i] as number }));
+}
+
+export interface Standing {
+  /** Moving average of the scale-free distance. */
+  readonly x: number;
+  /** Keeps at least a quarter of uniform. */
+  readonly floored: boolean;
+  /** Did not move the model: at most uniform. */
+  readonly still: boolean;
 }
 
 /**
  * exp(-lambda x_i) / sum exp(-lambda x_j) in fixed point. Whoever is `floored` keeps at least a quarter of uniform:
  * those below it are set to it and the others share the rest, repeated until nobody else falls below.
  */
-export function trustShares(nodes: readonly { readonly x: number; readonly floored: boolean }[], lambda: number): number[] {
+export function trustShares(nodes: readonly Standing[], lambda: number): number[] {
   const n = nodes.length;
-  const raw = nodes.map((node) => expNegative(-lambda * node.x));
+  const raw = capStill(nodes, nodes.map((node) => expNegative(-lambda * node.x)));
   const floor = 0.25 / n;
   const lifted = new Set<number>();
   for (;;) {
@@ -55,4 +67,12 @@ export function trustShares(nodes: readonly { readonly x: number; readonly floor
     }
     lifted.add(below);
   }
+}
+
+/** No more than the mean of those who do move the model, so no more than uniform once divided by the sum. */
+function capStill(nodes: readonly Standing[], raw: readonly number[]): number[] {
+  const moving = raw.filter((_, i) => nodes[i]?.still === false);
+  if (moving.length === 0) return [...raw];
+  const mean = moving.reduce((a, b) => a + b, 0) / moving.length;
+  return raw.map((value, i) => (nodes[i]?.still === true ? Math.min(value, mean) : value));
 }

@@ -1,5 +1,13 @@
 import { sha256, toHex } from '../crypto/index.ts';
-import { GENESIS_MAX_BYTES, type Genesis, MAX_PARAMETERS, type SwarmId, type TensorSpec } from '../spec/index.ts';
+import {
+  GENESIS_MAX_BYTES,
+  type Genesis,
+  MAX_PARAMETERS,
+  SCALE_EXPONENT_MAX,
+  SCALE_EXPONENT_MIN,
+  type SwarmId,
+  type TensorSpec,
+} from '../spec/index.ts';
 import { decode, encode } from './cbor.ts';
 import { certificateToWire, readCertificate } from './certificate.ts';
 import { hashBytes, malformed, readHash, readInt, readList, readNumber, readOneOf, readRecord, readText, readTuple } from './fields.ts';
@@ -11,9 +19,6 @@ const MAX_TENSOR_NAME = 256;
 const MAX_AXES = 8;
 /** Founders hold the first seats; a committee of 64 with 5.4 KiB of certificate each fits the genesis. */
 const MAX_FOUNDERS = 64;
-/** Scales are 2^exponent: 2^-60 is far below any useful step, 2^20 far above. */
-const EXPONENT_MIN = -60;
-const EXPONENT_MAX = 20;
 /** Ms: a day. */
 const MAX_DEADLINE_MS = 86_400_000;
 
@@ -72,7 +77,7 @@ export function decodeGenesis(bytes: Uint8Array): Genesis {
     admission: readOneOf(map.admission, 'genesis.admission', ['open']),
     updateDtype: readOneOf(map.updateDtype, 'genesis.updateDtype', ['int16', 'int8']),
     scaleExponents: readList(map.scaleExponents, 'genesis.scaleExponents', MAX_TENSORS, (item, field) =>
-      readInt(item, field, EXPONENT_MIN, EXPONENT_MAX),
+      readInt(item, field, SCALE_EXPONENT_MIN, SCALE_EXPONENT_MAX),
     ),
     eta: readNumber(map.eta, 'genesis.eta', Number.MIN_VALUE, 1000),
     lambda: readNumber(map.lambda, 'genesis.lambda', 0, 1000),

@@ -5,4 +5,6 @@ export const BENCHES: Readonly<Record<string, () => Promise<{ rows(): Promise<Be
   kernels: () => import('./kernels.ts'),
   roster: () => import('./roster.ts'),
   ledger: () => import('./ledger.ts'),
+  start: () => import('./start.ts'),
+  memory: () => import('./memory.ts'),
 };
