@@ -10,6 +10,8 @@ import { type EpochContext, peerOf } from './context.ts';
  * partition, and a node that waited for them would be no use to those it can reach.
  */
 const UNAVAILABLE_MS = 5_000;
+/** The same where only entries of its roster are missing: its author is being asked for them already. */
+const INCOMPLETE_MS = 300;
 /** Aggregates asked for ahead of the one that is applied: a node that comes back catches up faster than the others go on. */
 const AHEAD = 8;
 
@@ -47,9 +49,13 @@ async function applyOne(ctx: EpochContext, baseEpoch: number, id: DecisionId): P
         field: 'epoch',
         phase: 'audit',
       });
-    if (!body.roster.every((entry) => ctx.replica.graph.has(entry))) return 'not yet';
+    if (!body.roster.every((entry) => ctx.replica.graph.has(entry))) {
+      throw new StarlingError('MISSING_PARENT', 'entries of its roster are not here', { field: 'roster', phase: 'apply' });
+    }
     const { header, sum } = await fetchAggregate(ctx, id, body.aggregateHash);
+    const sinceMs = ctx.ports.clock.nowMs();
     await audit(ctx, base.state, body, header);
+    ctx.timeline.mark(body.epoch, 'audit', sinceMs);
     if (ctx.chain.head.state.epoch > baseEpoch) {
       const dropped = ctx.chain.rewind(baseEpoch);
       journal.log('info', 'epoch', 'the swarm chose another branch', { from: baseEpoch, dropped: dropped.length, to: id });
@@ -65,7 +71,7 @@ async function applyOne(ctx: EpochContext, baseEpoch: number, id: DecisionId): P
         ...problem.toJSON(),
       });
     } else {
-      ctx.unavailable.set(id, ctx.ports.clock.nowMs() + UNAVAILABLE_MS);
+      ctx.unavailable.set(id, ctx.ports.clock.nowMs() + (problem.code === 'MISSING_PARENT' ? INCOMPLETE_MS : UNAVAILABLE_MS));
       journal.log('info', 'epoch', 'a decision cannot be applied now', { decision: id, ...problem.toJSON() });
     }
     return 'passed over';

@@ -19,6 +19,7 @@ import { decisionId } from '../wire/index.ts';
 import { Chain } from './chain.ts';
 import type { BlobStore, Clock, Entropy, EntryStore, Gossip, Journal, NodeStore, Streams } from './ports.ts';
 import { Replica } from './replica.ts';
+import { Timeline } from './timeline.ts';
 import { Updates } from './updates.ts';
 
 /** The aggregate of a decision. Both undefined where nothing was averaged. */
@@ -63,6 +64,8 @@ export interface EpochContext extends EpochInit {
   readonly unavailable: Map<DecisionId, number>;
   /** Aggregates that are being fetched, by hash. */
   readonly fetching: Map<Hex, Promise<HeldAggregate>>;
+  /** When each step happened here. */
+  readonly timeline: Timeline;
   readonly updates: Updates;
   readonly directory: Directory;
 }
@@ -87,6 +90,7 @@ export function createContext(init: EpochInit): EpochContext {
     refused: new Map(),
     unavailable: new Map(),
     fetching: new Map(),
+    timeline: new Timeline(ports.clock),
     updates,
     directory,
   };

@@ -32,7 +32,6 @@ import { RosterTalk } from './roster.ts';
 import type { UpdateSubmission } from './submission.ts';
 import { ownContribution, type Submitted, submit } from './submit.ts';
 import { LedgerSync } from './sync.ts';
-import { Timeline } from './timeline.ts';
 
 /** Ms between roster ticks while nothing is collected: announcements are repeated, no more. */
 const IDLE_TICK_MS = 1_000;
@@ -60,7 +59,6 @@ export interface EngineOptions {
 
 export class Engine implements InboxListener {
   readonly ctx: EpochContext;
-  readonly timeline: Timeline;
   talk: RosterTalk;
   readonly #listener: EngineListener;
   readonly #options: EngineOptions;
@@ -87,7 +85,6 @@ export class Engine implements InboxListener {
     this.#options = options;
     this.#listener = listener;
     this.#certificateCapabilities = [`update/${init.genesis.updateDtype}`];
-    this.timeline = new Timeline(init.ports.clock);
     this.#sync = new LedgerSync(this.ctx);
     this.#deadline = new AdaptiveDeadline(init.genesis);
     const own = this.ctx.replica.graph;
@@ -144,10 +141,7 @@ export class Engine implements InboxListener {
   async submit(submission: UpdateSubmission): Promise<Submitted> {
     await this.#joined;
     const run = this.#submitting.then(async () => {
-      const epoch = this.ctx.chain.head.state.epoch + 1;
-      const sinceMs = this.ctx.ports.clock.nowMs();
       const done = await submit(this.ctx, this.#residual, submission);
-      this.timeline.mark(epoch, 'submit', sinceMs);
       this.updateNews(done.contributionId);
       return done;
     });
@@ -263,7 +257,7 @@ export class Engine implements InboxListener {
     for (const id of this.#pendingJoins()) negotiation.hold(id);
     const attestation = negotiation.freeze(this.#nowMs);
     if (attestation !== null) this.talk.attest(attestation);
-    this.timeline.mark(this.talk.epoch, 'roster');
+    this.ctx.timeline.mark(this.talk.epoch, 'roster');
     this.#scheduleTick(0);
   }
 
@@ -272,10 +266,10 @@ export class Engine implements InboxListener {
     const sinceMs = this.#nowMs;
     try {
       const aggregate = await average(this.ctx, base, roster);
-      this.timeline.mark(base.epoch + 1, 'average', sinceMs);
+      this.ctx.timeline.mark(base.epoch + 1, 'average', sinceMs);
       const doneMs = this.#nowMs;
       await finalise(this.ctx, base, roster, aggregate);
-      this.timeline.mark(base.epoch + 1, 'finalise', doneMs);
+      this.ctx.timeline.mark(base.epoch + 1, 'finalise', doneMs);
       this.#dispatch({ type: 'averaged' });
       await this.#advance();
     } catch (error) {
@@ -293,7 +287,11 @@ export class Engine implements InboxListener {
     this.ctx.directory.learn(entry);
     this.#listener.changed('ledger');
     if (isKind(entry, 'decision')) {
-      if (learnDecision(this.ctx.decisions, entry)) void this.#advance();
+      if (!learnDecision(this.ctx.decisions, entry)) return;
+      // A roster is named, not depended on: what it names may not have come yet, and its author holds it.
+      const author = peerOf(this.ctx, entry.core.author);
+      if (author !== undefined && entry.core.body.roster.some((id) => !this.ctx.replica.graph.has(id))) this.behind(author);
+      void this.#advance();
     } else if (isKind(entry, 'contribution')) {
       if (this.#current(entry)) this.#want(entry);
       else if (entry.core.body.epoch > this.ctx.chain.head.state.epoch) this.ctx.updates.expect(entry);
@@ -327,7 +325,7 @@ export class Engine implements InboxListener {
     if (earlier || graph.forksOf(author).length > 0 || this.#state.facts.held.has(author)) return;
     this.#deadline.arrived(this.#state.phase === 'idle' ? 0 : this.#nowMs - this.#lastStartMs);
     this.talk.negotiation.hold(entry.id);
-    this.timeline.mark(body.epoch, 'verify');
+    this.ctx.timeline.mark(body.epoch, 'verify');
     this.#dispatch({ type: 'held', author, nowMs: this.#nowMs });
     this.#listener.changed('epoch');
   }
@@ -393,7 +391,8 @@ export class Engine implements InboxListener {
       const head = this.ctx.chain.head;
       if (applied.length === 0) continue;
       for (const one of applied) {
-        this.timeline.mark(one.state.epoch, 'apply', sinceMs);
+        this.ctx.timeline.mark(one.state.epoch, 'apply', sinceMs);
+        this.ctx.ports.journal.observe('apply_ms', this.#nowMs - sinceMs);
         this.ctx.ports.journal.log('info', 'epoch', 'applied', {
           epoch: one.state.epoch,
           decision: one.id,

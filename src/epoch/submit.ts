@@ -21,17 +21,26 @@ export async function submit(ctx: EpochContext, residual: Residual, submission: 
   const base = ctx.chain.head.state;
   const epoch = base.epoch + 1;
   check(ctx, submission, epoch);
+  const { timeline, ports } = ctx;
+  timeline.mark(epoch, 'submit');
+  let sinceMs = ports.clock.nowMs();
   const delta = submission.kind === 'delta' ? submission.values : difference(submission.values, await ctx.chain.model(base.epoch));
   const exponents = base.scaleExponents;
   const prepared = await prepare(
     { genesis: ctx.genesis, spans: ctx.spans, exponents, residual: residual.values, delta },
-    ctx.ports.compute,
-    ctx.ports.entropy,
+    ports.compute,
+    ports.entropy,
   );
+  timeline.mark(epoch, 'prepare', sinceMs);
   // Everything that was awaited may have let a decision in.
   if (ctx.chain.head.id !== base.decision) throw past(submission.epoch, ctx.chain.head.state.epoch + 1);
+  sinceMs = ports.clock.nowMs();
   const committed = commit(ctx, residual, prepared, submission, base);
+  timeline.mark(epoch, 'commit', sinceMs);
+  ports.journal.observe('commit_ms', ports.clock.nowMs() - sinceMs);
+  sinceMs = ports.clock.nowMs();
   await publish(ctx, committed.entry, committed.update);
+  timeline.mark(epoch, 'publish', sinceMs);
   return { contributionId: committed.entry.id, epoch, updateHash: committed.update.updateHash };
 }
 

@@ -86,7 +86,7 @@ export function epochView(engine: Engine, epoch: number): EpochView {
     treeSize: applied.state.treeSize,
     treeRoot: applied.state.treeRoot,
     schedule: { mode: 'all-see', reason: 'every node receives every update and sums the roster itself' },
-    timeline: engine.timeline.of(epoch),
+    timeline: engine.ctx.timeline.of(epoch),
   };
 }
 
