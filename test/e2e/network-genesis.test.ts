@@ -9,13 +9,16 @@ import {
   SWARM,
   startHost,
   stopAll,
+  TIMEOUT_MS,
   TRANSPORTS,
 } from '../support/networkHosts.ts';
 
 const codeOf = (code: string) => (error: unknown) => error instanceof StarlingError && error.code === code;
 
 for (const transport of TRANSPORTS)
-  describe(`network genesis over ${transport}`, () => {
+  describe(`network genesis over ${transport}`, function () {
+    this.timeout(TIMEOUT_MS);
+
     afterEach(stopAll);
 
     const journal = recordingJournal();

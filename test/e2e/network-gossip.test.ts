@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { multiaddr } from '@multiformats/multiaddr';
 import { ACCEPT, GOSSIP_MAX_BYTES, reject, StarlingError } from '../../src/spec/index.ts';
 import { epochTopic, ledgerTopic } from '../../src/wire/index.ts';
-import { SWARM, startSwarm, stopAll, type TestHost, TRANSPORTS, until } from '../support/networkHosts.ts';
+import { SWARM, startSwarm, stopAll, type TestHost, TIMEOUT_MS, TRANSPORTS, until } from '../support/networkHosts.ts';
 import { startRaw, stopRaw } from '../support/networkRaw.ts';
 
 const TOPIC = epochTopic(SWARM, 1);
@@ -21,7 +21,9 @@ function record(hosts: readonly TestHost[], verdict = ACCEPT): Map<TestHost, str
 }
 
 for (const transport of TRANSPORTS)
-  describe(`network gossip over ${transport}`, () => {
+  describe(`network gossip over ${transport}`, function () {
+    this.timeout(TIMEOUT_MS);
+
     afterEach(async () => {
       await stopRaw();
       await stopAll();

@@ -3,14 +3,16 @@ import { createServer } from 'node:net';
 import { peerIdOf } from '../../src/network/index.ts';
 import { StarlingError } from '../../src/spec/index.ts';
 import { startChild } from '../support/networkChildren.ts';
-import { LISTEN, makeHost, OTHER_SWARM, startHost, startSwarm, stopAll, TRANSPORTS, until } from '../support/networkHosts.ts';
+import { LISTEN, makeHost, OTHER_SWARM, startHost, startSwarm, stopAll, TIMEOUT_MS, TRANSPORTS, until } from '../support/networkHosts.ts';
 import { startRaw, stopRaw } from '../support/networkRaw.ts';
 
 const port = (address: string): string => address.split('/')[4] as string;
 const codeOf = (code: string) => (error: unknown) => error instanceof StarlingError && error.code === code;
 
 for (const transport of TRANSPORTS)
-  describe(`network peers over ${transport}`, () => {
+  describe(`network peers over ${transport}`, function () {
+    this.timeout(TIMEOUT_MS);
+
     afterEach(async () => {
       await stopRaw();
       await stopAll();

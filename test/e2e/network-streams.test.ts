@@ -2,14 +2,16 @@ import assert from 'node:assert/strict';
 import { multiaddr } from '@multiformats/multiaddr';
 import { FRAME_MAX_BYTES, StarlingError } from '../../src/spec/index.ts';
 import { streamProtocol } from '../../src/wire/index.ts';
-import { SWARM, startHost, startSwarm, stopAll, type TestHost, TRANSPORTS, until } from '../support/networkHosts.ts';
+import { SWARM, startHost, startSwarm, stopAll, type TestHost, TIMEOUT_MS, TRANSPORTS, until } from '../support/networkHosts.ts';
 import { startRaw, stopRaw } from '../support/networkRaw.ts';
 
 const LIMITS = { timeoutMs: 5_000, maxResponseBytes: FRAME_MAX_BYTES };
 const never = new Promise<never>(() => undefined);
 
 for (const transport of TRANSPORTS)
-  describe(`network streams over ${transport}`, () => {
+  describe(`network streams over ${transport}`, function () {
+    this.timeout(TIMEOUT_MS);
+
     let asker: TestHost;
     let answerer: TestHost;
 

@@ -5,6 +5,9 @@ import { createHost, type Host, type HostComponents, type HostInit, type KnownPe
 import type { Genesis, SwarmId } from '../../src/spec/index.ts';
 import { encodeGenesis, swarm8, swarmIdOf } from '../../src/wire/index.ts';
 
+/** Ms for one test over real sockets: many times what it takes, for machines that do other things too. */
+export const TIMEOUT_MS = 40_000;
+
 export type TransportName = 'tcp' | 'quic';
 export const TRANSPORTS: readonly TransportName[] = ['tcp', 'quic'];
 export const LISTEN = { tcp: '/ip4/127.0.0.1/tcp/0', quic: '/ip4/127.0.0.1/udp/0/quic-v1' } as const;
