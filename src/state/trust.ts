@@ -20,9 +20,13 @@ export function scaleFreeDistances(distances: readonly bigint[]): (number | unde
 
 /**
  * Trust after an epoch. `x` of the authors in the roster; undefined for those whose contribution did not move the model:
- * their average stays, and their share does not rise above uniform on the others' account.
+ * their average of x stays, and they are trusted no more than those who did are on average.
  */
-export function updateTrust(members: readonly MemberState[], x: ReadonlyMap<Fingerprint, number | undefined>, lambda: number): MemberState[] {
+export function updateTrust(
+  members: readonly MemberState[],
+  x: ReadonlyMap<Fingerprint, number | undefined>,
+  lambda: number,
+): MemberState[] {
   const moved = members.map((m) => {
     const far = x.get(m.fingerprint);
     if (far === undefined) return m;
@@ -42,7 +46,7 @@ export interface Standing {
   readonly x: number;
   /** Keeps at least a quarter of uniform. */
   readonly floored: boolean;
-  /** Did not move the model: at most uniform. */
+  /** Did not move the model: trusted at most as the average of those who did. */
   readonly still: boolean;
 }
 
@@ -52,7 +56,10 @@ export interface Standing {
  */
 export function trustShares(nodes: readonly Standing[], lambda: number): number[] {
   const n = nodes.length;
-  const raw = capStill(nodes, nodes.map((node) => expNegative(-lambda * node.x)));
+  const raw = capStill(
+    nodes,
+    nodes.map((node) => expNegative(-lambda * node.x)),
+  );
   const floor = 0.25 / n;
   const lifted = new Set<number>();
   for (;;) {
@@ -69,10 +76,11 @@ export function trustShares(nodes: readonly Standing[], lambda: number): number[
   }
 }
 
-/** No more than the mean of those who do move the model, so no more than uniform once divided by the sum. */
+/** No more than the mean of the others: alone it comes to uniform at most once divided by the sum. */
 function capStill(nodes: readonly Standing[], raw: readonly number[]): number[] {
   const moving = raw.filter((_, i) => nodes[i]?.still === false);
-  if (moving.length === 0) return [...raw];
   const mean = moving.reduce((a, b) => a + b, 0) / moving.length;
+  // Nobody moved it, or only those whom nobody trusts: there is nothing to be measured against.
+  if (!(mean > 0)) return [...raw];
   return raw.map((value, i) => (nodes[i]?.still === true ? Math.min(value, mean) : value));
 }

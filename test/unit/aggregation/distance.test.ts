@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { squaredDistances, squaredNorm, type TensorSpan } from '../../../src/aggregation/index.ts';
+import { distancesOfMoved, squaredDistances, squaredNorm, type TensorSpan } from '../../../src/aggregation/index.ts';
 import type { IntRow } from '../../../src/compute/api.ts';
 import { type Case, cases } from './rows.ts';
 
@@ -68,5 +68,53 @@ describe('squared norm of integers', () => {
         assert.deepEqual(squaredNorm(row, spans, exponents), { value: expected, exponent: lowest });
       }),
     );
+  });
+});
+
+describe('distances of the rows that moved the model', () => {
+  const spans: TensorSpan[] = [{ name: 'a', start: 0, end: 3 }];
+
+  it('leave rows of nothing out of every median', () => {
+    const honest = [Int16Array.of(90, 10, 0), Int16Array.of(110, 0, 10), Int16Array.of(100, -10, 5)];
+    const zero = Int16Array.of(0, 0, 0);
+    const speck = Int16Array.of(1, 0, 0);
+    const alone = squaredDistances(honest, spans, [0]);
+    assert.deepEqual(distancesOfMoved(honest, spans, [0]), alone);
+    assert.deepEqual(distancesOfMoved([zero, ...honest, speck], spans, [0]), [0n, ...alone, 0n]);
+    assert.notDeepEqual(squaredDistances([zero, ...honest, speck], spans, [0]).slice(1, 4), alone);
+  });
+
+  it('count a row from a quarter of the median norm on', () => {
+    const rows = [Int16Array.of(100, 0, 0), Int16Array.of(0, 100, 0), Int16Array.of(0, 0, 100)];
+    assert.equal(distancesOfMoved([...rows, Int16Array.of(0, 0, -24), Int16Array.of(100, 0, 0)], spans, [0])[3], 0n);
+    assert.notEqual(distancesOfMoved([...rows, Int16Array.of(0, 0, -25), Int16Array.of(100, 0, 0)], spans, [0])[3], 0n);
+  });
+
+  it('are the plain distances where all norms are alike, and all 0 where nothing moved', () => {
+    fc.assert(
+      fc.property(cases, ({ rows, spans: tensors, exponents }) => {
+        const alike = rows.every((row) => row.every((v) => Math.abs(v) === 127));
+        if (alike) assert.deepEqual(distancesOfMoved(rows, tensors, exponents), squaredDistances(rows, tensors, exponents));
+      }),
+    );
+    assert.deepEqual(distancesOfMoved([Int8Array.of(0, 0, 0), Int8Array.of(0, 0, 0)], spans, [0]), [0n, 0n]);
+    assert.deepEqual(distancesOfMoved([], spans, [0]), []);
+  });
+
+  it('fit the digits of a header however far the scales of tensors lie apart, and keep their ratios', () => {
+    const two: TensorSpan[] = [
+      { name: 'fine', start: 0, end: 1 },
+      { name: 'coarse', start: 1, end: 3 },
+    ];
+    const rows = [Int16Array.of(7, 32_767, 1_000), Int16Array.of(-7, -32_767, 2_000), Int16Array.of(7, 20_000, -32_767)];
+    const exact = squaredDistances(rows, two, [-60, 20]);
+    const reported = distancesOfMoved(rows, two, [-60, 20]);
+    assert.ok(
+      exact.some((d) => `${d}`.length > 40),
+      'the exact ones do not fit',
+    );
+    for (const d of reported) assert.ok(`${d}`.length <= 39);
+    const ratio = (d: readonly bigint[]) => d.map((v) => Number(v) / Number(d[0]));
+    assert.deepEqual(ratio(reported), ratio(exact));
   });
 });
