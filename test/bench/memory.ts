@@ -36,7 +36,7 @@ export async function rows(): Promise<BenchRow[]> {
 }
 
 async function bareHost(): Promise<number> {
-  const child = fork(fileURLToPath(new URL('./bareHost.ts', import.meta.url)));
+  const child = fork(fileURLToPath(new URL('./bareHost.js', import.meta.url)));
   try {
     await once(child, 'message');
     return await steadyPss(child.pid as number);
@@ -47,6 +47,7 @@ async function bareHost(): Promise<number> {
 
 async function aloneDaemon(): Promise<number> {
   await using daemons = new Daemons();
+  await (await daemons.start('node0')).stop(); // as on any but the first day: compiled code is in its cache
   const { pid } = await daemons.start('node0');
   return await steadyPss(pid);
 }

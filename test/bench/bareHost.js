@@ -1,4 +1,7 @@
-/** A process with what a node needs of libp2p, loaded and listening, and nothing else. Says so to its parent, then idles. */
+/**
+ * A process with what a node needs of libp2p, loaded and listening, and nothing else: JavaScript, so that
+ * no compiler is loaded with it. Says so to its parent, then idles.
+ */
 import { noise } from '@chainsafe/libp2p-noise';
 import { quic } from '@chainsafe/libp2p-quic';
 import { yamux } from '@chainsafe/libp2p-yamux';
