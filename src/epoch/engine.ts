@@ -263,6 +263,8 @@ export class Engine implements InboxListener {
 
   async #average(roster: readonly EntryId[]): Promise<void> {
     const base = this.ctx.chain.head.state;
+    // The head has moved and the next epoch is about to begin: this roster is of another one.
+    if (base.decision !== this.talk.base) return;
     const sinceMs = this.#nowMs;
     try {
       const aggregate = await average(this.ctx, base, roster);
@@ -302,9 +304,9 @@ export class Engine implements InboxListener {
     }
   }
 
-  /** For the epoch that is collected, over this base, by someone who may. */
+  /** For the epoch that is collected, over this base, by someone who may. While the head moves, none is. */
   #current(entry: EntryOf<'contribution'>): boolean {
-    return ineligible(this.ctx, this.ctx.chain.head.state, entry) === undefined;
+    return this.talk.base === this.ctx.chain.head.id && ineligible(this.ctx, this.ctx.chain.head.state, entry) === undefined;
   }
 
   #want(entry: EntryOf<'contribution'>): void {
