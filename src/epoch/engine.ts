@@ -9,6 +9,7 @@ import {
   type EntryId,
   EPOCHS_AHEAD,
   type Fingerprint,
+  type Hex,
   holdsSeat,
   NEGOTIATION,
   type PeerId,
@@ -17,26 +18,22 @@ import {
 } from '../spec/index.ts';
 import { encodeEntry, epochTopic, type Have, ledgerTopic, makeCertificate } from '../wire/index.ts';
 import { apply } from './apply.ts';
-import { ineligible } from './audit.ts';
 import { average } from './average.ts';
+import { Collector, type CollectorListener } from './collector.ts';
 import { createContext, type EpochContext, type EpochInit, learnDecision, peerOf } from './context.ts';
 import { AdaptiveDeadline } from './deadline.ts';
-import { fetchUpdate } from './fetch.ts';
 import { finalise } from './finalise.ts';
 import { Inbox, type InboxListener } from './inbox.ts';
 import { type EpochFacts, type MachineEvent, type MachineState, step } from './machine.ts';
-import type { Timer } from './ports.ts';
-import { publish } from './publish.ts';
 import { Residual } from './residual.ts';
 import { RosterTalk } from './roster.ts';
 import type { UpdateSubmission } from './submission.ts';
-import { ownContribution, type Submitted, submit } from './submit.ts';
+import { type Submitted, submit } from './submit.ts';
 import { LedgerSync } from './sync.ts';
+import { Timers } from './timers.ts';
 
 /** Ms between roster ticks while nothing is collected: announcements are repeated, no more. */
 const IDLE_TICK_MS = 1_000;
-/** Ms for which key push and inline bytes are waited for before an update is asked for, and between two tries. */
-const FETCH_GRACE_MS = 300;
 /** Ms between two syncs with random peers: uniform in this range. What gossip lost comes back this way. */
 const SYNC_MIN_MS = 1_000;
 const SYNC_MAX_MS = 3_000;
@@ -57,7 +54,7 @@ export interface EngineOptions {
   readonly alone: boolean;
 }
 
-export class Engine implements InboxListener {
+export class Engine implements InboxListener, CollectorListener {
   readonly ctx: EpochContext;
   talk: RosterTalk;
   readonly #listener: EngineListener;
@@ -73,12 +70,14 @@ export class Engine implements InboxListener {
   #advancing: Promise<void> | undefined;
   #advanceAgain = false;
   #submitting: Promise<unknown> = Promise.resolve();
-  readonly #timers = new Map<string, Timer>();
-  /** Contributions of this epoch without values: since when, and whether they are being fetched. */
-  readonly #wanted = new Map<EntryId, { sinceMs: number; busy: boolean }>();
+  readonly #timers: Timers;
+  #collector: Collector;
+  #ticking = false;
   #lastStartMs = 0;
-  #joined: Promise<void>;
-  #resolveJoined: () => void = () => undefined;
+  /** Resolves when this node's chain has begun: nothing is appended before. */
+  readonly #joined = Promise.withResolvers<void>();
+  /** Resolves when a first peer has told what it holds of this node. */
+  readonly #heard = Promise.withResolvers<void>();
 
   constructor(init: EpochInit, options: EngineOptions, listener: EngineListener) {
     this.ctx = createContext(init);
@@ -91,7 +90,9 @@ export class Engine implements InboxListener {
     this.#residual = new Residual(init.ports.store, this.ctx.spans, (updateHash) =>
       own.chain(this.ctx.replica.tip?.id ?? '').some((id) => updateHashOf(own.get(id)) === updateHash),
     );
+    this.#timers = new Timers(init.ports.clock);
     this.talk = this.#newTalk();
+    this.#collector = new Collector(this.ctx, this);
     this.#state = { phase: 'idle', facts: this.#facts() };
     this.#inbox = new Inbox(this.ctx, this, this.#sync);
     this.ctx.replica.onAccepted((entry) => this.#accepted(entry));
@@ -99,10 +100,7 @@ export class Engine implements InboxListener {
       if (!connected) return;
       // It may hold what nobody else could give.
       this.ctx.unavailable.clear();
-      void this.#syncWith(peer);
-    });
-    this.#joined = new Promise((resolve) => {
-      this.#resolveJoined = resolve;
+      this.behind(peer);
     });
   }
 
@@ -122,24 +120,23 @@ export class Engine implements InboxListener {
     this.ctx.ports.gossip.subscribe(ledgerTopic(this.ctx.swarm));
     await this.#advance();
     this.#begin();
-    this.#every(
+    this.#timers.every(
       'sync',
       () => SYNC_MIN_MS + this.ctx.ports.entropy.uniform() * (SYNC_MAX_MS - SYNC_MIN_MS),
       () => this.#syncSome(),
     );
     this.#scheduleTick(0);
-    void this.#join();
+    this.#watch(this.#join());
   }
 
   stop(): void {
     this.#stopped = true;
-    for (const timer of this.#timers.values()) timer.cancel();
-    this.#timers.clear();
+    this.#timers.stop();
   }
 
   /** Steps 1 to 4. One at a time: two trainers of one node share its one contribution an epoch. */
   async submit(submission: UpdateSubmission): Promise<Submitted> {
-    await this.#joined;
+    await this.#joined.promise;
     const run = this.#submitting.then(async () => {
       const done = await submit(this.ctx, this.#residual, submission);
       this.updateNews(done.contributionId);
@@ -157,14 +154,7 @@ export class Engine implements InboxListener {
   }
 
   updateNews(id: EntryId): void {
-    const entry = this.ctx.replica.graph.get(id);
-    if (entry === undefined || !isKind(entry, 'contribution') || !this.#current(entry)) return;
-    try {
-      if (this.ctx.updates.open(id, this.ctx.chain.head.state.scaleExponents)) this.#held(entry);
-    } catch (error) {
-      const problem = asStarlingError(error, { phase: 'verify', peer: entry.core.author });
-      this.ctx.ports.journal.log('warn', 'epoch', 'an update does not open to what its entry names', { entry: id, ...problem.toJSON() });
-    }
+    this.#collector.news(id);
   }
 
   trainerNews(have: Have): void {
@@ -178,7 +168,22 @@ export class Engine implements InboxListener {
   }
 
   behind(peer: PeerId): void {
-    void this.#syncWith(peer);
+    this.#watch(this.#syncWith(peer));
+  }
+
+  seen(): void {
+    this.#dispatch({ type: 'seen', nowMs: this.#nowMs });
+  }
+
+  held(entry: EntryOf<'contribution'>): void {
+    this.#deadline.arrived(this.#nowMs - this.#lastStartMs);
+    this.talk.negotiation.hold(entry.id);
+    this.#dispatch({ type: 'held', author: entry.core.author, nowMs: this.#nowMs });
+    this.#listener.changed('epoch');
+  }
+
+  holders(id: EntryId): readonly Fingerprint[] {
+    return this.talk.holders(id);
   }
 
   fatal(error: unknown): void {
@@ -199,9 +204,9 @@ export class Engine implements InboxListener {
     this.#state = state;
     for (const effect of effects) {
       if (effect.type === 'wakeAt')
-        this.#once('deadline', effect.atMs - this.#nowMs, () => this.#dispatch({ type: 'timer', nowMs: this.#nowMs }));
+        this.#timers.once('deadline', effect.atMs - this.#nowMs, () => this.#dispatch({ type: 'timer', nowMs: this.#nowMs }));
       else if (effect.type === 'freeze') this.#freeze();
-      else void this.#average(effect.roster);
+      else this.#watch(this.#average(effect.roster));
     }
     if (before === this.#state.phase) return;
     if (before === 'idle') {
@@ -227,20 +232,19 @@ export class Engine implements InboxListener {
 
   /** A new epoch over the head: what came early for it counts now. */
   #begin(): void {
-    const { chain, replica, updates, ports, swarm } = this.ctx;
+    const { chain, updates, ports, swarm } = this.ctx;
     const epoch = chain.head.state.epoch + 1;
     for (let n = epoch; n <= epoch + EPOCHS_AHEAD; n++) ports.gossip.subscribe(epochTopic(swarm, n));
     for (let n = epoch - 2; n > epoch - 4 && n > 0; n--) ports.gossip.unsubscribe(epochTopic(swarm, n));
     updates.prune(epoch);
-    this.#wanted.clear();
-    this.#timers.get('deadline')?.cancel();
+    this.#timers.cancel('deadline');
     this.talk = this.#newTalk();
+    this.#collector = new Collector(this.ctx, this);
     this.#dispatch({ type: 'begin', facts: this.#facts() });
     this.#announce();
     this.#inbox.replay();
-    for (const entry of replica.graph.contributionsOf(epoch)) if (this.#current(entry)) this.#want(entry);
+    this.#watch(this.#collector.begin(this.#residual));
     if (this.#pendingJoins().length > 0) this.#dispatch({ type: 'membership', nowMs: this.#nowMs });
-    void this.#republish(epoch);
     this.#listener.changed('epoch');
   }
 
@@ -279,7 +283,7 @@ export class Engine implements InboxListener {
         epoch: base.epoch + 1,
         ...asStarlingError(error).toJSON(),
       });
-      this.#once('retry', RETRY_MS, () => this.#begin());
+      this.#timers.once('retry', RETRY_MS, () => this.#begin());
     }
   }
 
@@ -293,10 +297,10 @@ export class Engine implements InboxListener {
       // A roster is named, not depended on: what it names may not have come yet, and its author holds it.
       const author = peerOf(this.ctx, entry.core.author);
       if (author !== undefined && entry.core.body.roster.some((id) => !this.ctx.replica.graph.has(id))) this.behind(author);
-      void this.#advance();
+      this.#watch(this.#advance());
     } else if (isKind(entry, 'contribution')) {
-      if (this.#current(entry)) this.#want(entry);
-      else if (entry.core.body.epoch > this.ctx.chain.head.state.epoch) this.ctx.updates.expect(entry);
+      if (this.#collector.accepted(entry)) return;
+      if (entry.core.body.epoch > this.ctx.chain.head.state.epoch) this.ctx.updates.expect(entry);
       else if (entry.core.body.epoch === this.ctx.chain.head.state.epoch) this.#deadline.arrived(this.#nowMs - this.#lastStartMs);
     } else if (this.#pendingJoins().includes(entry.id)) {
       if (this.#state.phase === 'negotiating') this.talk.negotiation.hold(entry.id);
@@ -304,69 +308,10 @@ export class Engine implements InboxListener {
     }
   }
 
-  /** For the epoch that is collected, over this base, by someone who may. While the head moves, none is. */
-  #current(entry: EntryOf<'contribution'>): boolean {
-    return this.talk.base === this.ctx.chain.head.id && ineligible(this.ctx, this.ctx.chain.head.state, entry) === undefined;
-  }
-
-  #want(entry: EntryOf<'contribution'>): void {
-    this.ctx.updates.expect(entry);
-    this.#dispatch({ type: 'seen', nowMs: this.#nowMs });
-    if (!this.#wanted.has(entry.id)) this.#wanted.set(entry.id, { sinceMs: this.#nowMs, busy: false });
-    this.updateNews(entry.id);
-  }
-
-  /** Values are here and hold. An author counts once an epoch: by its first contribution, and not while it is forked. */
-  #held(entry: EntryOf<'contribution'>): void {
-    const { author, seq, body, anchorBlock } = entry.core;
-    this.#wanted.delete(entry.id);
-    const { graph } = this.ctx.replica;
-    const earlier = graph
-      .contributionsOf(body.epoch)
-      .some((e) => e.core.author === author && e.core.anchorBlock === anchorBlock && e.core.seq < seq);
-    if (earlier || graph.forksOf(author).length > 0 || this.#state.facts.held.has(author)) return;
-    this.#deadline.arrived(this.#state.phase === 'idle' ? 0 : this.#nowMs - this.#lastStartMs);
-    this.talk.negotiation.hold(entry.id);
-    this.ctx.timeline.mark(body.epoch, 'verify');
-    this.#dispatch({ type: 'held', author, nowMs: this.#nowMs });
-    this.#listener.changed('epoch');
-  }
-
   #pendingJoins(): EntryId[] {
     const { graph } = this.ctx.replica;
     const members = new Set(this.ctx.chain.head.state.members.map((m) => m.fingerprint));
     return graph.authors().flatMap((author) => (members.has(author) ? [] : (graph.joinOf(author)?.id ?? [])));
-  }
-
-  /** After a restart: a contribution that was committed and is still wanted goes out again, under a new key. */
-  async #republish(epoch: number): Promise<void> {
-    const entry = ownContribution(this.ctx, epoch);
-    if (entry === undefined || this.ctx.updates.row(entry.id) !== undefined) return;
-    const update = this.#residual.get(entry.core.body.updateHash);
-    if (update === undefined) return;
-    await publish(this.ctx, entry, update);
-    this.updateNews(entry.id);
-  }
-
-  #fetchWanted(): void {
-    for (const [id, wanted] of this.#wanted) {
-      const entry = this.ctx.replica.graph.get(id);
-      if (wanted.busy || this.#nowMs - wanted.sinceMs < FETCH_GRACE_MS || entry === undefined || !this.ctx.updates.wanted(id)) continue;
-      const holders = this.#holdersOf(entry);
-      if (holders.length === 0) continue;
-      wanted.busy = true;
-      void fetchUpdate(this.ctx, id, holders, this.ctx.chain.head.state.scaleExponents).then((held) => {
-        wanted.busy = false;
-        wanted.sinceMs = this.#nowMs;
-        if (held) this.updateNews(id);
-      });
-    }
-  }
-
-  /** The author, then whoever attested that it holds the update. */
-  #holdersOf(entry: SignedEntry): PeerId[] {
-    const nodes: Fingerprint[] = [entry.core.author, ...this.talk.holders(entry.id)];
-    return [...new Set(nodes)].flatMap((node) => (node === this.ctx.self ? [] : (peerOf(this.ctx, node) ?? [])));
   }
 
   #announce(): void {
@@ -402,34 +347,27 @@ export class Engine implements InboxListener {
           modelRoot: one.state.modelRoot,
         });
       }
-      this.#residual.settle((updateHash) => this.#rosteredHashes().has(updateHash), head.state.epoch);
+      this.#residual.settle((updateHash, epoch) => this.#isRostered(updateHash, epoch), head.state.epoch);
       if (this.talk.base !== head.id) this.#begin();
       this.#listener.changed('trust');
     }
   }
 
-  /** Update hashes of this node that the chosen decisions hold. */
-  #rosteredHashes(): Set<string> {
-    const { chain, replica, self } = this.ctx;
-    const found = new Set<string>();
-    for (const id of replica.graph.chain(replica.tip?.id ?? '')) {
-      const entry = replica.graph.get(id);
-      if (entry === undefined || entry.core.author !== self || !isKind(entry, 'contribution')) continue;
-      if (chain.at(entry.core.body.epoch)?.body?.roster.includes(id)) found.add(entry.core.body.updateHash);
-    }
-    return found;
+  /** Whether the chosen decision of `epoch` holds this own update. */
+  #isRostered(updateHash: Hex, epoch: number): boolean {
+    const body = this.ctx.chain.at(epoch)?.body;
+    return (
+      body !== undefined &&
+      this.ctx.chain.contributionsOf(body).some((e) => e.core.author === this.ctx.self && e.core.body.updateHash === updateHash)
+    );
   }
 
   // --- sync and membership of this node ----------------------------------------------------------------------
 
   async #syncWith(peer: PeerId): Promise<void> {
     if (this.#stopped) return;
-    try {
-      if (await this.#sync.with(peer)) this.#heard();
-      void this.#advance();
-    } catch (error) {
-      this.fatal(error);
-    }
+    if (await this.#sync.with(peer)) this.#heard.resolve();
+    await this.#advance();
   }
 
   async #syncSome(): Promise<void> {
@@ -438,15 +376,11 @@ export class Engine implements InboxListener {
     if (peer !== undefined) await this.#syncWith(peer);
   }
 
-  #heard: () => void = () => undefined;
-
   /** Writes the join entry that this node's chain starts with, after it has asked what the others hold of it. */
   async #join(): Promise<void> {
     if (!this.#options.alone) {
-      await new Promise<void>((resolve) => {
-        this.#heard = resolve;
-        this.#once('first-sync', FIRST_SYNC_MS, resolve);
-      });
+      this.#timers.once('first-sync', FIRST_SYNC_MS, () => this.#heard.resolve());
+      await this.#heard.promise;
     }
     if (this.#stopped) return;
     if (this.ctx.replica.tip === undefined) {
@@ -454,9 +388,9 @@ export class Engine implements InboxListener {
       const head = this.ctx.chain.head;
       const entry = this.ctx.replica.append('join', { certificate }, head.id, head.state.epoch);
       await this.ctx.ports.gossip.publish(ledgerTopic(this.ctx.swarm), encodeEntry(entry));
-      for (const peer of this.ctx.ports.streams.peers()) void this.#syncWith(peer);
+      for (const peer of this.ctx.ports.streams.peers()) this.behind(peer);
     }
-    this.#resolveJoined();
+    this.#joined.resolve();
   }
 
   // --- timers ------------------------------------------------------------------------------------------------
@@ -464,7 +398,7 @@ export class Engine implements InboxListener {
   /** One roster tick: tell the neighbours, fetch what is missing, and negotiate once frozen. */
   async #tick(): Promise<void> {
     const { talk } = this;
-    this.#fetchWanted();
+    this.#collector.fetchMissing();
     // Goes on after this node's own stop: those that have not stopped yet need its voice until the epoch is over.
     if (this.#state.phase !== 'idle' && this.#state.phase !== 'collecting') {
       const outcome = await talk.negotiation.tick(this.#nowMs, this.ctx.ports.compute);
@@ -475,29 +409,30 @@ export class Engine implements InboxListener {
     talk.tell();
   }
 
+  /** The next tick; one at a time: a tick that is asked for while one runs comes right after it. */
   #scheduleTick(delayMs: number): void {
-    this.#once('tick', delayMs, () => {
-      void this.#tick()
-        .catch((error) => this.ctx.ports.journal.log('error', 'epoch', 'a roster tick failed', asStarlingError(error).toJSON()))
-        .finally(() => {
+    this.#timers.once('tick', delayMs, () => {
+      if (this.#ticking) return;
+      this.#ticking = true;
+      const { talk } = this;
+      this.#watch(
+        this.#tick().finally(() => {
+          this.#ticking = false;
           const { tickMinMs, tickMaxMs } = NEGOTIATION;
           const jitterMs = tickMinMs + this.ctx.ports.entropy.uniform() * (tickMaxMs - tickMinMs);
-          this.#scheduleTick(this.#state.phase === 'idle' ? IDLE_TICK_MS : jitterMs);
-        });
+          this.#scheduleTick(talk !== this.talk ? 0 : this.#state.phase === 'idle' ? IDLE_TICK_MS : jitterMs);
+        }),
+      );
     });
   }
 
-  #every(name: string, delayMs: () => number, run: () => Promise<void>): void {
-    this.#once(name, delayMs(), () => {
-      void run().finally(() => this.#every(name, delayMs, run));
+  /** What goes wrong in the background is said, and ends the node where going on would do harm. */
+  #watch(work: Promise<void>): void {
+    work.catch((error: unknown) => {
+      const problem = asStarlingError(error, { phase: this.#state.phase });
+      this.ctx.ports.journal.log('error', 'epoch', 'a step failed', problem.toJSON());
+      if (problem.code === 'IDENTITY_IN_USE' || problem.code === 'DATA_CORRUPT') this.fatal(problem);
     });
-  }
-
-  /** One timer a name: setting it again replaces it. */
-  #once(name: string, delayMs: number, run: () => void): void {
-    if (this.#stopped) return;
-    this.#timers.get(name)?.cancel();
-    this.#timers.set(name, this.ctx.ports.clock.after(Math.max(0, delayMs), run));
   }
 }
 

@@ -46,8 +46,8 @@ export class Residual {
     const saved = store.get(RESIDUAL);
     const [values, settled] = saved === undefined ? [new Float32Array(spans.at(-1)?.end ?? 0), []] : decodeResidual(saved);
     this.#values = values;
-    this.#settled = new Set(settled);
     this.#epochs = decodeIndex(store.get(INDEX));
+    this.#settled = new Set(settled.filter((updateHash) => this.#epochs.has(updateHash)));
     const pending = store.get(PENDING);
     if (pending !== undefined) {
       const [updateHash, prepared] = decodePending(pending);
@@ -63,12 +63,14 @@ export class Residual {
 
   /** Before the contribution is signed: its integers, and the residual it will leave behind, are on disk. */
   keep(update: OwnUpdate, prepared: Float32Array): void {
+    if (this.#epochs.size >= MAX_KEPT) this.#forget([...this.#epochs.keys()].slice(0, 1));
+    this.#epochs.set(update.updateHash, update.epoch);
+    // The index first: what it does not list is never deleted.
+    this.#saveIndex();
     this.#store.set(
       ownKey(update.updateHash),
       encode([update.epoch, update.dtype, update.salt, bytesOf(update.integers), [...update.exponents]]),
     );
-    this.#epochs.set(update.updateHash, update.epoch);
-    this.#saveIndex();
     this.#store.set(PENDING, encode([fromHex(update.updateHash), bytesOf(prepared)]));
   }
 
@@ -76,7 +78,6 @@ export class Residual {
   commit(prepared: Float32Array): void {
     this.#values = prepared;
     this.#save();
-    this.#store.delete(PENDING);
   }
 
   get(updateHash: Hex): OwnUpdate | undefined {
@@ -85,24 +86,30 @@ export class Residual {
   }
 
   /** Brings the residual in line with the chosen decisions: `rostered` says whether one of them holds an update. Idempotent. */
-  settle(rostered: (updateHash: Hex) => boolean, currentEpoch: number): void {
+  settle(rostered: (updateHash: Hex, epoch: number) => boolean, currentEpoch: number): void {
     let changed = false;
     for (const [updateHash, epoch] of this.#epochs) {
-      const inModel = rostered(updateHash);
-      if (inModel !== this.#settled.has(updateHash)) {
-        this.#move(updateHash, inModel ? -1 : 1);
-        if (inModel) this.#settled.add(updateHash);
-        else this.#settled.delete(updateHash);
-        changed = true;
-      }
-      if (epoch > currentEpoch - EPOCHS_KEPT) continue;
-      this.#epochs.delete(updateHash);
-      this.#settled.delete(updateHash);
-      this.#store.delete(ownKey(updateHash));
-      this.#saveIndex();
+      const inModel = rostered(updateHash, epoch);
+      if (inModel === this.#settled.has(updateHash)) continue;
+      this.#move(updateHash, inModel ? -1 : 1);
+      if (inModel) this.#settled.add(updateHash);
+      else this.#settled.delete(updateHash);
       changed = true;
     }
     if (changed) this.#save();
+    const old = [...this.#epochs].filter(([, epoch]) => epoch <= currentEpoch - EPOCHS_KEPT);
+    if (old.length > 0) this.#forget(old.map(([updateHash]) => updateHash));
+  }
+
+  /** What left the residual with these stays in the model for good, and what did not stays owed. */
+  #forget(updateHashes: readonly Hex[]): void {
+    for (const updateHash of updateHashes) {
+      this.#store.delete(ownKey(updateHash));
+      this.#epochs.delete(updateHash);
+      this.#settled.delete(updateHash);
+    }
+    this.#saveIndex();
+    this.#save();
   }
 
   #move(updateHash: Hex, sign: 1 | -1): void {
@@ -116,8 +123,10 @@ export class Residual {
     this.#values = next;
   }
 
+  /** What was pending is part of the residual from here on, even where its removal failed the first time. */
   #save(): void {
     this.#store.set(RESIDUAL, encode([bytesOf(this.#values), [...this.#settled].map((h) => fromHex(h))]));
+    this.#store.delete(PENDING);
   }
 
   #saveIndex(): void {

@@ -1,0 +1,116 @@
+/** Collects the contributions of one epoch over one base: entries as they come, values as they can be had. */
+import { type EntryOf, isKind } from '../ledger/index.ts';
+import { asStarlingError, type DecisionId, type EntryId, type Fingerprint, type PeerId } from '../spec/index.ts';
+import { ineligible } from './audit.ts';
+import { type EpochContext, peerOf } from './context.ts';
+import { fetchUpdate } from './fetch.ts';
+import { publish } from './publish.ts';
+import type { Residual } from './residual.ts';
+import { ownContribution } from './submit.ts';
+
+/** Ms for which key push and inline bytes are waited for before an update is asked for, and between two tries. */
+const FETCH_GRACE_MS = 300;
+
+export interface CollectorListener {
+  /** A contribution for this epoch is on the ledger. */
+  seen(): void;
+  /** Its values are here and hold. Called once an author. */
+  held(entry: EntryOf<'contribution'>): void;
+  /** Nodes, beside the author, that say they hold an update. */
+  holders(id: EntryId): readonly Fingerprint[];
+}
+
+export class Collector {
+  readonly #ctx: EpochContext;
+  readonly #listener: CollectorListener;
+  readonly #base: DecisionId;
+  /** Contributions without values: since when, and whether they are being fetched. */
+  readonly #wanted = new Map<EntryId, { sinceMs: number; busy: boolean }>();
+  readonly #authors = new Set<Fingerprint>();
+
+  /** Over the present head. */
+  constructor(ctx: EpochContext, listener: CollectorListener) {
+    this.#ctx = ctx;
+    this.#listener = listener;
+    this.#base = ctx.chain.head.id;
+  }
+
+  /** Takes what is on the ledger already, and puts an own contribution out again that a restart left unpublished. */
+  async begin(residual: Residual): Promise<void> {
+    const epoch = this.#ctx.chain.head.state.epoch + 1;
+    for (const entry of this.#ctx.replica.graph.contributionsOf(epoch)) this.accepted(entry);
+    const own = ownContribution(this.#ctx, epoch);
+    const update = own === undefined || this.#ctx.updates.row(own.id) !== undefined ? undefined : residual.get(own.core.body.updateHash);
+    if (own === undefined || update === undefined) return;
+    await publish(this.#ctx, own, update);
+    this.news(own.id);
+  }
+
+  /** A contribution has come onto the ledger. False when it is not for this epoch, over this base, by someone who may. */
+  accepted(entry: EntryOf<'contribution'>): boolean {
+    if (!this.#isCurrent(entry)) return false;
+    this.#ctx.updates.expect(entry);
+    this.#listener.seen();
+    if (!this.#wanted.has(entry.id)) this.#wanted.set(entry.id, { sinceMs: this.#nowMs, busy: false });
+    this.news(entry.id);
+    return true;
+  }
+
+  /** Key or bytes of a contribution may have arrived. */
+  news(id: EntryId): void {
+    const entry = this.#ctx.replica.graph.get(id);
+    if (entry === undefined || !isKind(entry, 'contribution') || !this.#isCurrent(entry)) return;
+    try {
+      if (this.#ctx.updates.open(id, this.#ctx.chain.head.state.scaleExponents)) this.#hold(entry);
+    } catch (error) {
+      const problem = asStarlingError(error, { phase: 'verify', peer: entry.core.author });
+      this.#ctx.ports.journal.log('warn', 'epoch', 'an update does not open to what its entry names', { entry: id, ...problem.toJSON() });
+    }
+  }
+
+  /** Asks for what neither gossip nor a key push has brought. */
+  fetchMissing(): void {
+    const { replica, updates, chain } = this.#ctx;
+    for (const [id, wanted] of this.#wanted) {
+      if (wanted.busy || this.#nowMs - wanted.sinceMs < FETCH_GRACE_MS || !updates.wanted(id)) continue;
+      const holders = this.#holdersOf(id, replica.graph.get(id)?.core.author);
+      if (holders.length === 0) continue;
+      wanted.busy = true;
+      void fetchUpdate(this.#ctx, id, holders, chain.head.state.scaleExponents).then((held) => {
+        wanted.busy = false;
+        wanted.sinceMs = this.#nowMs;
+        if (held) this.news(id);
+      });
+    }
+  }
+
+  /** An author counts once an epoch: by its first contribution, and not while its chain is forked. */
+  #hold(entry: EntryOf<'contribution'>): void {
+    const { author, seq, body } = entry.core;
+    this.#wanted.delete(entry.id);
+    const { graph } = this.#ctx.replica;
+    const isFirst = graph
+      .contributionsOf(body.epoch)
+      .every((e) => e.core.author !== author || e.core.anchorBlock !== this.#base || e.core.seq >= seq);
+    if (!isFirst || graph.forksOf(author).length > 0 || this.#authors.has(author)) return;
+    this.#authors.add(author);
+    this.#ctx.timeline.mark(body.epoch, 'verify');
+    this.#listener.held(entry);
+  }
+
+  /** While the head moves on, nothing is: the next collector takes it up. */
+  #isCurrent(entry: EntryOf<'contribution'>): boolean {
+    const { head } = this.#ctx.chain;
+    return head.id === this.#base && ineligible(this.#ctx, head.state, entry) === undefined;
+  }
+
+  #holdersOf(id: EntryId, author: Fingerprint | undefined): PeerId[] {
+    const nodes = new Set([...(author === undefined ? [] : [author]), ...this.#listener.holders(id)]);
+    nodes.delete(this.#ctx.self);
+    return [...nodes].flatMap((node) => peerOf(this.#ctx, node) ?? []);
+  }
+
+  get #nowMs(): number {
+    return this.#ctx.ports.clock.nowMs();
+  }
+}
