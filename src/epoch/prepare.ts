@@ -12,9 +12,9 @@ export interface Prepared {
   readonly maxAbs: readonly number[];
 }
 
-/** Attempts to get the rounded update under the norm bound; each shrinks by what it was over, so two suffice. */
+/** Attempts to get the rounded update under the norm bound; each shrinks by what it was over, so two nearly always suffice. */
 const CLIP_ATTEMPTS = 8;
-/** Taken off in each such attempt, so that rounding upwards does not undo it. */
+/** Kept in the first such attempt, so that rounding upwards does not undo it; each further one takes off twice as much. */
 const CLIP_MARGIN = 0.999;
 
 export interface PrepareInput {
@@ -38,7 +38,7 @@ export async function prepare(input: PrepareInput, compute: Compute, entropy: En
     const integers = await quantise(values, input, compute, entropy);
     const rounded = integerNorm(integers, input);
     if (rounded <= genesis.clipNorm) return { values, integers, maxAbs: maxima(values, input) };
-    values = scaled(values, (CLIP_MARGIN * genesis.clipNorm) / rounded);
+    values = scaled(values, (CLIP_MARGIN ** (2 ** attempt) * genesis.clipNorm) / rounded);
   }
   throw new StarlingError('BOUNDS_EXCEEDED', 'the update cannot be rounded to fit the norm bound', {
     field: 'clipNorm',
@@ -91,6 +91,7 @@ function maxima(values: Float32Array, input: PrepareInput): number[] {
   return input.spans.map((span, t) => {
     let max = 0;
     for (let k = span.start; k < span.end; k++) max = Math.max(max, Math.abs(values[k] as number));
-    return Math.ceil(max / 2 ** (input.exponents[t] as number));
+    // A tiny scale under a large norm bound: what an integer of the ledger holds is far more than any scale can follow.
+    return Math.min(Number.MAX_SAFE_INTEGER, Math.ceil(max / 2 ** (input.exponents[t] as number)));
   });
 }

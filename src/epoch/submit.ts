@@ -2,7 +2,7 @@
 import { type EntryId, type Hex, mayContribute, StarlingError } from '../spec/index.ts';
 import { commit } from './commit.ts';
 import type { EpochContext } from './context.ts';
-import { prepare } from './prepare.ts';
+import { type Prepared, prepare } from './prepare.ts';
 import { publish } from './publish.ts';
 import type { Residual } from './residual.ts';
 import type { UpdateSubmission } from './submission.ts';
@@ -26,12 +26,17 @@ export async function submit(ctx: EpochContext, residual: Residual, submission: 
   let sinceMs = ports.clock.nowMs();
   const delta = submission.kind === 'delta' ? submission.values : difference(submission.values, await ctx.chain.model(base.epoch));
   const exponents = base.scaleExponents;
-  const prepared = await prepare(
-    { genesis: ctx.genesis, spans: ctx.spans, exponents, residual: residual.values, delta },
-    ports.compute,
-    ports.entropy,
-  );
-  timeline.mark(epoch, 'prepare', sinceMs);
+  let owed: Float32Array;
+  let prepared: Prepared;
+  do {
+    owed = residual.values;
+    prepared = await prepare(
+      { genesis: ctx.genesis, spans: ctx.spans, exponents, residual: owed, delta },
+      ctx.ports.compute,
+      ctx.ports.entropy,
+    );
+    // A decision that was being applied may have taken its part out of the residual meanwhile: what it took must not come back.
+  } while (residual.values !== owed);
   // Everything that was awaited may have let a decision in.
   if (ctx.chain.head.id !== base.decision) throw past(submission.epoch, ctx.chain.head.state.epoch + 1);
   sinceMs = ports.clock.nowMs();

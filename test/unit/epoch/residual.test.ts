@@ -1,0 +1,260 @@
+import assert from 'node:assert/strict';
+import fc from 'fast-check';
+import { layoutOf } from '../../../src/aggregation/index.ts';
+import type { NodeStore } from '../../../src/epoch/ports.ts';
+import { type OwnUpdate, Residual } from '../../../src/epoch/residual.ts';
+import { MemoryNodeStore } from '../../../src/simulation/stores.ts';
+import type { Hex } from '../../../src/spec/index.ts';
+import { decode } from '../../../src/wire/index.ts';
+import { hashOf } from '../ledger/entries.ts';
+
+const spans = layoutOf([
+  { name: 'a', shape: [2] },
+  { name: 'b', shape: [1] },
+]);
+const EXPONENTS = [-4, -2];
+const scaleAt = (k: number): number => 2 ** (k < 2 ? -4 : -2);
+
+class Crash extends Error {}
+
+/** A disk that dies at the k-th write from now; what was written before stays. */
+class FailingStore implements NodeStore {
+  readonly under = new MemoryNodeStore();
+  writesLeft = Number.POSITIVE_INFINITY;
+  get(key: string): Uint8Array | undefined {
+    return this.under.get(key);
+  }
+  set(key: string, value: Uint8Array): void {
+    this.#write();
+    this.under.set(key, value);
+  }
+  delete(key: string): void {
+    this.#write();
+    this.under.delete(key);
+  }
+  #write(): void {
+    if (this.writesLeft-- <= 0) throw new Crash();
+  }
+}
+
+/** What the residual is for, kept in plain numbers beside it: every delta, and which contributions are on the ledger. */
+class Trainer {
+  readonly store = new FailingStore();
+  readonly ledger: { readonly update: OwnUpdate; rostered: boolean }[] = [];
+  residual = this.#open();
+  /** Sum of the deltas whose contribution is on the ledger. */
+  readonly learned = [0, 0, 0];
+  epoch = 1;
+
+  #open(): Residual {
+    return new Residual(this.store, spans, (hash) => this.ledger.some(({ update }) => update.updateHash === hash));
+  }
+
+  restart(): void {
+    this.store.writesLeft = Number.POSITIVE_INFINITY;
+    this.residual = this.#open();
+    this.settle();
+  }
+
+  /** As commit.ts does: keep, append, commit. The delta counts as learned once it is on the ledger. */
+  submit(delta: readonly number[]): void {
+    const prepared = Float32Array.from(this.residual.values, (v, k) => v + (delta[k] as number));
+    const integers = Int16Array.from(prepared, (v, k) => Math.max(-100, Math.min(100, Math.round(v / scaleAt(k)))));
+    const update = {
+      updateHash: hashOf(`update ${this.ledger.length} ${this.epoch} ${delta}`),
+      epoch: this.epoch,
+      dtype: 'int16' as const,
+      salt: new Uint8Array(32),
+      integers,
+      exponents: EXPONENTS,
+    };
+    this.residual.keep(update, prepared);
+    this.#append(update, delta);
+    this.residual.commit(prepared);
+    this.epoch += 1;
+  }
+
+  #append(update: OwnUpdate, delta: readonly number[]): void {
+    if (this.store.writesLeft-- <= 0) throw new Crash();
+    this.ledger.push({ update, rostered: false });
+    delta.forEach((d, k) => {
+      this.learned[k] = (this.learned[k] as number) + d;
+    });
+  }
+
+  settle(): void {
+    this.residual.settle((hash: Hex) => this.ledger.some(({ update, rostered }) => rostered && update.updateHash === hash), this.epoch);
+  }
+
+  /** What was learned is owed or in the model, nothing twice and nothing lost. */
+  check(): void {
+    for (let k = 0; k < 3; k++) {
+      const inModel = this.ledger.reduce(
+        (sum, { update, rostered }) => sum + (rostered ? (update.integers[k] as number) * scaleAt(k) : 0),
+        0,
+      );
+      const owed = this.residual.values[k] as number;
+      assert.ok(
+        Math.abs((this.learned[k] as number) - owed - inModel) < 1e-3,
+        `${k}: learned ${this.learned[k]}, owed ${owed}, in the model ${inModel}`,
+      );
+    }
+  }
+}
+
+type Act =
+  | { readonly kind: 'submit'; readonly delta: number[] }
+  | { readonly kind: 'choose'; readonly which: number; readonly rostered: boolean }
+  | { readonly kind: 'restart' };
+
+const delta = fc.array(fc.float({ min: -10, max: 10, noNaN: true }), { minLength: 3, maxLength: 3 });
+const act: fc.Arbitrary<Act> = fc.oneof(
+  delta.map((d): Act => ({ kind: 'submit', delta: d })),
+  fc.record({ which: fc.nat(), rostered: fc.boolean() }).map((c): Act => ({ kind: 'choose', ...c })),
+  fc.constant<Act>({ kind: 'restart' }),
+);
+
+function perform(trainer: Trainer, one: Act): void {
+  if (one.kind === 'submit') trainer.submit(one.delta);
+  else if (one.kind === 'restart') trainer.restart();
+  else {
+    const chosen = trainer.ledger[one.which % Math.max(1, trainer.ledger.length)];
+    if (chosen !== undefined) chosen.rostered = one.rostered;
+    trainer.settle();
+  }
+}
+
+describe('the residual', () => {
+  it('keeps what was learned owed or in the model, through any choice of decisions and back', () => {
+    fc.assert(
+      fc.property(fc.array(act, { maxLength: 20 }), (acts) => {
+        const trainer = new Trainer();
+        for (const one of acts) {
+          perform(trainer, one);
+          trainer.check();
+        }
+      }),
+      { numRuns: 200 },
+    );
+  });
+
+  it('keeps it through a crash at any write, wherever it falls', () => {
+    fc.assert(
+      fc.property(fc.array(act, { minLength: 1, maxLength: 12 }), fc.nat(60), fc.array(act, { maxLength: 6 }), (acts, writes, then) => {
+        const trainer = new Trainer();
+        trainer.store.writesLeft = writes;
+        for (const one of acts) {
+          try {
+            perform(trainer, one);
+          } catch (error) {
+            assert.ok(error instanceof Crash);
+            break;
+          }
+        }
+        trainer.restart();
+        trainer.check();
+        for (const one of then) perform(trainer, one);
+        trainer.check();
+        trainer.restart();
+        trainer.check();
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  it('keeps it where a write fails once and the process goes on', () => {
+    for (let failing = 0; failing < 7; failing++) {
+      const trainer = new Trainer();
+      trainer.submit([1, 2, 3]);
+      trainer.store.writesLeft = failing;
+      const submitted = () => trainer.submit([0.5, 0.25, 0.125]);
+      // index, integers, pending, the ledger, the residual, the end of pending
+      if (failing < 6) assert.throws(submitted, Crash);
+      else submitted();
+      trainer.store.writesLeft = Number.POSITIVE_INFINITY;
+      for (const one of trainer.ledger) one.rostered = true;
+      trainer.settle();
+      trainer.check();
+      trainer.restart();
+      trainer.check();
+    }
+  });
+
+  it('survives a restart to the bit, and gives own updates back whole', () => {
+    const trainer = new Trainer();
+    trainer.submit([0.1, -7, 3.25]);
+    trainer.submit([1e-3, 100, -0.5]);
+    const { update } = trainer.ledger[1] as (typeof trainer.ledger)[0];
+    const before = trainer.residual.values;
+    trainer.restart();
+    assert.deepEqual(trainer.residual.values, before);
+    assert.deepEqual(trainer.residual.get(update.updateHash), { ...update, exponents: [...EXPONENTS] });
+    assert.equal(trainer.residual.get(hashOf('another')), undefined);
+  });
+
+  it('does the same once or twice', () => {
+    const trainer = new Trainer();
+    trainer.submit([5, 5, 5]);
+    (trainer.ledger[0] as { rostered: boolean }).rostered = true;
+    trainer.settle();
+    const once = trainer.residual.values;
+    trainer.settle();
+    assert.deepEqual(trainer.residual.values, once);
+  });
+
+  it('forgets updates of 64 epochs ago, keeps the balance and leaves nothing of them on disk', () => {
+    const keys = new Set<string>();
+    const trainer = new Trainer();
+    const { under } = trainer.store;
+    const [set, remove] = [under.set.bind(under), under.delete.bind(under)];
+    under.set = (key, value) => {
+      keys.add(key);
+      set(key, value);
+    };
+    under.delete = (key) => {
+      keys.delete(key);
+      remove(key);
+    };
+    for (let i = 0; i < 80; i++) {
+      trainer.submit([0.1 * i, -3, 1]);
+      (trainer.ledger[i] as { rostered: boolean }).rostered = i % 3 !== 0;
+      trainer.settle();
+    }
+    trainer.check();
+    assert.equal([...keys].filter((key) => key.startsWith('own-update/')).length, 63);
+    const old = trainer.ledger[0] as { rostered: boolean };
+    old.rostered = true;
+    trainer.settle();
+    old.rostered = false;
+    trainer.check();
+    trainer.restart();
+    trainer.check();
+  });
+
+  it('does not remember what a crash left half forgotten', () => {
+    for (let writes = 0; writes < 4; writes++) {
+      const trainer = new Trainer();
+      trainer.submit([1, 2, 3]);
+      (trainer.ledger[0] as { rostered: boolean }).rostered = true;
+      trainer.settle();
+      trainer.epoch = 100;
+      trainer.store.writesLeft = writes;
+      assert.throws(() => trainer.settle(), Crash);
+      trainer.restart();
+      trainer.submit([4, 5, 6]);
+      const [, settled] = decode(trainer.store.get('residual') as Uint8Array, 'residual', 1_000) as [unknown, unknown[]];
+      assert.deepEqual(settled, []);
+      trainer.check();
+    }
+  });
+
+  it('takes any number of updates of few epochs and starts again', () => {
+    const trainer = new Trainer();
+    for (let i = 0; i < 300; i++) {
+      trainer.submit([1, 0, 0]);
+      trainer.epoch = 1;
+    }
+    trainer.restart();
+    trainer.check();
+  });
+});
