@@ -1,4 +1,5 @@
 /** Step 8, audit: the deterministic checks. A decision that breaks one is never applied, whoever signed it. */
+import { dtypeBytes } from '../aggregation/index.ts';
 import type { AggregateHeader, DecisionBody, SignedEntry, SwarmState } from '../spec/index.ts';
 import { mayContribute, StarlingError } from '../spec/index.ts';
 import { average, holdsRows, weightsOf } from './average.ts';
@@ -47,6 +48,8 @@ export function ineligible(ctx: EpochContext, base: SwarmState, entry: SignedEnt
   if (certificate === undefined || !mayContribute(certificate.nodeClass))
     return `its author is of class ${certificate?.nodeClass ?? 'unknown'}`;
   if (core.body.samples > ctx.genesis.maxSamples) return `it claims ${core.body.samples} samples`;
+  const sizeBytes = (ctx.spans.at(-1)?.end ?? 0) * dtypeBytes(ctx.genesis.updateDtype);
+  if (core.body.sizeBytes !== sizeBytes) return `it holds ${core.body.sizeBytes} bytes, an update has ${sizeBytes}`;
   if (core.body.maxAbs.length !== ctx.genesis.tensors.length) return 'it reports on other tensors';
   return undefined;
 }

@@ -5,7 +5,10 @@ import type { EpochContext } from './context.ts';
 import { answerMs, type BlobStore } from './ports.ts';
 import { pullContent } from './pull.ts';
 
-/** Tries the holders in turn until the update opens. Returns whether it is held. */
+/**
+ * Tries the holders in turn until the update opens. Returns whether it is held. A key that was pushed may be anyone's
+ * lie: where it leads nowhere, the holder is asked for its own.
+ */
 export async function fetchUpdate(
   ctx: EpochContext,
   id: EntryId,
@@ -13,26 +16,42 @@ export async function fetchUpdate(
   exponents: readonly number[],
 ): Promise<boolean> {
   for (const holder of holders) {
-    try {
-      const key = ctx.updates.key(id) ?? (await askKey(ctx, id, holder));
-      if (key.cipherBytes > ctx.updates.maxSealedBytes())
-        throw new StarlingError('BOUNDS_EXCEEDED', `a sealed update of ${key.cipherBytes} bytes`, { peer: holder, phase: 'fetch' });
-      ctx.updates.offerKey(key);
-      if (ctx.updates.sealed(key.cipherRoot) === undefined) {
-        const sealed = await pullContent(ctx.ports.streams, [holder], key.cipherRoot, key.cipherBytes, {
-          timeoutMs: answerMs(key.cipherBytes),
-        });
-        ctx.updates.offerSealed(id, key.cipherRoot, sealed);
-      }
-      if (ctx.updates.open(id, exponents)) return true;
-    } catch (error) {
-      const problem = asStarlingError(error, { peer: holder, phase: 'fetch' });
-      ctx.ports.journal.log('debug', 'epoch', 'a holder did not give an update', { ...problem.toJSON(), peer: holder, entry: id });
-      if (ctx.updates.refusal(id) !== undefined) return false;
-      ctx.updates.forgetKey(id);
-    }
+    const pushed = ctx.updates.key(id);
+    if (pushed !== undefined && (await tryHolder(ctx, id, holder, pushed, exponents))) return true;
+    if (ctx.updates.refusal(id) !== undefined) return false;
+    if (await tryHolder(ctx, id, holder, undefined, exponents)) return true;
+    if (ctx.updates.refusal(id) !== undefined) return false;
   }
   return false;
+}
+
+/** With this key, or with the one that the holder gives. */
+async function tryHolder(
+  ctx: EpochContext,
+  id: EntryId,
+  holder: PeerId,
+  known: UpdateKey | undefined,
+  exponents: readonly number[],
+): Promise<boolean> {
+  const { updates } = ctx;
+  const { streams, journal } = ctx.ports;
+  try {
+    const key = known ?? (await askKey(ctx, id, holder));
+    if (key.cipherBytes > updates.maxSealedBytes())
+      throw new StarlingError('BOUNDS_EXCEEDED', `a sealed update of ${key.cipherBytes} bytes`, { peer: holder, phase: 'fetch' });
+    updates.forgetKey(id);
+    updates.offerKey(key);
+    if (updates.sealed(key.cipherRoot) === undefined) {
+      const sealed = await pullContent(streams, [holder], key.cipherRoot, key.cipherBytes, { timeoutMs: answerMs(key.cipherBytes) });
+      updates.offerSealed(id, key.cipherRoot, sealed);
+    }
+    if (updates.open(id, exponents)) return true;
+  } catch (error) {
+    const problem = asStarlingError(error, { peer: holder, phase: 'fetch' });
+    journal.log('debug', 'epoch', 'a holder did not give an update', { ...problem.toJSON(), peer: holder, entry: id });
+  }
+  updates.forgetKey(id);
+  return updates.row(id) !== undefined;
 }
 
 async function askKey(ctx: EpochContext, id: EntryId, holder: PeerId): Promise<UpdateKey> {
@@ -61,7 +80,8 @@ export function serveKeys(
     });
   const message = decodeKeysMessage(payload);
   if (message.kind === 'request') {
-    const keys = message.ids.flatMap((id) => ctx.updates.key(id) ?? []);
+    // A key that has not opened anything here may be a lie that was pushed.
+    const keys = message.ids.flatMap((id) => (ctx.updates.row(id) === undefined ? [] : (ctx.updates.key(id) ?? [])));
     return { reply: encodeKeysMessage({ kind: 'push', keys }), pushed: [] };
   }
   for (const key of message.keys) ctx.updates.offerKey(key);

@@ -1,6 +1,6 @@
 /** This node's copy of the ledger: what is accepted is durable first, then indexed, then told to the listeners. */
 import type { Identity } from '../crypto/index.ts';
-import { checkEntry, LedgerGraph } from '../ledger/index.ts';
+import { checkEntry, LedgerGraph, parentsOf } from '../ledger/index.ts';
 import {
   type AnyEntryCore,
   type DecisionId,
@@ -77,6 +77,7 @@ export class Replica {
           for (const id of verdict.ids) waiting.add(id);
           this.#park(entry);
         } else if (verdict.kind === 'reject') {
+          this.#orphans.delete(entry.id);
           rejected.push({ entry, code: verdict.code, reason: verdict.reason });
         } else {
           this.#refuseOwn(entry);
@@ -88,7 +89,7 @@ export class Replica {
       for (const id of waiting) if (!this.#orphans.has(id)) missing.add(id);
       if (round.length === 0) break;
       accepted.push(...round);
-      open = [...this.#orphans.values()];
+      open = this.#waitingFor(round);
     }
     for (const entry of accepted) missing.delete(entry.id);
     this.#keep(accepted);
@@ -135,6 +136,12 @@ export class Replica {
     if (entries.length === 0) return;
     this.#init.store.append(entries);
     for (const entry of entries) for (const listener of this.#listeners) listener(entry);
+  }
+
+  /** Parked entries that name one of these: the others need not be looked at again. */
+  #waitingFor(accepted: readonly SignedEntry[]): SignedEntry[] {
+    const ids = new Set(accepted.map((entry) => entry.id));
+    return [...this.#orphans.values()].filter((orphan) => parentsOf(orphan).some((id) => ids.has(id)));
   }
 
   #park(entry: SignedEntry): void {

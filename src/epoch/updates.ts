@@ -3,7 +3,7 @@ import { dtypeBytes, integersOf, type TensorSpan } from '../aggregation/index.ts
 import type { IntRow } from '../compute/api.ts';
 import { fromHex, openSegments, sealedSize } from '../crypto/index.ts';
 import type { EntryOf } from '../ledger/index.ts';
-import { type ContentRoot, type EntryId, type Genesis, StarlingError } from '../spec/index.ts';
+import { type ContentRoot, type EntryId, type Genesis, QMAX, StarlingError } from '../spec/index.ts';
 import { decodeUpdate, type UpdateKey, updateHash, updateMaxBytes } from '../wire/index.ts';
 import { integerNorm } from './prepare.ts';
 
@@ -13,7 +13,7 @@ const EPOCHS_KEPT = 2;
 interface Held {
   readonly entry: EntryOf<'contribution'>;
   key?: UpdateKey;
-  sealed?: Uint8Array;
+  sealed?: { readonly root: ContentRoot; readonly bytes: Uint8Array };
   row?: IntRow;
   refused?: StarlingError;
 }
@@ -23,8 +23,9 @@ export class Updates {
   readonly #spans: readonly TensorSpan[];
   readonly #held = new Map<EntryId, Held>();
   readonly #byRoot = new Map<ContentRoot, EntryId>();
-  /** Keys that came before the entry they open; one a contribution, dropped with their epoch. */
-  readonly #early = new Map<EntryId, UpdateKey>();
+  /** Keys that came before the entry they open; one a contribution, dropped when the epoch after theirs begins. */
+  #early = new Map<EntryId, UpdateKey>();
+  #earlier: ReadonlyMap<EntryId, UpdateKey> = new Map();
 
   constructor(genesis: Genesis, spans: readonly TensorSpan[]) {
     this.#genesis = genesis;
@@ -34,7 +35,7 @@ export class Updates {
   /** A contribution on the ledger whose values are wanted. Idempotent. */
   expect(entry: EntryOf<'contribution'>): void {
     if (this.#held.has(entry.id)) return;
-    const key = this.#early.get(entry.id);
+    const key = this.#early.get(entry.id) ?? this.#earlier.get(entry.id);
     this.#held.set(entry.id, key === undefined ? { entry } : { entry, key });
     this.#early.delete(entry.id);
   }
@@ -60,7 +61,7 @@ export class Updates {
   /** The sealed bytes behind a content root, for serving them. */
   sealed(root: ContentRoot): Uint8Array | undefined {
     const id = this.#byRoot.get(root);
-    return id === undefined ? undefined : this.#held.get(id)?.sealed;
+    return id === undefined ? undefined : this.#held.get(id)?.sealed?.bytes;
   }
 
   /** A key handed over by its author or a holder. Bounded by what is expected, plus a few early ones. */
@@ -73,19 +74,23 @@ export class Updates {
   /** A key that turned out not to open the update: the next holder may have the right one. */
   forgetKey(id: EntryId): void {
     const held = this.#held.get(id);
-    if (held !== undefined) delete held.key;
+    if (held !== undefined && held.row === undefined) delete held.key;
   }
 
-  offerSealed(id: EntryId, root: ContentRoot, sealed: Uint8Array): void {
+  /** Sealed bytes that hash to `root`. A manifest names its root unsigned, the key's holder vouches for another: the key's counts. */
+  offerSealed(id: EntryId, root: ContentRoot, bytes: Uint8Array): void {
     const held = this.#held.get(id);
-    if (held === undefined || held.row !== undefined) return;
-    held.sealed = sealed;
+    if (held === undefined || held.row !== undefined || (held.key !== undefined && held.key.cipherRoot !== root)) return;
+    this.#dropSealed(held);
+    held.sealed = { root, bytes };
     this.#byRoot.set(root, id);
   }
 
   /** This node's own update, which needs no opening. */
   own(entry: EntryOf<'contribution'>, key: UpdateKey, sealed: Uint8Array, row: IntRow): void {
-    this.#held.set(entry.id, { entry, key, sealed, row });
+    const before = this.#held.get(entry.id);
+    if (before !== undefined) this.#dropSealed(before);
+    this.#held.set(entry.id, { entry, key, sealed: { root: key.cipherRoot, bytes: sealed }, row });
     this.#byRoot.set(key.cipherRoot, entry.id);
   }
 
@@ -104,10 +109,14 @@ export class Updates {
     if (held === undefined || held.refused !== undefined) return false;
     if (held.row !== undefined) return true;
     if (held.key === undefined || held.sealed === undefined) return false;
+    if (held.sealed.root !== held.key.cipherRoot) {
+      this.#dropSealed(held);
+      return false;
+    }
     const { body } = held.entry.core;
     let ints: Uint8Array;
     try {
-      const plaintext = openSegments(held.key.key, fromHex(id), held.sealed, updateMaxBytes(this.#sizeBytes()));
+      const plaintext = openSegments(held.key.key, fromHex(id), held.sealed.bytes, updateMaxBytes(this.#sizeBytes()));
       const update = decodeUpdate(plaintext, this.#sizeBytes());
       if (updateHash(update.salt, update.ints) !== body.updateHash)
         throw new StarlingError('HASH_MISMATCH', 'the update is not the one its ledger entry names', {
@@ -122,17 +131,13 @@ export class Updates {
       ints = update.ints;
     } catch (error) {
       delete held.key;
-      delete held.sealed;
+      this.#dropSealed(held);
       throw error;
     }
     const row = integersOf(ints, this.#genesis.updateDtype);
-    const norm = integerNorm(row, { spans: this.#spans, exponents });
-    if (norm > this.#genesis.clipNorm) {
-      held.refused = new StarlingError('BOUNDS_EXCEEDED', `the update has norm ${norm}, the swarm's bound is ${this.#genesis.clipNorm}`, {
-        field: 'clipNorm',
-        phase: 'verify',
-        peer: held.entry.core.author,
-      });
+    const problem = this.#brokenBound(row, exponents);
+    if (problem !== undefined) {
+      held.refused = new StarlingError('BOUNDS_EXCEEDED', problem, { field: 'update', phase: 'verify', peer: held.entry.core.author });
       throw held.refused;
     }
     held.row = row;
@@ -144,9 +149,24 @@ export class Updates {
     for (const [id, held] of this.#held) {
       if (held.entry.core.body.epoch > currentEpoch - EPOCHS_KEPT) continue;
       this.#held.delete(id);
-      if (held.key !== undefined) this.#byRoot.delete(held.key.cipherRoot);
+      this.#dropSealed(held);
     }
-    this.#early.clear();
+    this.#earlier = this.#early;
+    this.#early = new Map();
+  }
+
+  #dropSealed(held: Held): void {
+    if (held.sealed !== undefined) this.#byRoot.delete(held.sealed.root);
+    delete held.sealed;
+  }
+
+  /** What no honest node would have committed to: an integer past saturation (it could overflow a sum), or too long a row. */
+  #brokenBound(row: IntRow, exponents: readonly number[]): string | undefined {
+    const { updateDtype, clipNorm } = this.#genesis;
+    if (row.includes(-QMAX[updateDtype] - 1))
+      return `the update holds ${-QMAX[updateDtype] - 1}, the least integer is ${-QMAX[updateDtype]}`;
+    const norm = integerNorm(row, { spans: this.#spans, exponents });
+    return norm > clipNorm ? `the update has norm ${norm}, the swarm's bound is ${clipNorm}` : undefined;
   }
 
   #sizeBytes(): number {

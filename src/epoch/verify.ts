@@ -42,9 +42,10 @@ function verifyEntry(ctx: EpochContext, entry: SignedEntry): Gossiped {
   const refusal = rejected.find((r) => r.entry.id === entry.id);
   // [REJECT] it breaks a rule of the ledger
   if (refusal !== undefined) return answered(reject(refusal.code, refusal.reason));
+  // What followed it may miss parents still; the entry itself is on the ledger.
+  if (ctx.replica.graph.has(entry.id)) return { verdict: ACCEPT, missing };
   // [IGNORE] it may be fine, but what it stands on is not here
-  if (missing.length > 0) return { verdict: ignore('MISSING_PARENT', missing.join(' ')), missing };
-  return answered(ACCEPT);
+  return { verdict: ignore('MISSING_PARENT', missing.join(' ')), missing };
 }
 
 function verifyManifest(ctx: EpochContext, update: MetaUpdate, epoch: number): Gossiped {
@@ -71,5 +72,5 @@ function verifyManifest(ctx: EpochContext, update: MetaUpdate, epoch: number): G
     const problem = entry.core.anchorBlock === ctx.chain.head.id ? ineligible(ctx, ctx.chain.head.state, entry) : undefined;
     if (problem !== undefined) return answered(reject('INCOMPATIBLE', problem));
   }
-  return { verdict: ACCEPT, missing: [], update: { ...update, entry } };
+  return { verdict: ACCEPT, missing: offered?.missing ?? [], update: { ...update, entry } };
 }
