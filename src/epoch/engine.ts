@@ -2,7 +2,7 @@
  * Drives the epoch machine: the world's messages become events, the machine's effects become the ten steps.
  * It decides nothing itself; it owns the timers and what runs one at a time.
  */
-import { Negotiation } from '../consensus/index.ts';
+import { Negotiation, quorumOf } from '../consensus/index.ts';
 import { type EntryOf, isKind } from '../ledger/index.ts';
 import {
   asStarlingError,
@@ -16,7 +16,7 @@ import {
   type SignedEntry,
   type StarlingError,
 } from '../spec/index.ts';
-import { encodeEntry, epochTopic, type Have, ledgerTopic, makeCertificate } from '../wire/index.ts';
+import { epochTopic, type Have, ledgerTopic } from '../wire/index.ts';
 import { apply } from './apply.ts';
 import { average } from './average.ts';
 import { Collector, type CollectorListener } from './collector.ts';
@@ -24,6 +24,7 @@ import { createContext, type EpochContext, type EpochInit, learnDecision, peerOf
 import { AdaptiveDeadline } from './deadline.ts';
 import { finalise } from './finalise.ts';
 import { Inbox, type InboxListener } from './inbox.ts';
+import { join } from './join.ts';
 import { type EpochFacts, type MachineEvent, type MachineState, step } from './machine.ts';
 import { Residual } from './residual.ts';
 import { RosterTalk } from './roster.ts';
@@ -63,7 +64,6 @@ export class Engine implements InboxListener, CollectorListener {
   readonly #inbox: Inbox;
   readonly #residual: Residual;
   readonly #deadline: AdaptiveDeadline;
-  readonly #certificateCapabilities: readonly string[];
   #state: MachineState;
   #trainers = 0;
   #stopped = false;
@@ -83,7 +83,6 @@ export class Engine implements InboxListener, CollectorListener {
     this.ctx = createContext(init);
     this.#options = options;
     this.#listener = listener;
-    this.#certificateCapabilities = [`update/${init.genesis.updateDtype}`];
     this.#sync = new LedgerSync(this.ctx);
     this.#deadline = new AdaptiveDeadline(init.genesis);
     const own = this.ctx.replica.graph;
@@ -251,8 +250,7 @@ export class Engine implements InboxListener, CollectorListener {
   #newTalk(): RosterTalk {
     const { state, id } = this.ctx.chain.head;
     const seats = state.members.filter((m) => holdsSeat(m.nodeClass)).map((m) => m.fingerprint);
-    const faults = Math.floor((seats.length - 1) / 3);
-    const quorum = Math.floor((seats.length + faults) / 2) + 1;
+    const quorum = quorumOf(seats.length);
     return new RosterTalk(this.ctx, new Negotiation({ epoch: state.epoch + 1, base: id, self: this.ctx.self, seats, quorum }));
   }
 
@@ -383,13 +381,7 @@ export class Engine implements InboxListener, CollectorListener {
       await this.#heard.promise;
     }
     if (this.#stopped) return;
-    if (this.ctx.replica.tip === undefined) {
-      const certificate = makeCertificate(this.ctx.identity, this.ctx.nodeClass, this.#certificateCapabilities);
-      const head = this.ctx.chain.head;
-      const entry = this.ctx.replica.append('join', { certificate }, head.id, head.state.epoch);
-      await this.ctx.ports.gossip.publish(ledgerTopic(this.ctx.swarm), encodeEntry(entry));
-      for (const peer of this.ctx.ports.streams.peers()) this.behind(peer);
-    }
+    if (await join(this.ctx)) for (const peer of this.ctx.ports.streams.peers()) this.behind(peer);
     this.#joined.resolve();
   }
 

@@ -1,6 +1,7 @@
 /** A node's state as clients see it. */
 import { parametersOf } from '../aggregation/index.ts';
 import type { EpochCurrent, EpochView, HeadView, LedgerHead, LedgerReport, Phase, SwarmView } from '../api/index.ts';
+import { faultsOf, quorumOf } from '../consensus/index.ts';
 import { ZERO_HASH } from '../crypto/index.ts';
 import type { Engine, EntryStore } from '../epoch/index.ts';
 import { checkEntry, isKind, LedgerGraph, LedgerOrder } from '../ledger/index.ts';
@@ -37,8 +38,8 @@ export function swarmView(engine: Engine): SwarmView {
 
 /** What a committee of this size survives (PROTOCOL section 2). */
 function toleranceOf(seats: number): string {
-  const faults = Math.floor((seats - 1) / 3);
-  const quorum = Math.floor((seats + faults) / 2) + 1;
+  const faults = faultsOf(seats);
+  const quorum = quorumOf(seats);
   const crashes = seats - quorum;
   const lie = faults === 0 ? 'no liar' : faults === 1 ? 'one liar' : `${faults} liars`;
   const crash = crashes === 0 ? 'no crash' : crashes === 1 ? 'one crash' : `${crashes} crashes`;
