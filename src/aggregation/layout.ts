@@ -1,4 +1,5 @@
 import type { TensorSpec } from '../spec/index.ts';
+import { elementsOf } from '../wire/index.ts';
 
 /** Where a tensor lies in the concatenation of all tensors; offsets and sizes in elements. */
 export interface TensorSpan {
@@ -6,8 +7,6 @@ export interface TensorSpan {
   readonly start: number;
   readonly end: number;
 }
-
-export const elementsOf = (t: TensorSpec): number => t.shape.reduce((a, b) => a * b, 1);
 
 /** Spans of the tensors in genesis order. */
 export function layoutOf(tensors: readonly TensorSpec[]): readonly TensorSpan[] {
@@ -18,6 +17,3 @@ export function layoutOf(tensors: readonly TensorSpec[]): readonly TensorSpan[] 
     return { name: t.name, start, end: at };
   });
 }
-
-/** Number of parameters of a model. */
-export const parametersOf = (tensors: readonly TensorSpec[]): number => tensors.reduce((n, t) => n + elementsOf(t), 0);

@@ -35,6 +35,8 @@ export class Replica {
   readonly graph = new LedgerGraph();
   readonly #init: ReplicaInit;
   readonly #orphans = new Map<EntryId, SignedEntry>();
+  /** Accepted, but the disk took them not. */
+  #unsaved: SignedEntry[] = [];
   readonly #listeners: ((entry: SignedEntry) => void)[] = [];
   /** Set by the first own append: from then on an own entry out of the network means a second process. */
   #appended = false;
@@ -125,16 +127,28 @@ export class Replica {
       ...(kind === 'contribution' ? { composite: identity.signComposite(UPDATE_CONTEXT, message) } : {}),
     };
     this.#appended = true;
-    this.#init.store.append([entry]);
+    const kept = this.#save([entry]);
     this.graph.add(entry);
-    for (const listener of this.#listeners) listener(entry);
+    this.#tell(kept);
     return entry;
   }
 
   /** Durable first: a listener may answer a peer, and nothing may be acknowledged that a crash could take back. */
   #keep(entries: readonly SignedEntry[]): void {
     if (entries.length === 0) return;
-    this.#init.store.append(entries);
+    this.#unsaved.push(...entries);
+    this.#tell(this.#save([]));
+  }
+
+  /** What a full disk refused before goes first: an entry must not be on disk without its parents. */
+  #save(entries: readonly SignedEntry[]): SignedEntry[] {
+    const all = [...this.#unsaved, ...entries];
+    this.#init.store.append(all);
+    this.#unsaved = [];
+    return all;
+  }
+
+  #tell(entries: readonly SignedEntry[]): void {
     for (const entry of entries) for (const listener of this.#listeners) listener(entry);
   }
 

@@ -19,8 +19,11 @@ import type { EpochContext } from './context.ts';
 
 /** Ms after which a message is told again to a neighbour: twice before those who wait for it go on without (READY). */
 const RETELL_MS = 250;
-/** Signatures remembered per epoch, so that a relayed message is verified once: thirty messages of 2,000 nodes. */
-const MAX_SEEN = 65_536;
+/**
+ * Messages of one node that are taken in an epoch: its stances for ten minutes. Their signatures are remembered, so that
+ * a relayed message is verified once; a node that floods its neighbours silences itself alone.
+ */
+const MAX_SEEN = 4_096;
 /** Bytes of a bundle that are filled; the rest is room for its frame. */
 const BUNDLE_BUDGET = ROSTER_BUNDLE_MAX_BYTES - 32 * 1024;
 
@@ -35,7 +38,7 @@ export class RosterTalk {
   readonly #haves = new Map<Fingerprint, Have>();
   /** What the negotiation keeps is the object it was given; this finds the signature that belongs to it. */
   readonly #signed = new WeakMap<object, Attest | Stance>();
-  readonly #seen = new Set<string>();
+  readonly #seen = new Map<Fingerprint, Set<string>>();
   /** When each message was last told to each peer. */
   readonly #told = new Map<PeerId, WeakMap<object, number>>();
   #neighbours: PeerId[] = [];
@@ -88,7 +91,8 @@ export class RosterTalk {
   receive(message: Message, kind: 'have' | 'attest' | 'stance'): Have | undefined {
     const key = toHex(message.signature);
     if (message.node === this.#ctx.self && kind !== 'stance') return undefined;
-    if (this.#seen.has(key) || this.#seen.size >= MAX_SEEN) return undefined;
+    const seen = this.#seen.get(message.node) ?? new Set();
+    if (seen.has(key) || seen.size >= MAX_SEEN) return undefined;
     const certificate = this.#ctx.replica.graph.certificateOf(message.node);
     if (certificate === undefined) return undefined;
     if (kind === 'have') {
@@ -97,7 +101,7 @@ export class RosterTalk {
       if (known !== undefined && known.seq >= have.seq) return undefined;
       if (!verifyMessage(haveBytes, have, certificate.ed25519PublicKey)) return undefined;
       this.#haves.set(have.node, have);
-      this.#seen.add(key);
+      this.#seen.set(message.node, seen.add(key));
       return have;
     }
     if (kind === 'attest') {
@@ -111,7 +115,7 @@ export class RosterTalk {
       this.#signed.set(stance, stance);
       this.negotiation.onStance(stance);
     }
-    this.#seen.add(key);
+    this.#seen.set(message.node, seen.add(key));
     return undefined;
   }
 

@@ -1,7 +1,8 @@
 /** From a founder's configuration to the genesis of a swarm. */
-import { bytesOf, parametersOf } from '../aggregation/index.ts';
+import { bytesOf } from '../aggregation/index.ts';
 import { contentOf } from '../crypto/index.ts';
 import { type Genesis, MAX_PARAMETERS, type NodeCertificate, StarlingError, type TensorSpec } from '../spec/index.ts';
+import { parameterCount } from '../wire/index.ts';
 import type { SwarmConfig } from './swarmConfig.ts';
 
 /** What a genesis needs beside a model: everything of SwarmConfig but where the model comes from. */
@@ -15,7 +16,7 @@ export function makeGenesis(
   founders: readonly NodeCertificate[],
   createdMs: number,
 ): Genesis {
-  const parameters = parametersOf(tensors);
+  const parameters = parameterCount(tensors);
   if (parameters > MAX_PARAMETERS || parameters !== initialModel.length)
     throw new StarlingError('BAD_SHAPE', `the tensors have ${parameters} elements, the initial model ${initialModel.length}`, {
       field: 'model',

@@ -1,11 +1,12 @@
 /** A node's state as clients see it. */
-import { parametersOf } from '../aggregation/index.ts';
+
 import type { EpochCurrent, EpochView, HeadView, LedgerHead, LedgerReport, Phase, SwarmView } from '../api/index.ts';
 import { faultsOf, quorumOf } from '../consensus/index.ts';
 import { ZERO_HASH } from '../crypto/index.ts';
 import type { Engine, EntryStore } from '../epoch/index.ts';
 import { checkEntry, isKind, LedgerGraph, LedgerOrder } from '../ledger/index.ts';
 import { holdsSeat, StarlingError, TRUST_ONE } from '../spec/index.ts';
+import { parameterCount } from '../wire/index.ts';
 
 export function headView(engine: Engine, epoch: number): HeadView {
   const { state } = appliedAt(engine, epoch);
@@ -22,7 +23,7 @@ export function swarmView(engine: Engine): SwarmView {
     swarmId: swarm,
     name: genesis.name,
     tensors,
-    parameters: parametersOf(tensors),
+    parameters: parameterCount(tensors),
     genesis: { ...rules, founders: founders.length },
     members: members.map((m) => ({
       fingerprint: m.fingerprint,

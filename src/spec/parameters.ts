@@ -12,7 +12,7 @@ export const INLINE_MESSAGE_MAX_BYTES = 48 * KIB;
 /** ...and only while members x bytes stays below this (PROTOCOL section 4). */
 export const INLINE_SWARM_MAX_BYTES = 512 * KIB;
 /** Bytes. Largest frame of any request/response stream (LIBP2P.md: stay at 1 MiB on both transports). */
-export const FRAME_MAX_BYTES = MIB;
+export const FRAME_MAX_BYTES = 1024 * KIB;
 /** Bytes. Largest canonical CBOR core of an entry: a join carries 2 KiB of keys and a 3.3 KiB signature. */
 export const ENTRY_MAX_BYTES = 32 * KIB;
 /** Entries. An entry names at most this many heads of other authors (PROTOCOL section 3). */
@@ -30,7 +30,7 @@ export const SCALE_EXPONENT_MAX = 20;
 /** Elements. Upper bound of a model a node accepts from a genesis: 2^28 f32 = 1 GiB. */
 export const MAX_PARAMETERS = 2 ** 28;
 /** Bytes. A genesis larger than this is refused (names and shapes of thousands of tensors fit). */
-export const GENESIS_MAX_BYTES = MIB;
+export const GENESIS_MAX_BYTES = 1024 * KIB;
 /** Fixed point of trust shares: 2^30 keeps weight products below 2^53. */
 export const TRUST_ONE = 2 ** 30;
 /** Fixed point of the moving average of x. */

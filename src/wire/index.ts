@@ -8,7 +8,6 @@ export * from './messages.ts';
 export * from './rosterMessages.ts';
 export * from './safetensors.ts';
 export {
-  type AttestBody,
   aggregateHash,
   attestBytes,
   certificateBytes,
@@ -16,9 +15,7 @@ export {
   decisionId,
   entryBytes,
   entryId,
-  type HaveBody,
   haveBytes,
-  type StanceBody,
   stanceBytes,
   UPDATE_CONTEXT,
 } from './signBytes.ts';

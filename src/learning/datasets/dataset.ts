@@ -33,7 +33,7 @@ export interface Table {
 const HELD_OUT_SHARE = 0.2;
 
 /** `table` with every value divided by `scale`. */
-export function splitOf(table: Table, scale: number): Split {
+function splitOf(table: Table, scale: number): Split {
   const { n, features, x, y } = table;
   return {
     n,

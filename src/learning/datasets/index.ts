@@ -7,7 +7,7 @@ import { type Dataset, fromOneTable, fromTwoTables, type Table } from './dataset
 import { idxTable } from './idx.ts';
 import { readBytes } from './read.ts';
 
-export type { Dataset, Split } from './dataset.ts';
+export type { Dataset } from './dataset.ts';
 
 /** Bundled data sets. src/learning/datasets and dist/learning/datasets lie equally deep below the package. */
 const BUNDLED: Readonly<Record<string, string>> = {

@@ -8,7 +8,7 @@ import {
   int32Of,
   integersOf,
   layoutOf,
-  parametersOf,
+  parameterCount,
   type TensorSpan,
 } from '../../../src/aggregation/index.ts';
 
@@ -97,7 +97,7 @@ describe('layout', () => {
       { name: 'none', start: 7, end: 7 },
       { name: 'v', start: 7, end: 12 },
     ]);
-    assert.equal(parametersOf(tensors), 12);
+    assert.equal(parameterCount(tensors), 12);
     assert.deepEqual(layoutOf([]), []);
   });
 });
