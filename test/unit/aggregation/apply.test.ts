@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import {
+import { parameterCount } from '../../../src/wire/index.ts';
   applyAverage,
   bytesOf,
   dtypeBytes,
@@ -8,7 +9,6 @@ import {
   int32Of,
   integersOf,
   layoutOf,
-  parameterCount,
   type TensorSpan,
 } from '../../../src/aggregation/index.ts';
 
