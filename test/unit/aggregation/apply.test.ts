@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import {
-import { parameterCount } from '../../../src/wire/index.ts';
   applyAverage,
   bytesOf,
   dtypeBytes,
@@ -11,6 +10,7 @@ import { parameterCount } from '../../../src/wire/index.ts';
   layoutOf,
   type TensorSpan,
 } from '../../../src/aggregation/index.ts';
+import { parameterCount } from '../../../src/wire/index.ts';
 
 const ONE: TensorSpan[] = [{ name: 'a', start: 0, end: 1 }];
 const one = (theta: number, sum: number, weightTotal: number, eta: number, exponent: number): number =>
