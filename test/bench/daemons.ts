@@ -1,11 +1,11 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { type ApiClient, connect } from '../../src/api/client.ts';
 import { readApiFile } from '../../src/api/files.ts';
+import { childEnvironment } from '../../src/cli/demo/children.ts';
+import { temporaryFolder } from './temporary.ts';
 
 const LAUNCHER = fileURLToPath(new URL('../../scripts/starling.js', import.meta.url));
 const LISTEN = '/ip4/127.0.0.1/tcp/0';
@@ -27,17 +27,17 @@ export interface Daemon {
 
 /** The daemons of one bench, each with a data folder of its own under one temporary folder. Disposing ends all. */
 export class Daemons implements AsyncDisposable {
-  readonly #folder = mkdtempSync(join(tmpdir(), 'starling-bench-'));
+  readonly #folder = temporaryFolder();
   readonly #running = new Set<ChildProcess>();
 
   /** Starts the daemon of folder `name`; with nobody to join it founds a swarm, or goes on with its own. */
   async start(name: string, bootstrap?: string): Promise<Daemon> {
-    const data = join(this.#folder, name);
+    const data = join(this.#folder.path, name);
     const joins = bootstrap === undefined ? [] : ['--bootstrap', bootstrap];
     const fromMs = performance.now();
     const child = spawn(process.execPath, [LAUNCHER, 'daemon', '--data', data, '--api-port', '0', '--listen', LISTEN, ...joins], {
       stdio: ['ignore', 'ignore', 'inherit', 'ipc'], // with the channel it ends when this process dies
-      env: { ...process.env, STARLING_LOG_LEVEL: 'error' },
+      env: { ...childEnvironment(process.env), STARLING_LOG_LEVEL: 'error' },
     });
     this.#running.add(child);
     child.once('exit', () => this.#running.delete(child));
@@ -60,7 +60,7 @@ export class Daemons implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all([...this.#running].map((child) => this.#stop(child)));
-    rmSync(this.#folder, { recursive: true, force: true });
+    this.#folder[Symbol.dispose]();
   }
 
   async #stop(child: ChildProcess): Promise<void> {

@@ -1,13 +1,11 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { until } from './daemons.ts';
 import type { Command, Kind, Report, SendCommand } from './gossipChild.ts';
 import type { BenchRow } from './row.ts';
 import { quantile } from './samples.ts';
+import { temporaryFolder } from './temporary.ts';
 
 /** Processes of each kind, as 8 daemons are. */
 const HOSTS = 8;
@@ -21,10 +19,10 @@ const BASELINE = 'bare gossipsub';
 
 /** From publish to each delivery: hosts as daemons make them, each a process, against gossipsub without anything of ours. */
 export async function rows(): Promise<BenchRow[]> {
-  const cache = mkdtempSync(join(tmpdir(), 'starling-bench-'));
+  using cache = temporaryFolder();
   const groups: Readonly<Record<Kind, Peer[]>> = { starling: [], bare: [] };
   try {
-    for (const kind of ['starling', 'bare'] as const) await startAll(groups[kind], kind, cache);
+    for (const kind of ['starling', 'bare'] as const) await startAll(groups[kind], kind, cache.path);
     await Promise.all(Object.values(groups).map(connectAll));
     const delays: Record<Kind, number[]> = { starling: [], bare: [] };
     for (let sender = 0; sender < HOSTS; sender++) {
@@ -46,7 +44,6 @@ export async function rows(): Promise<BenchRow[]> {
     ];
   } finally {
     for (const { child } of Object.values(groups).flat()) child.kill('SIGKILL');
-    rmSync(cache, { recursive: true, force: true });
   }
 }
 

@@ -1,5 +1,4 @@
-import { closeSync, fsyncSync, mkdtempSync, openSync, rmSync, writeSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { closeSync, fsyncSync, openSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { verifyComposite, verifyEd25519, ZERO_HASH } from '../../src/crypto/index.ts';
 import { Replica } from '../../src/epoch/replica.ts';
@@ -10,6 +9,7 @@ import { checkCertificate, entryBytes, UPDATE_CONTEXT } from '../../src/wire/ind
 import type { BenchRow } from './row.ts';
 import { median, quantile, timed } from './samples.ts';
 import { contributionBody, identityOf, SWARM, signedLedger } from './signedLedger.ts';
+import { temporaryFolder } from './temporary.ts';
 
 /** Authors and entries of the ledger that is replicated. */
 const AUTHORS = 8;
@@ -22,20 +22,17 @@ const HEAD = { epoch: 0, size: 0, root: ZERO_HASH };
 
 /** Appends and commits against a plain file with fsync; replication against its signature checks alone. */
 export async function rows(): Promise<BenchRow[]> {
-  const folder = mkdtempSync(join(tmpdir(), 'starling-bench-'));
-  try {
-    const mixed = signedLedger(AUTHORS, ENTRIES, true);
-    const plain = signedLedger(AUTHORS, ENTRIES, false);
-    return [
-      ...(await batchedAppends(folder, mixed)),
-      ...singleAppends(folder, mixed),
-      ...commits(folder),
-      ...(await replication(folder, 'half of them contributions', mixed)),
-      ...(await replication(folder, 'Ed25519 only', plain)),
-    ];
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
-  }
+  using temporary = temporaryFolder();
+  const folder = temporary.path;
+  const mixed = signedLedger(AUTHORS, ENTRIES, true);
+  const plain = signedLedger(AUTHORS, ENTRIES, false);
+  return [
+    ...(await batchedAppends(folder, mixed)),
+    ...singleAppends(folder, mixed),
+    ...commits(folder),
+    ...(await replication(folder, 'half of them contributions', mixed)),
+    ...(await replication(folder, 'Ed25519 only', plain)),
+  ];
 }
 
 /** All entries in one transaction, one fsync. */

@@ -1,6 +1,7 @@
 import { ATTACKS } from '../support/rosterLiars.ts';
 import { mostLiars, negotiate, type Result } from '../support/rosterWorld.ts';
 import type { BenchRow } from './row.ts';
+import { median, quantile } from './samples.ts';
 
 /** Nodes and simulated runs: a second or so each. */
 const SIZES = [
@@ -18,16 +19,15 @@ export async function rows(): Promise<BenchRow[]> {
       const results: Result[] = [];
       for (let seed = 1; seed <= n; seed++)
         results.push(await negotiate({ nodes, seed, attack, liars: attack === 'none' ? 0 : mostLiars(nodes) }));
-      const stops = results.map(({ lastMs }) => lastMs).sort((a, b) => a - b);
-      const quantile = (q: number): number => stops[Math.min(n - 1, Math.floor(q * n))] as number;
-      if (attack === 'none') calm = quantile(0.5);
+      const stops = results.map(({ lastMs }) => lastMs);
+      if (attack === 'none') calm = median(stops);
       const row = (what: string, value: number, unit: string, baseline: string, ratio: number): void =>
         void measured.push({ bench: 'roster', case: `${what}, ${nodes} nodes, ${attack}`, value, unit, baseline, ratio, n });
       for (const [name, q] of [
         ['p50', 0.5],
         ['p99', 0.99],
       ] as const)
-        row(`stop ${name}`, quantile(q), 'virtual ms', 'p50 without liars', quantile(q) / calm);
+        row(`stop ${name}`, quantile(stops, q), 'virtual ms', 'p50 without liars', quantile(stops, q) / calm);
       const agreed = results.filter(({ endings }) => new Set(endings.map(({ last }) => last)).size === 1).length / n;
       row('one roster', agreed, 'share', 'every run', agreed);
     }

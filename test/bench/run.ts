@@ -13,6 +13,9 @@ if (unknown.length > 0) {
   process.exit(2);
 }
 
+// So that what runs 'exit' handlers (temporary folders) does; children end with their channel to this process.
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
+
 const rows: BenchRow[] = [];
 for (const [name, load] of Object.entries(BENCHES)) {
   if (positionals.length > 0 && !positionals.includes(name)) continue;
