@@ -107,15 +107,16 @@ export class RosterTalk {
     if (kind === 'attest') {
       const attest = message as Attest;
       if (!verifyMessage(attestBytes, attest, certificate.ed25519PublicKey)) return undefined;
+      this.#seen.set(message.node, seen.add(key));
       this.#signed.set(attest, attest);
       this.negotiation.onAttest(attest);
     } else {
       const stance = message as Stance;
       if (!verifyMessage(stanceBytes, stance, certificate.ed25519PublicKey)) return undefined;
+      this.#seen.set(message.node, seen.add(key));
       this.#signed.set(stance, stance);
       this.negotiation.onStance(stance);
     }
-    this.#seen.set(message.node, seen.add(key));
     return undefined;
   }
 

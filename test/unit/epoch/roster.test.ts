@@ -1,0 +1,216 @@
+import assert from 'node:assert/strict';
+import { Negotiation, optionOf } from '../../../src/consensus/index.ts';
+import { RosterTalk } from '../../../src/epoch/roster.ts';
+import { type PeerId, StarlingError } from '../../../src/spec/index.ts';
+import {
+  type Attest,
+  attestBytes,
+  decodeRosterBundle,
+  type Have,
+  haveBytes,
+  ROSTER_BUNDLE_MAX_BYTES,
+  type RosterBundle,
+  type Stance,
+  signMessage,
+  stanceBytes,
+} from '../../../src/wire/index.ts';
+import { identityOf, type TestNode, TestSwarm } from '../../support/epochWorld.ts';
+import { hashOf } from '../ledger/entries.ts';
+
+const swarmOf = (nodes: number): TestSwarm => new TestSwarm({ nodes }).joined();
+
+function talkOf(node: TestNode): RosterTalk {
+  const seats = node.swarm.nodes.map((n) => n.identity.fingerprint);
+  return new RosterTalk(
+    node.ctx,
+    new Negotiation({ epoch: 1, base: node.swarm.id, self: node.identity.fingerprint, seats, quorum: seats.length }),
+  );
+}
+
+const about = (node: TestNode) => ({ epoch: 1, base: node.swarm.id, node: node.identity.fingerprint });
+const haveOf = (node: TestNode, seq: number, trainers = 1): Have =>
+  signMessage(haveBytes, { ...about(node), seq, ids: [], trainers }, node.identity);
+const attestOf = (node: TestNode, ids: readonly string[]): Attest => signMessage(attestBytes, { ...about(node), ids }, node.identity);
+function stanceOf(node: TestNode, seq: number, ids: readonly string[]): Stance {
+  const { digest } = optionOf(new Set(ids));
+  return signMessage(
+    stanceBytes,
+    { ...about(node), seq, option: digest, optionIds: [...ids].sort(), prefs: [[digest, 65_535]] },
+    node.identity,
+  );
+}
+
+/** What `node` told since the last time, by peer. */
+function told(node: TestNode): { readonly peer: PeerId; readonly bundle: RosterBundle; readonly bytes: number }[] {
+  return node.notified.splice(0).map(({ peer, payload }) => ({ peer, bundle: decodeRosterBundle(payload), bytes: payload.byteLength }));
+}
+
+/** Virtual time goes on. */
+const wait = (swarm: TestSwarm, ms: number): Promise<boolean> => swarm.clock.runUntil(() => false, swarm.clock.nowMs() + ms);
+
+describe('the talk about a roster', () => {
+  it('takes what a member signed, tells of news once, and nothing else', () => {
+    const swarm = swarmOf(3);
+    const [self, ann, ben] = swarm.nodes as [TestNode, TestNode, TestNode];
+    const talk = talkOf(self);
+    const have = haveOf(ann, 5, 2);
+    assert.equal(talk.receive(have, 'have'), have);
+    assert.equal(talk.receive(have, 'have'), undefined, 'again');
+    assert.equal(talk.receive(haveOf(ann, 4, 0), 'have'), undefined, 'older');
+    assert.equal(talk.receive({ ...haveOf(ben, 1), trainers: 9 }, 'have'), undefined, 'changed on the way');
+    assert.equal(talk.receive({ ...haveOf(ben, 1), node: ann.identity.fingerprint, seq: 9 }, 'have'), undefined, 'signed by another');
+    assert.deepEqual([...talk.haves], [have]);
+    const attest = attestOf(ann, [hashOf('x')]);
+    talk.receive({ ...attest, ids: [hashOf('y')] }, 'attest');
+    assert.equal(talk.attesters, 0);
+    talk.receive(attest, 'attest');
+    assert.deepEqual([talk.attesters, talk.holders(hashOf('x')), talk.holders(hashOf('y'))], [1, [ann.identity.fingerprint], []]);
+    const stance = stanceOf(ben, 1, [hashOf('x')]);
+    talk.receive({ ...stance, seq: 2 }, 'stance');
+    assert.deepEqual(talk.negotiation.known().stances, []);
+    talk.receive(stance, 'stance');
+    assert.deepEqual(talk.negotiation.known().stances, [stance]);
+  });
+
+  it('does not know strangers, nor what others say in its own name', () => {
+    const swarm = swarmOf(2);
+    const self = swarm.node(0);
+    const talk = talkOf(self);
+    const stranger = { ...self, identity: identityOf(9), swarm } as TestNode;
+    talk.receive(haveOf(stranger, 1), 'have');
+    talk.receive(attestOf(stranger, []), 'attest');
+    talk.receive(attestOf(self, [hashOf('x')]), 'attest');
+    talk.receive(haveOf(self, 2 ** 50), 'have');
+    assert.deepEqual([[...talk.haves], talk.attesters], [[], 0]);
+  });
+
+  it('does not let one node that floods silence the others', () => {
+    const swarm = swarmOf(3);
+    const [self, ann, ben] = swarm.nodes as [TestNode, TestNode, TestNode];
+    const talk = talkOf(self);
+    for (let seq = 1; seq <= 4_200; seq++) talk.receive(haveOf(ann, seq), 'have');
+    assert.deepEqual(
+      [...talk.haves].map((h) => h.seq),
+      [4_096],
+    );
+    const have = haveOf(ben, 1);
+    assert.equal(talk.receive(have, 'have'), have);
+  });
+
+  it('tells everyone what it heard and says, twice as often as they may go on without', async () => {
+    const swarm = swarmOf(3);
+    const [self, ann] = swarm.nodes as [TestNode, TestNode];
+    const talk = talkOf(self);
+    talk.announce(2);
+    talk.negotiation.hold(hashOf('x'));
+    talk.attest(talk.negotiation.freeze(0) ?? assert.fail('no seat'));
+    const [attest, stance] = [attestOf(ann, [hashOf('x')]), stanceOf(ann, 3, [hashOf('x')])];
+    talk.receive(attest, 'attest');
+    talk.receive(stance, 'stance');
+    self.notified.length = 0;
+    talk.tell();
+    const first = told(self);
+    assert.deepEqual(
+      first.map((t) => t.peer).sort(),
+      swarm.nodes
+        .slice(1)
+        .map((n) => n.peer)
+        .sort(),
+    );
+    for (const { bundle } of first) {
+      assert.deepEqual([bundle.haves.map((h) => [h.node, h.trainers]), bundle.attests.length], [[[self.identity.fingerprint, 2]], 2]);
+      assert.deepEqual(
+        bundle.attests.find((a) => a.node === ann.identity.fingerprint),
+        attest,
+      );
+      assert.deepEqual(bundle.stances, [stance]);
+    }
+    await wait(swarm, 100);
+    talk.tell();
+    assert.deepEqual(told(self), [], 'told lately');
+    await wait(swarm, 150);
+    talk.tell();
+    assert.equal(told(self).length, 2);
+  });
+
+  it('tells eight neighbours, the same ones, and one more at random', async () => {
+    const swarm = swarmOf(2);
+    const self = swarm.node(0);
+    const talk = talkOf(self);
+    const peers = Array.from({ length: 30 }, (_, i) => `peer ${i}`);
+    self.connected = peers;
+    talk.announce(1);
+    const rounds: string[][] = [];
+    for (let i = 0; i < 20; i++) {
+      self.notified.length = 0;
+      talk.tell();
+      rounds.push(told(self).map((t) => t.peer));
+      await wait(swarm, 300);
+    }
+    const neighbours = peers.filter((p) => rounds.every((round) => round.includes(p)));
+    assert.equal(neighbours.length, 8);
+    for (const round of rounds) assert.deepEqual([round.length, new Set(round).size], [9, 9]);
+    const others = new Set(rounds.flat().filter((p) => !neighbours.includes(p)));
+    assert.ok(others.size >= 8, `${others.size} others in 20 rounds`);
+    self.connected = peers.slice(0, 3);
+    talk.tell();
+    assert.equal(told(self).length, 3);
+  });
+
+  it('cuts what it has to say into bundles that fit', () => {
+    const swarm = swarmOf(12);
+    const [self, ...others] = swarm.nodes as [TestNode, ...TestNode[]];
+    const talk = talkOf(self);
+    const ids = Array.from({ length: 1_000 }, (_, i) => hashOf(`entry ${i}`)).sort();
+    for (const node of others) {
+      talk.receive(attestOf(node, ids), 'attest');
+      talk.receive(stanceOf(node, 1, ids), 'stance');
+    }
+    self.connected = [others[0]?.peer as PeerId];
+    talk.tell();
+    const bundles = told(self);
+    assert.ok(bundles.length > 1);
+    for (const { bytes } of bundles) assert.ok(bytes <= ROSTER_BUNDLE_MAX_BYTES, `${bytes}`);
+    const nodesIn = (kind: 'attests' | 'stances') => bundles.flatMap(({ bundle }) => bundle[kind].map((m) => m.node)).sort();
+    const all = others.map((n) => n.identity.fingerprint).sort();
+    assert.deepEqual([nodesIn('attests'), nodesIn('stances')], [all, all]);
+  });
+
+  it('announces under growing numbers, after a restart too', async () => {
+    const swarm = swarmOf(2);
+    const [self, other] = swarm.nodes as [TestNode, TestNode];
+    const talk = talkOf(self);
+    const seqs: number[] = [];
+    const note = (t: RosterTalk) => seqs.push(...[...t.haves].map((h) => h.seq));
+    for (let i = 0; i < 3; i++) {
+      talk.announce(i);
+      note(talk);
+    }
+    await wait(swarm, 1_000);
+    self.restart();
+    const again = talkOf(self);
+    again.announce(7);
+    note(again);
+    assert.deepEqual(
+      [...new Set(seqs)].sort((a, b) => a - b),
+      seqs,
+    );
+    const [have] = [...again.haves];
+    assert.equal(talkOf(other).receive(have as Have, 'have'), have, 'truly signed');
+  });
+
+  it('passes on what the rules of the negotiation refuse to whoever asked', () => {
+    const swarm = swarmOf(2);
+    const talk = talkOf(swarm.node(0));
+    const wrong = signMessage(
+      stanceBytes,
+      { ...about(swarm.node(1)), seq: 1, option: hashOf('no digest'), optionIds: [], prefs: [] },
+      swarm.node(1).identity,
+    );
+    assert.throws(
+      () => talk.receive(wrong, 'stance'),
+      (e) => e instanceof StarlingError && e.code === 'HASH_MISMATCH',
+    );
+    assert.doesNotThrow(() => talk.receive(wrong, 'stance'), 'judged once');
+  });
+});

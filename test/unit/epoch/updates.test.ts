@@ -1,0 +1,244 @@
+import assert from 'node:assert/strict';
+import { bytesOf, layoutOf } from '../../../src/aggregation/index.ts';
+import { contentOf, fromHex, sealSegments } from '../../../src/crypto/index.ts';
+import { Updates } from '../../../src/epoch/updates.ts';
+import type { EntryOf } from '../../../src/ledger/index.ts';
+import type { Genesis, UpdateDtype } from '../../../src/spec/index.ts';
+import { encodeUpdate, type UpdateKey, updateHash } from '../../../src/wire/index.ts';
+import { draft, hashOf } from '../ledger/entries.ts';
+import { genesis as sample } from '../wire/samples.ts';
+
+const TENSORS = [{ name: 'a', shape: [4] }];
+const SPANS = layoutOf(TENSORS);
+const EXPONENTS = [-4];
+const genesis: Genesis = { ...sample, tensors: TENSORS, scaleExponents: EXPONENTS, clipNorm: 3_000, updateDtype: 'int16' };
+const SALT = new Uint8Array(32).fill(7);
+
+interface Made {
+  readonly entry: EntryOf<'contribution'>;
+  readonly key: UpdateKey;
+  readonly sealed: Uint8Array;
+}
+
+interface Given {
+  readonly integers?: Int16Array | Int8Array;
+  /** What the entry commits to, where that is not what is sealed. */
+  readonly committed?: Int16Array;
+  readonly dtype?: UpdateDtype;
+  readonly epoch?: number;
+  readonly salt?: string;
+}
+
+/** A contribution with its sealed update and the key, as its author would make them. */
+function made({ integers = Int16Array.of(1, -2, 3, 100), committed, dtype = 'int16', epoch = 1, salt = '' }: Given = {}): Made {
+  const hash = updateHash(SALT, bytesOf(committed ?? integers));
+  const body = { epoch, updateHash: hash, sizeBytes: 8, samples: 1, maxAbs: [1], metrics: {} };
+  const entry = draft({ author: hashOf(`author ${salt}`), change: { body } as never }) as EntryOf<'contribution'>;
+  const key = new Uint8Array(32).fill(9);
+  const sealed = sealSegments(key, fromHex(entry.id), encodeUpdate({ salt: SALT, dtype, ints: bytesOf(integers) }));
+  return { entry, sealed, key: { id: entry.id, key, cipherRoot: contentOf(sealed).root, cipherBytes: sealed.byteLength } };
+}
+
+const code = (expected: string, field?: string) => (e: unknown) => {
+  const { code: actual, facts } = e as { code?: string; facts?: { field?: string } };
+  return actual === expected && (field === undefined || facts?.field === field);
+};
+
+/** Everything that opens `m` is here. */
+function holding(m: Made, of: Genesis = genesis): Updates {
+  const updates = new Updates(of, SPANS);
+  updates.expect(m.entry);
+  updates.offerKey(m.key);
+  updates.offerSealed(m.entry.id, m.key.cipherRoot, m.sealed);
+  return updates;
+}
+
+describe('updates held and wanted', () => {
+  it('open once entry, key and bytes are here, in any order', () => {
+    const m = made();
+    const acts = [
+      (u: Updates) => u.expect(m.entry),
+      (u: Updates) => u.offerKey(m.key),
+      (u: Updates) => u.offerSealed(m.entry.id, m.key.cipherRoot, m.sealed),
+    ] as const;
+    for (const order of [
+      [0, 1, 2],
+      [0, 2, 1],
+      [1, 0, 2],
+    ] as const) {
+      const updates = new Updates(genesis, SPANS);
+      for (const [i, act] of order.entries()) {
+        acts[act](updates);
+        if (i < 2) assert.equal(updates.open(m.entry.id, EXPONENTS), false);
+      }
+      assert.equal(updates.wanted(m.entry.id), true);
+      assert.equal(updates.open(m.entry.id, EXPONENTS), true);
+      assert.deepEqual(updates.row(m.entry.id), Int16Array.of(1, -2, 3, 100));
+      assert.equal(updates.wanted(m.entry.id), false);
+      assert.equal(updates.open(m.entry.id, EXPONENTS), true, 'twice is as good as once');
+    }
+  });
+
+  it('serve their sealed bytes by root', () => {
+    const m = made();
+    const updates = holding(m);
+    assert.deepEqual(updates.sealed(m.key.cipherRoot), m.sealed);
+    assert.equal(updates.sealed(hashOf('another')), undefined);
+  });
+
+  it('forget a wrong key and what it did not open, and open with the right one', () => {
+    const m = made();
+    const updates = new Updates(genesis, SPANS);
+    updates.expect(m.entry);
+    updates.offerKey({ ...m.key, key: new Uint8Array(32).fill(1) });
+    updates.offerSealed(m.entry.id, m.key.cipherRoot, m.sealed);
+    assert.throws(() => updates.open(m.entry.id, EXPONENTS), code('DECRYPT_FAILED'));
+    assert.deepEqual([updates.key(m.entry.id), updates.sealed(m.key.cipherRoot), updates.wanted(m.entry.id)], [undefined, undefined, true]);
+    updates.offerKey(m.key);
+    updates.offerSealed(m.entry.id, m.key.cipherRoot, m.sealed);
+    assert.equal(updates.open(m.entry.id, EXPONENTS), true);
+  });
+
+  it('do not take integers that the entry did not commit to, and stay open for the true ones', () => {
+    const lie = made({ integers: Int16Array.of(9, 9, 9, 9), committed: Int16Array.of(1, -2, 3, 100) });
+    const updates = holding(lie);
+    assert.throws(() => updates.open(lie.entry.id, EXPONENTS), code('HASH_MISMATCH', 'updateHash'));
+    assert.equal(updates.wanted(lie.entry.id), true);
+    assert.equal(updates.refusal(lie.entry.id), undefined);
+  });
+
+  it('do not take another size or another type', () => {
+    for (const integers of [Int16Array.of(1, 2, 3), Int16Array.of(1, 2, 3, 4, 5), new Int16Array(40_000)]) {
+      const m = made({ integers });
+      const updates = holding(m);
+      assert.throws(
+        () => updates.open(m.entry.id, EXPONENTS),
+        (e) => code('MALFORMED')(e) || code('TOO_LARGE')(e),
+      );
+      assert.equal(updates.row(m.entry.id), undefined);
+    }
+    const other = made({ integers: Int8Array.of(1, 2, 3, 4, 5, 6, 7, 8), dtype: 'int8' });
+    assert.throws(() => holding(other).open(other.entry.id, EXPONENTS), code('INCOMPATIBLE', 'dtype'));
+  });
+
+  it('refuse for good what its author committed to over the norm bound', () => {
+    // 30,000 / 16 = 1,875 each: two of them are at 2,652, three at 3,248.
+    const m = made({ integers: Int16Array.of(30_000, -30_000, 30_000, 0) });
+    const updates = holding(m);
+    assert.throws(
+      () => updates.open(m.entry.id, EXPONENTS),
+      (e) => code('BOUNDS_EXCEEDED', 'update')(e) && (e as { facts: { peer?: string } }).facts.peer === m.entry.core.author,
+    );
+    assert.ok(code('BOUNDS_EXCEEDED')(updates.refusal(m.entry.id)));
+    assert.deepEqual([updates.wanted(m.entry.id), updates.open(m.entry.id, EXPONENTS), updates.row(m.entry.id)], [false, false, undefined]);
+    const within = made({ integers: Int16Array.of(30_000, -30_000, 0, 0) });
+    assert.equal(holding(within).open(within.entry.id, EXPONENTS), true);
+    assert.throws(() => holding(within).open(within.entry.id, [-3]), code('BOUNDS_EXCEEDED'), 'the bound is in the model, not in quanta');
+  });
+
+  it('refuse integers past saturation, which could overflow a sum', () => {
+    const m = made({ integers: Int16Array.of(-32_768, 0, 0, 0) });
+    assert.throws(() => holding(m).open(m.entry.id, EXPONENTS), code('BOUNDS_EXCEEDED', 'update'));
+    const least = made({ integers: Int16Array.of(-32_767, 0, 0, 0) });
+    assert.equal(holding(least).open(least.entry.id, EXPONENTS), true);
+    const small: Genesis = { ...genesis, updateDtype: 'int8', tensors: [{ name: 'a', shape: [4] }] };
+    const byte = made({ integers: Int8Array.of(-128, 0, 0, 0), dtype: 'int8' });
+    assert.throws(() => holding(byte, small).open(byte.entry.id, EXPONENTS), code('BOUNDS_EXCEEDED', 'update'));
+  });
+
+  it('keep what the key names: a manifest is unsigned and may carry anything', () => {
+    const m = made();
+    const junk = new Uint8Array(100).fill(3);
+    const root = contentOf(junk).root;
+    const updates = new Updates(genesis, SPANS);
+    updates.expect(m.entry);
+    updates.offerSealed(m.entry.id, root, junk);
+    assert.deepEqual(updates.sealed(root), junk);
+    updates.offerSealed(m.entry.id, m.key.cipherRoot, m.sealed);
+    assert.equal(updates.sealed(root), undefined, 'the latest replaces it, under its own root alone');
+    updates.offerKey(m.key);
+    updates.offerSealed(m.entry.id, root, junk);
+    assert.equal(updates.open(m.entry.id, EXPONENTS), true);
+
+    const fooled = new Updates(genesis, SPANS);
+    fooled.expect(m.entry);
+    fooled.offerSealed(m.entry.id, root, junk);
+    fooled.offerKey(m.key);
+    assert.equal(fooled.open(m.entry.id, EXPONENTS), false, 'nothing to blame the key for');
+    assert.deepEqual([fooled.key(m.entry.id), fooled.sealed(root)], [m.key, undefined]);
+  });
+
+  it('keep the first key offered until it fails, and the one that opened for good', () => {
+    const m = made();
+    const updates = holding(m);
+    const other = { ...m.key, key: new Uint8Array(32).fill(1) };
+    updates.offerKey(other);
+    assert.equal(updates.key(m.entry.id), m.key);
+    updates.open(m.entry.id, EXPONENTS);
+    updates.forgetKey(m.entry.id);
+    assert.equal(updates.key(m.entry.id), m.key);
+  });
+
+  it('remember keys that come before their entry, over the beginning of one epoch, and only so many', () => {
+    const m = made();
+    const early = new Updates(genesis, SPANS);
+    early.offerKey(m.key);
+    early.prune(1);
+    early.expect(m.entry);
+    assert.equal(early.key(m.entry.id), m.key);
+    const late = new Updates(genesis, SPANS);
+    late.offerKey(m.key);
+    late.prune(1);
+    late.prune(2);
+    late.expect(m.entry);
+    assert.equal(late.key(m.entry.id), undefined);
+    const flooded = new Updates(genesis, SPANS);
+    for (let i = 0; i < 1_024; i++) flooded.offerKey({ ...m.key, id: hashOf(`${i}`) });
+    flooded.offerKey(m.key);
+    flooded.expect(m.entry);
+    assert.equal(flooded.key(m.entry.id), undefined);
+  });
+
+  it('are kept for two epochs, their bytes too', () => {
+    const m = made({ epoch: 5 });
+    const updates = holding(m);
+    updates.open(m.entry.id, EXPONENTS);
+    updates.prune(6);
+    assert.notEqual(updates.row(m.entry.id), undefined);
+    updates.prune(7);
+    assert.deepEqual([updates.row(m.entry.id), updates.sealed(m.key.cipherRoot)], [undefined, undefined]);
+  });
+
+  it('know how large a sealed update can be: as large as integers that do not compress', () => {
+    const size = 200_000;
+    const updates = new Updates({ ...genesis, tensors: [{ name: 'a', shape: [size] }] }, layoutOf([{ name: 'a', shape: [size] }]));
+    let state = 1;
+    const noise = Int16Array.from({ length: size }, () => {
+      state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+      return (state >>> 16) - 32_768;
+    });
+    const sealed = sealSegments(
+      new Uint8Array(32),
+      fromHex(hashOf('x')),
+      encodeUpdate({ salt: SALT, dtype: 'int16', ints: bytesOf(noise) }),
+    );
+    assert.ok(
+      sealed.byteLength > 2 * size && sealed.byteLength <= updates.maxSealedBytes(),
+      `${sealed.byteLength} of ${updates.maxSealedBytes()}`,
+    );
+    assert.ok(updates.maxSealedBytes() < 1.01 * sealed.byteLength);
+  });
+
+  it('take the own one without opening it', () => {
+    const m = made();
+    const updates = new Updates(genesis, SPANS);
+    updates.own(m.entry, m.key, m.sealed, Int16Array.of(1, 2, 3, 4));
+    assert.deepEqual(
+      [updates.wanted(m.entry.id), updates.open(m.entry.id, EXPONENTS), updates.sealed(m.key.cipherRoot)],
+      [false, true, m.sealed],
+    );
+    const again = { ...m.key, cipherRoot: hashOf('sealed again') };
+    updates.own(m.entry, again, m.sealed, Int16Array.of(1, 2, 3, 4));
+    assert.deepEqual([updates.sealed(m.key.cipherRoot), updates.sealed(again.cipherRoot)], [undefined, m.sealed]);
+  });
+});
