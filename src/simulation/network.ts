@@ -133,12 +133,13 @@ export class SimulatedPort implements Gossip, Streams {
     if (data.byteLength > GOSSIP_MAX_BYTES) throw new StarlingError('TOO_LARGE', 'gossip message over the bound', { phase: 'publish' });
     let recipients = 0;
     if (this.closed) return { recipients };
+    const sent = Uint8Array.from(data);
     for (const port of this.#network.ports()) {
       if (port === this || !port.#topics.has(topic) || !this.#network.reachable(this.peer, port.peer)) continue;
       recipients++;
       const copies = this.#network.random.uniform() < this.#network.link.duplication ? 2 : 1;
       for (let i = 0; i < copies; i++) {
-        this.#network.deliver(this.peer, port.peer, () => void port.#onMessage?.(topic, data.slice(), this.peer));
+        this.#network.deliver(this.peer, port.peer, () => void port.#onMessage?.(topic, sent.slice(), this.peer));
       }
     }
     return { recipients };
@@ -160,7 +161,7 @@ export class SimulatedPort implements Gossip, Streams {
           (error: Error) => this.#network.deliver(peer, this.peer, () => answer(() => reject(error)), true),
         );
       };
-      this.#network.deliver(this.peer, peer, ask, true);
+      if (!this.closed) this.#network.deliver(this.peer, peer, ask, true);
     });
   }
 
@@ -184,7 +185,7 @@ export class SimulatedPort implements Gossip, Streams {
   async serve(protocol: StreamProtocol, from: PeerId, payload: Uint8Array): Promise<Uint8Array | undefined> {
     const handler = this.#handlers.get(protocol);
     if (handler === undefined) throw new StarlingError('PEER_REFUSED', `${protocol} is not served`, { peer: this.peer, phase: protocol });
-    return handler(from, payload.slice());
+    return handler(from, Uint8Array.from(payload));
   }
 
   peers(): readonly PeerId[] {

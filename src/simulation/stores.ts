@@ -30,7 +30,8 @@ export class MemoryBlobStore implements BlobStore {
 
   async put(content: Uint8Array): Promise<ContentRoot> {
     const { root } = contentOf(content);
-    this.#blobs.set(root, content.slice());
+    // Not slice: that of a Buffer is a view of the caller's bytes.
+    this.#blobs.set(root, Uint8Array.from(content));
     return root;
   }
   async get(root: ContentRoot): Promise<Uint8Array | undefined> {
@@ -51,7 +52,7 @@ export class MemoryNodeStore implements NodeStore {
     return this.#values.get(key);
   }
   set(key: string, value: Uint8Array): void {
-    this.#values.set(key, value.slice());
+    this.#values.set(key, Uint8Array.from(value));
   }
   delete(key: string): void {
     this.#values.delete(key);
