@@ -157,8 +157,12 @@ describe('bad input from a hostile peer', function () {
       await assertRefused(peer, [ledgerTopic(peer.author.swarm), bend(contribution, peer.author)], code, 'reject', what);
       assert.equal(await isHeld(contribution.entry.id), false, what);
     }
-    const line = daemon.process.log.find(({ code }) => code === 'BAD_LAMPORT');
-    assert.equal(line?.peer, peer.author.identity.peerId);
+    // Ledger sync is the other way in, and as narrow.
+    const { entry } = contribution;
+    await peer.push({ ...entry, signature: random(64) });
+    const line = await daemon.process.logged({ entry: entry.id, code: 'BAD_SIGNATURE' });
+    assert.equal(line.peer, peer.author.identity.peerId);
+    assert.equal(await isHeld(entry.id), false);
   });
 
   it('refuses manifests that lie, are not canonical or come at the wrong time', async () => {

@@ -19,7 +19,7 @@ describe('starling demo with one weight broken in one daemon', function () {
     const { code, stdout, stderr } = await demo.ended;
     assert.equal(code, 1, stderr);
     const { equal, nodes } = JSON.parse(stdout) as DemoResult;
-    assert.equal(equal, false);
+    assert.equal(equal, false, stderr);
     const roots = nodes.map(({ modelRoot }) => modelRoot);
     for (const root of roots) assert.match(root, /^[0-9a-f]{64}$/);
     assert.equal(roots[2], roots[0]);
