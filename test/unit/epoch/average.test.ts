@@ -40,7 +40,7 @@ describe('averaging a roster', () => {
       assert.deepEqual(Array.from(sum, BigInt), plain);
       assert.equal(header.weightTotal, 5 * 13_107);
       const bytes = Buffer.alloc(72);
-      plain.forEach((v, k) => bytes.writeInt32LE(Number(v), 4 * k));
+      for (const [k, v] of plain.entries()) bytes.writeInt32LE(Number(v), 4 * k);
       assert.deepEqual([header.sumRoot, header.sumBytes, header.epoch], [contentOf(bytes).root, 72, 1]);
       assert.ok(rows.every((row) => row.every((q) => Math.abs(q) <= QMAX[dtype])));
     });

@@ -9,6 +9,7 @@ const facts = (given: Partial<EpochFacts> = {}): EpochFacts => ({
   trainers: new Map(),
   held: new Set(),
   deadlineMs: 1_000,
+  patienceMs: 2_500,
   membershipMs: 300,
   ...given,
 });
@@ -133,7 +134,7 @@ describe('the epoch machine', () => {
     assert.equal(freezeAt(run(idle(), membership(0)).state), 300);
     assert.equal(freezeAt(run(idle(), membership(0), seen(200)).state), 1_200);
     assert.equal(freezeAt(run(idle(), membership(0), seen(200), seen(700)).state), 1_200);
-    assert.equal(freezeAt(run(idle({ recent: new Set(['a']) }), membership(0)).state), 1_000, 'a trainer is awaited');
+    assert.equal(freezeAt(run(idle({ recent: new Set(['a']) }), membership(0)).state), 2_500, 'a trainer is awaited');
     assert.equal(freezeAt(run(idle(), seen(50), membership(60)).state), 1_050);
   });
 });
@@ -170,6 +171,7 @@ describe('the epoch machine, whatever happens', () => {
   const starts = fc.record({
     recent: fc.uniqueArray(author),
     deadlineMs: fc.integer({ min: 1, max: 2_000 }),
+    patienceMs: fc.integer({ min: 1, max: 2_000 }),
     membershipMs: fc.integer({ min: 1, max: 2_000 }),
   });
   const GRAPH = new Set(['idle>collecting', 'idle>negotiating', 'collecting>negotiating', 'negotiating>averaging', 'averaging>applying']);
@@ -177,14 +179,14 @@ describe('the epoch machine, whatever happens', () => {
   it('never leaves the declared graph, freezes once an epoch at most and by its deadline', () => {
     fc.assert(
       fc.property(starts, fc.array(happening, { maxLength: 40 }), (start, happenings) => {
-        let state = idle({ recent: new Set(start.recent), deadlineMs: start.deadlineMs, membershipMs: start.membershipMs });
+        let state = idle({ ...start, recent: new Set(start.recent) });
         let nowMs = 0;
         let wakeAtMs: number | undefined;
         let freezes = 0;
         let startedMs: number | undefined;
         const dispatch = (event: MachineEvent) => {
           const before = state.phase;
-          const { membershipMs, deadlineMs } = state.facts;
+          const { membershipMs, patienceMs, deadlineMs } = state.facts;
           const next = step(state, 'nowMs' in event ? { ...event, nowMs } : event);
           state = next.state;
           if (event.type === 'begin') {
@@ -201,7 +203,7 @@ describe('the epoch machine, whatever happens', () => {
           assert.equal(freezes === 1, state.phase === 'negotiating' || state.phase === 'averaging' || state.phase === 'applying');
           if (state.phase === 'collecting') {
             assert.equal(wakeAtMs, state.freezeAtMs, 'a timer is set for the end of collecting');
-            assert.ok(state.freezeAtMs <= (startedMs as number) + Math.max(membershipMs, deadlineMs) + deadlineMs);
+            assert.ok(state.freezeAtMs <= (startedMs as number) + Math.max(membershipMs, patienceMs) + deadlineMs);
             const all = awaited(state.facts).every((a) => state.facts.held.has(a));
             if (event.type === 'held' || event.type === 'trainers')
               assert.ok(state.facts.held.size === 0 || !all, 'all are held and it still waits');

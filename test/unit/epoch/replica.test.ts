@@ -95,21 +95,16 @@ describe('the ledger of one node', () => {
         salt: `${i}`,
         change: { swarm: HISTORY.swarm.id, seq: 1, prev: hashOf(`parent ${i}`) } as Partial<AnyEntryCore>,
       });
-    const all = Array.from({ length: 4_097 }, (_, i) => waiting(i));
-    replica.offer(all.slice(0, 4_096));
-    /** Asks for `parent` exactly when that does not wait here. */
-    const asksFor = (parent: SignedEntry): boolean => {
-      const child = draft({
-        author: hashOf('stranger'),
-        change: { swarm: HISTORY.swarm.id, seq: 2, prev: parent.id } as Partial<AnyEntryCore>,
-      });
-      return replica.offer([child]).missing.includes(parent.id);
+    const [oldest, ...others] = Array.from({ length: 4_095 }, (_, i) => waiting(i)) as [SignedEntry, ...SignedEntry[]];
+    replica.offer([oldest, ...others]);
+    /** Waits for `parent` itself, and asks for it exactly when that does not wait here. */
+    const asksFor = (parent: SignedEntry, salt: string): boolean => {
+      const change = { swarm: HISTORY.swarm.id, seq: 2, prev: parent.id } as Partial<AnyEntryCore>;
+      return replica.offer([draft({ author: hashOf('stranger'), salt, change })]).missing.includes(parent.id);
     };
-    replica.offer([all[4_096] as SignedEntry]);
-    assert.deepEqual(
-      [asksFor(all[0] as SignedEntry), asksFor(all[4_096] as SignedEntry), asksFor(all[4_000] as SignedEntry)],
-      [true, false, false],
-    );
+    assert.equal(asksFor(oldest, 'the last that fits'), false);
+    assert.equal(asksFor(oldest, 'one too many'), true);
+    assert.equal(asksFor(others[4_000] as SignedEntry, 'another'), false);
   });
 
   it('judges a waiting entry when its parent comes, and lets it go when it breaks a rule', () => {
@@ -126,6 +121,8 @@ describe('the ledger of one node', () => {
       [[wrong.id, 'BAD_LAMPORT']],
     );
     assert.deepEqual(replica.offer(entries).rejected, [], 'and not judged again');
+    const child = signed(author, { ...wrong.core, seq: 2, prev: wrong.id, deps: [] } as AnyEntryCore);
+    assert.deepEqual(replica.offer([child]).missing, [wrong.id], 'nor kept waiting');
     assert.equal(replica.graph.has(join.id), true);
   });
 

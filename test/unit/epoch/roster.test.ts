@@ -17,6 +17,7 @@ import {
 import { identityOf, type TestNode, TestSwarm } from '../../support/epochWorld.ts';
 import { hashOf } from '../ledger/entries.ts';
 
+const BAD_SIGNATURE = (e: unknown): boolean => e instanceof StarlingError && e.code === 'BAD_SIGNATURE';
 const swarmOf = (nodes: number): TestSwarm => new TestSwarm({ nodes }).joined();
 
 function talkOf(node: TestNode): RosterTalk {
@@ -57,16 +58,20 @@ describe('the talk about a roster', () => {
     assert.equal(talk.receive(have, 'have'), have);
     assert.equal(talk.receive(have, 'have'), undefined, 'again');
     assert.equal(talk.receive(haveOf(ann, 4, 0), 'have'), undefined, 'older');
-    assert.equal(talk.receive({ ...haveOf(ben, 1), trainers: 9 }, 'have'), undefined, 'changed on the way');
-    assert.equal(talk.receive({ ...haveOf(ben, 1), node: ann.identity.fingerprint, seq: 9 }, 'have'), undefined, 'signed by another');
+    assert.throws(() => talk.receive({ ...haveOf(ben, 1), trainers: 9 }, 'have'), BAD_SIGNATURE, 'changed on the way');
+    assert.throws(
+      () => talk.receive({ ...haveOf(ben, 1), node: ann.identity.fingerprint, seq: 9 }, 'have'),
+      BAD_SIGNATURE,
+      'signed by another',
+    );
     assert.deepEqual([...talk.haves], [have]);
     const attest = attestOf(ann, [hashOf('x')]);
-    talk.receive({ ...attest, ids: [hashOf('y')] }, 'attest');
+    assert.throws(() => talk.receive({ ...attest, ids: [hashOf('y')] }, 'attest'), BAD_SIGNATURE);
     assert.equal(talk.attesters, 0);
     talk.receive(attest, 'attest');
     assert.deepEqual([talk.attesters, talk.holders(hashOf('x')), talk.holders(hashOf('y'))], [1, [ann.identity.fingerprint], []]);
     const stance = stanceOf(ben, 1, [hashOf('x')]);
-    talk.receive({ ...stance, seq: 2 }, 'stance');
+    assert.throws(() => talk.receive({ ...stance, seq: 2 }, 'stance'), BAD_SIGNATURE);
     assert.deepEqual(talk.negotiation.known().stances, []);
     talk.receive(stance, 'stance');
     assert.deepEqual(talk.negotiation.known().stances, [stance]);
@@ -161,7 +166,7 @@ describe('the talk about a roster', () => {
     const swarm = swarmOf(12);
     const [self, ...others] = swarm.nodes as [TestNode, ...TestNode[]];
     const talk = talkOf(self);
-    const ids = Array.from({ length: 1_000 }, (_, i) => hashOf(`entry ${i}`)).sort();
+    const ids = Array.from({ length: 700 }, (_, i) => hashOf(`entry ${i}`)).sort();
     for (const node of others) {
       talk.receive(attestOf(node, ids), 'attest');
       talk.receive(stanceOf(node, 1, ids), 'stance');

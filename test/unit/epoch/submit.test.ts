@@ -3,6 +3,7 @@ import { contentOf, fromHex, openSegments, verifyComposite, verifyEd25519 } from
 import { publish } from '../../../src/epoch/publish.ts';
 import type { UpdateSubmission } from '../../../src/epoch/submission.ts';
 import { submit } from '../../../src/epoch/submit.ts';
+import type { EntryOf } from '../../../src/ledger/index.ts';
 import { type ContributionBody, INLINE_MESSAGE_MAX_BYTES, StarlingError } from '../../../src/spec/index.ts';
 import {
   decodeKeysMessage,
@@ -95,7 +96,7 @@ describe('submitting an update', () => {
   it('claims no more samples than the genesis allows', async () => {
     const swarm = new TestSwarm({ nodes: 1 }).joined();
     await hand(swarm.node(0), { samples: 50_000 });
-    assert.equal((swarm.node(0).ctx.replica.tip?.core.body as ContributionBody).samples, 10_000);
+    assert.equal((swarm.node(0).ctx.replica.tip as EntryOf<'contribution'>).core.body.samples, 10_000);
   });
 
   it('leaves large updates to be pulled', async () => {
