@@ -1,5 +1,5 @@
-import type { EntryId, Fingerprint } from '../spec/index.ts';
-import { checkIds, MAX_ROSTER_IDS, type Option, optionOf } from './options.ts';
+import { type EntryId, type Fingerprint, MAX_ROSTER } from '../spec/index.ts';
+import { checkIds, type Option, optionOf } from './options.ts';
 
 /** What a node held at its freeze time: every id is a contribution or membership entry it could average. */
 export interface Attestation {
@@ -36,7 +36,7 @@ export class Attestations {
     const before = this.#byNode.get(node);
     const attested = before ?? { ids: new Set(), versions: [] };
     const size = attested.ids.size;
-    for (const id of ids) if (attested.ids.size < MAX_ROSTER_IDS || held.has(id)) attested.ids.add(id);
+    for (const id of ids) if (attested.ids.size < MAX_ROSTER || held.has(id)) attested.ids.add(id);
     if (before !== undefined && attested.ids.size === size) return 'known';
     this.#counted = null;
     attested.versions.push(attestation);

@@ -16,6 +16,8 @@ export interface NegotiationConfig {
   readonly seats: readonly Fingerprint[];
   /** Seats; with fewer of them attesting the step is provisional. */
   readonly quorum: number;
+  /** Stances are numbered from here on. After a restart it MUST be above what was said before: one seq twice is evidence. */
+  readonly firstSeq?: number;
 }
 
 export interface Stop {
@@ -60,6 +62,7 @@ export class Negotiation {
   constructor(config: NegotiationConfig) {
     this.config = config;
     this.#seats = new Set(config.seats);
+    this.#seq = config.firstSeq ?? 0;
   }
 
   /** A valid contribution or membership entry can be averaged here from now on. */

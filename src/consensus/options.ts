@@ -1,11 +1,6 @@
 import { fromHex, hashWithDomain, toHex } from '../crypto/hash.ts';
-import { type EntryId, type Fingerprint, type Hex, StarlingError } from '../spec/index.ts';
+import { type EntryId, type Fingerprint, type Hex, MAX_ROSTER, StarlingError } from '../spec/index.ts';
 
-/**
- * Entries. Longest roster or attestation that is looked at: 32 bytes each, so 128 KiB, an eighth of the largest
- * frame; a swarm of 2,000 members in which everyone contributes and as many again join stays below it.
- */
-export const MAX_ROSTER_IDS = 4096;
 const ENTRY_ID = /^[0-9a-f]{64}$/;
 const DOMAIN = 'starling/roster/1';
 
@@ -31,8 +26,8 @@ export const better = (a: Option, b: Option): boolean =>
 
 /** Throws TOO_LARGE or MALFORMED, naming `peer` and `field`, unless `ids` is a list this room may look at. */
 export function checkIds(ids: readonly EntryId[], field: string, peer: Fingerprint): void {
-  if (ids.length > MAX_ROSTER_IDS)
-    throw new StarlingError('TOO_LARGE', `${field} names ${ids.length} entries, the bound is ${MAX_ROSTER_IDS}`, {
+  if (ids.length > MAX_ROSTER)
+    throw new StarlingError('TOO_LARGE', `${field} names ${ids.length} entries, the bound is ${MAX_ROSTER}`, {
       field,
       peer,
       phase: 'roster',

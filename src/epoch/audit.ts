@@ -1,6 +1,7 @@
 /** Step 8, audit: the deterministic checks. A decision that breaks one is never applied, whoever signed it. */
 import { dtypeBytes } from '../aggregation/index.ts';
-import type { AggregateHeader, DecisionBody, SignedEntry, SwarmState } from '../spec/index.ts';
+import { isKind } from '../ledger/index.ts';
+import type { AggregateHeader, DecisionBody, NodeClass, SignedEntry, SwarmState } from '../spec/index.ts';
 import { mayContribute, StarlingError } from '../spec/index.ts';
 import { average, holdsRows, weightsOf } from './average.ts';
 import type { EpochContext } from './context.ts';
@@ -44,14 +45,25 @@ export function ineligible(ctx: EpochContext, base: SwarmState, entry: SignedEnt
   if (core.kind !== 'contribution') return `a ${core.kind} is never rostered`;
   if (core.body.epoch !== base.epoch + 1) return `it is for epoch ${core.body.epoch}`;
   if (core.anchorBlock !== base.decision) return 'it stands on another base';
-  const certificate = ctx.replica.graph.certificateOf(core.author);
-  if (certificate === undefined || !mayContribute(certificate.nodeClass))
-    return `its author is of class ${certificate?.nodeClass ?? 'unknown'}`;
+  const nodeClass = classOf(ctx, base, entry);
+  if (nodeClass === undefined || !mayContribute(nodeClass)) return `its author is of class ${nodeClass ?? 'unknown'}`;
   if (core.body.samples > ctx.genesis.maxSamples) return `it claims ${core.body.samples} samples`;
   const sizeBytes = (ctx.spans.at(-1)?.end ?? 0) * dtypeBytes(ctx.genesis.updateDtype);
   if (core.body.sizeBytes !== sizeBytes) return `it holds ${core.body.sizeBytes} bytes, an update has ${sizeBytes}`;
   if (core.body.maxAbs.length !== ctx.genesis.tensors.length) return 'it reports on other tensors';
   return undefined;
+}
+
+/**
+ * A member's class is the one it was admitted with; a newcomer's the one of the join its entry stands on. Two joins with
+ * different classes are a fork: which of them came first here must not matter.
+ */
+export function classOf(ctx: EpochContext, base: SwarmState, entry: SignedEntry): NodeClass | undefined {
+  const member = base.members.find((m) => m.fingerprint === entry.core.author);
+  if (member !== undefined) return member.nodeClass;
+  const { graph } = ctx.replica;
+  const first = graph.get(graph.chain(entry.id)[0] ?? '');
+  return first !== undefined && isKind(first, 'join') ? first.core.body.certificate.nodeClass : undefined;
 }
 
 const broken = (field: string, message: string): StarlingError => new StarlingError('INCOMPATIBLE', message, { field, phase: 'audit' });

@@ -1,7 +1,16 @@
 /** Collects the contributions of one epoch over one base: entries as they come, values as they can be had. */
 import { type EntryOf, isKind } from '../ledger/index.ts';
-import { asStarlingError, type DecisionId, type EntryId, type Fingerprint, type PeerId } from '../spec/index.ts';
-import { ineligible } from './audit.ts';
+import {
+  asStarlingError,
+  type DecisionId,
+  type EntryId,
+  type Fingerprint,
+  MAX_JOINS,
+  MAX_ROSTER,
+  mayContribute,
+  type PeerId,
+} from '../spec/index.ts';
+import { classOf, ineligible } from './audit.ts';
 import { type EpochContext, peerOf } from './context.ts';
 import { fetchUpdate } from './fetch.ts';
 import { publish } from './publish.ts';
@@ -10,6 +19,28 @@ import { ownContribution } from './submit.ts';
 
 /** Ms for which key push and inline bytes are waited for before an update is asked for, and between two tries. */
 const FETCH_GRACE_MS = 300;
+
+/** Epochs ahead of the head for which updates are kept: a node that lags by one misses nothing, and a liar gains nothing. */
+const EPOCHS_AHEAD_KEPT = 2;
+
+/**
+ * Whether an update may come to count here, so that its values are worth memory: of an epoch that is collected now or
+ * soon, the first of its author for it, by someone whose class contributes.
+ */
+export function isWorthKeeping(ctx: EpochContext, entry: EntryOf<'contribution'>): boolean {
+  const { state } = ctx.chain.head;
+  const ahead = entry.core.body.epoch - state.epoch;
+  const nodeClass = classOf(ctx, state, entry);
+  return ahead >= 1 && ahead <= EPOCHS_AHEAD_KEPT && nodeClass !== undefined && mayContribute(nodeClass) && isFirst(ctx, entry);
+}
+
+/** Whether its author contributed nothing earlier to the same epoch over the same base. */
+function isFirst(ctx: EpochContext, entry: EntryOf<'contribution'>): boolean {
+  const { author, anchorBlock, seq, body } = entry.core;
+  return ctx.replica.graph
+    .contributionsOf(body.epoch)
+    .every((e) => e.core.author !== author || e.core.anchorBlock !== anchorBlock || e.core.seq >= seq);
+}
 
 export interface CollectorListener {
   /** A contribution for this epoch is on the ledger. */
@@ -49,8 +80,9 @@ export class Collector {
   /** A contribution has come onto the ledger. False when it is not for this epoch, over this base, by someone who may. */
   accepted(entry: EntryOf<'contribution'>): boolean {
     if (!this.#isCurrent(entry)) return false;
-    this.#ctx.updates.expect(entry);
     this.#listener.seen();
+    if (!isFirst(this.#ctx, entry)) return true;
+    this.#ctx.updates.expect(entry);
     if (!this.#wanted.has(entry.id)) this.#wanted.set(entry.id, { sinceMs: this.#nowMs, busy: false });
     this.news(entry.id);
     return true;
@@ -84,15 +116,12 @@ export class Collector {
     }
   }
 
-  /** An author counts once an epoch: by its first contribution, and not while its chain is forked. */
+  /** An author counts once an epoch, and not while its chain is forked. */
   #hold(entry: EntryOf<'contribution'>): void {
-    const { author, seq, body } = entry.core;
+    const { author, body } = entry.core;
     this.#wanted.delete(entry.id);
-    const { graph } = this.#ctx.replica;
-    const isFirst = graph
-      .contributionsOf(body.epoch)
-      .every((e) => e.core.author !== author || e.core.anchorBlock !== this.#base || e.core.seq >= seq);
-    if (!isFirst || graph.forksOf(author).length > 0 || this.#authors.has(author)) return;
+    if (!isFirst(this.#ctx, entry) || this.#ctx.replica.graph.forksOf(author).length > 0) return;
+    if (this.#authors.has(author) || this.#authors.size >= MAX_ROSTER - MAX_JOINS) return;
     this.#authors.add(author);
     this.#ctx.timeline.mark(body.epoch, 'verify');
     this.#listener.held(entry);

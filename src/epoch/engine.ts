@@ -7,31 +7,33 @@ import { type EntryOf, isKind } from '../ledger/index.ts';
 import {
   asStarlingError,
   type EntryId,
-  EPOCHS_AHEAD,
   type Fingerprint,
   type Hex,
   holdsSeat,
+  mayContribute,
   NEGOTIATION,
   type PeerId,
   type SignedEntry,
   type StarlingError,
 } from '../spec/index.ts';
-import { epochTopic, type Have, ledgerTopic } from '../wire/index.ts';
+import { encodeEntry, type Have, ledgerTopic } from '../wire/index.ts';
 import { apply } from './apply.ts';
 import { average } from './average.ts';
-import { Collector, type CollectorListener } from './collector.ts';
+import { Collector, type CollectorListener, isWorthKeeping } from './collector.ts';
 import { createContext, type EpochContext, type EpochInit, learnDecision, peerOf } from './context.ts';
 import { AdaptiveDeadline } from './deadline.ts';
+import { factsOf } from './facts.ts';
 import { finalise } from './finalise.ts';
 import { Inbox, type InboxListener } from './inbox.ts';
-import { join } from './join.ts';
-import { type EpochFacts, type MachineEvent, type MachineState, step } from './machine.ts';
+import { join, pendingJoins } from './join.ts';
+import { type MachineEvent, type MachineState, step } from './machine.ts';
 import { Residual } from './residual.ts';
 import { RosterTalk } from './roster.ts';
 import type { UpdateSubmission } from './submission.ts';
 import { type Submitted, submit } from './submit.ts';
 import { LedgerSync } from './sync.ts';
 import { Timers } from './timers.ts';
+import { EpochTopics } from './topics.ts';
 
 /** Ms between roster ticks while nothing is collected: announcements are repeated, no more. */
 const IDLE_TICK_MS = 1_000;
@@ -72,6 +74,7 @@ export class Engine implements InboxListener, CollectorListener {
   #submitting: Promise<unknown> = Promise.resolve();
   readonly #timers: Timers;
   #collector: Collector;
+  readonly #topics: EpochTopics;
   #ticking = false;
   #lastStartMs = 0;
   /** Resolves when this node's chain has begun: nothing is appended before. */
@@ -92,7 +95,8 @@ export class Engine implements InboxListener, CollectorListener {
     this.#timers = new Timers(init.ports.clock);
     this.talk = this.#newTalk();
     this.#collector = new Collector(this.ctx, this);
-    this.#state = { phase: 'idle', facts: this.#facts() };
+    this.#topics = new EpochTopics(init.ports.gossip, init.swarm);
+    this.#state = { phase: 'idle', facts: factsOf(this.ctx, this.#deadline.ms, new Map()) };
     this.#inbox = new Inbox(this.ctx, this, this.#sync);
     this.ctx.replica.onAccepted((entry) => this.#accepted(entry));
     init.ports.streams.onPeer((peer, connected) => {
@@ -157,6 +161,8 @@ export class Engine implements InboxListener, CollectorListener {
   }
 
   trainerNews(have: Have): void {
+    const certificate = this.ctx.replica.graph.certificateOf(have.node);
+    if (certificate === undefined || !mayContribute(certificate.nodeClass)) return;
     this.#dispatch({ type: 'trainers', node: have.node, attached: have.trainers > 0, nowMs: this.#nowMs });
     this.#listener.changed('epoch');
   }
@@ -215,35 +221,21 @@ export class Engine implements InboxListener, CollectorListener {
     this.#listener.changed('epoch');
   }
 
-  #facts(): EpochFacts {
-    const { state, id } = this.ctx.chain.head;
-    const { genesis } = this.ctx;
-    return {
-      epoch: state.epoch + 1,
-      base: id,
-      recent: new Set(state.members.filter((m) => m.lastEpoch > 0 && m.lastEpoch >= state.epoch - 1).map((m) => m.fingerprint)),
-      trainers: new Map(),
-      held: new Set(),
-      deadlineMs: this.#deadline.ms + NEGOTIATION.disseminationMs,
-      membershipMs: genesis.minDeadlineMs,
-    };
-  }
-
   /** A new epoch over the head: what came early for it counts now. */
   #begin(): void {
-    const { chain, updates, ports, swarm } = this.ctx;
+    const { chain, updates } = this.ctx;
     const epoch = chain.head.state.epoch + 1;
-    for (let n = epoch; n <= epoch + EPOCHS_AHEAD; n++) ports.gossip.subscribe(epochTopic(swarm, n));
-    for (let n = epoch - 2; n > epoch - 4 && n > 0; n--) ports.gossip.unsubscribe(epochTopic(swarm, n));
+    this.#topics.listen(epoch);
     updates.prune(epoch);
     this.#timers.cancel('deadline');
+    this.#timers.cancel('retry');
     this.talk = this.#newTalk();
     this.#collector = new Collector(this.ctx, this);
-    this.#dispatch({ type: 'begin', facts: this.#facts() });
+    this.#dispatch({ type: 'begin', facts: factsOf(this.ctx, this.#deadline.ms, this.#state.facts.trainers) });
     this.#announce();
     this.#inbox.replay();
     this.#watch(this.#collector.begin(this.#residual));
-    if (this.#pendingJoins().length > 0) this.#dispatch({ type: 'membership', nowMs: this.#nowMs });
+    if (pendingJoins(this.ctx).length > 0) this.#dispatch({ type: 'membership', nowMs: this.#nowMs });
     this.#listener.changed('epoch');
   }
 
@@ -251,12 +243,22 @@ export class Engine implements InboxListener, CollectorListener {
     const { state, id } = this.ctx.chain.head;
     const seats = state.members.filter((m) => holdsSeat(m.nodeClass)).map((m) => m.fingerprint);
     const quorum = quorumOf(seats.length);
-    return new RosterTalk(this.ctx, new Negotiation({ epoch: state.epoch + 1, base: id, self: this.ctx.self, seats, quorum }));
+    return new RosterTalk(
+      this.ctx,
+      new Negotiation({
+        epoch: state.epoch + 1,
+        base: id,
+        self: this.ctx.self,
+        seats,
+        quorum,
+        firstSeq: Math.floor(this.ctx.ports.clock.wallMs()),
+      }),
+    );
   }
 
   #freeze(): void {
     const { negotiation } = this.talk;
-    for (const id of this.#pendingJoins()) negotiation.hold(id);
+    for (const id of pendingJoins(this.ctx)) negotiation.hold(id);
     const attestation = negotiation.freeze(this.#nowMs);
     if (attestation !== null) this.talk.attest(attestation);
     this.ctx.timeline.mark(this.talk.epoch, 'roster');
@@ -298,18 +300,12 @@ export class Engine implements InboxListener, CollectorListener {
       this.#watch(this.#advance());
     } else if (isKind(entry, 'contribution')) {
       if (this.#collector.accepted(entry)) return;
-      if (entry.core.body.epoch > this.ctx.chain.head.state.epoch) this.ctx.updates.expect(entry);
+      if (isWorthKeeping(this.ctx, entry)) this.ctx.updates.expect(entry);
       else if (entry.core.body.epoch === this.ctx.chain.head.state.epoch) this.#deadline.arrived(this.#nowMs - this.#lastStartMs);
-    } else if (this.#pendingJoins().includes(entry.id)) {
+    } else if (pendingJoins(this.ctx).includes(entry.id)) {
       if (this.#state.phase === 'negotiating') this.talk.negotiation.hold(entry.id);
       this.#dispatch({ type: 'membership', nowMs: this.#nowMs });
     }
-  }
-
-  #pendingJoins(): EntryId[] {
-    const { graph } = this.ctx.replica;
-    const members = new Set(this.ctx.chain.head.state.members.map((m) => m.fingerprint));
-    return graph.authors().flatMap((author) => (members.has(author) ? [] : (graph.joinOf(author)?.id ?? [])));
   }
 
   #announce(): void {
@@ -334,7 +330,7 @@ export class Engine implements InboxListener, CollectorListener {
       const sinceMs = this.#nowMs;
       const applied = await apply(this.ctx);
       const head = this.ctx.chain.head;
-      if (applied.length === 0) continue;
+      if (applied.length === 0 && this.talk.base === head.id) continue;
       for (const one of applied) {
         this.ctx.timeline.mark(one.state.epoch, 'apply', sinceMs);
         this.ctx.ports.journal.observe('apply_ms', this.#nowMs - sinceMs);
@@ -368,10 +364,11 @@ export class Engine implements InboxListener, CollectorListener {
     await this.#advance();
   }
 
+  /** Starts an exchange with a random peer; the next one does not wait for it to end. */
   async #syncSome(): Promise<void> {
     const peers = this.ctx.ports.streams.peers();
     const peer = peers[Math.floor(this.ctx.ports.entropy.uniform() * peers.length)];
-    if (peer !== undefined) await this.#syncWith(peer);
+    if (peer !== undefined) this.behind(peer);
   }
 
   /** Writes the join entry that this node's chain starts with, after it has asked what the others hold of it. */
@@ -381,8 +378,11 @@ export class Engine implements InboxListener, CollectorListener {
       await this.#heard.promise;
     }
     if (this.#stopped) return;
-    if (await join(this.ctx)) for (const peer of this.ctx.ports.streams.peers()) this.behind(peer);
+    const entry = join(this.ctx);
     this.#joined.resolve();
+    if (entry === undefined) return;
+    for (const peer of this.ctx.ports.streams.peers()) this.behind(peer);
+    await this.ctx.ports.gossip.publish(ledgerTopic(this.ctx.swarm), encodeEntry(entry));
   }
 
   // --- timers ------------------------------------------------------------------------------------------------

@@ -1,12 +1,14 @@
 /** What the network brings, judged and handed on. Registers the handlers of every protocol of the swarm. */
+import { equals } from 'uint8arrays';
 import { contentOf } from '../crypto/index.ts';
-import { asStarlingError, type EntryId, type PeerId, reject, type Verdict } from '../spec/index.ts';
-import { type Attest, decodeRosterBundle, type Have, type Stance } from '../wire/index.ts';
+import { asStarlingError, type EntryId, MAX_ROSTER, type PeerId, reject, type Verdict } from '../spec/index.ts';
+import { decodeRosterBundle, type Have } from '../wire/index.ts';
 import { serveHeader } from './aggregates.ts';
+import { isWorthKeeping } from './collector.ts';
 import type { EpochContext } from './context.ts';
 import { servedBlobs, serveKeys } from './fetch.ts';
 import { serveContent } from './pull.ts';
-import type { RosterTalk } from './roster.ts';
+import { isVerified, type RosterKind, type RosterMessage, type RosterTalk } from './roster.ts';
 import type { LedgerSync } from './sync.ts';
 import { verifyGossip } from './verify.ts';
 
@@ -23,18 +25,13 @@ export interface InboxListener {
   fatal(error: unknown): void;
 }
 
-/** Roster messages of the next epoch that come before it begins here: thirty for each of seventy nodes. */
-const MAX_EARLY = 2_048;
-
-interface Early {
-  readonly message: Have | Attest | Stance;
-  readonly kind: 'have' | 'attest' | 'stance';
-}
+/** Roster messages kept for the next epoch, which some begin before this node: one of each kind and node. */
+const MAX_EARLY = 3 * MAX_ROSTER;
 
 export class Inbox {
   readonly #ctx: EpochContext;
   readonly #listener: InboxListener;
-  #early: Early[] = [];
+  readonly #early = new Map<string, { readonly message: RosterMessage; readonly kind: RosterKind }>();
 
   constructor(ctx: EpochContext, listener: InboxListener, sync: LedgerSync) {
     this.#ctx = ctx;
@@ -54,8 +51,8 @@ export class Inbox {
 
   /** Takes what came too early for the last epoch and fits this one. */
   replay(): void {
-    const early = this.#early;
-    this.#early = [];
+    const early = [...this.#early.values()];
+    this.#early.clear();
     for (const { message, kind } of early) this.#take(message, kind);
   }
 
@@ -73,6 +70,7 @@ export class Inbox {
     }
     if (missing.length > 0) this.#listener.behind(from);
     if (update === undefined) return verdict;
+    if (!isWorthKeeping(this.#ctx, update.entry)) return verdict;
     this.#ctx.updates.expect(update.entry);
     if (update.inline !== null) {
       // [REJECT] the bytes that ride along are not those the manifest names
@@ -87,7 +85,7 @@ export class Inbox {
   async #roster(from: PeerId, payload: Uint8Array): Promise<undefined> {
     const { haves, attests, stances } = decodeRosterBundle(payload);
     let behind = false;
-    const take = (message: Have | Attest | Stance, kind: Early['kind']) => {
+    const take = (message: RosterMessage, kind: RosterKind) => {
       if (!this.#take(message, kind)) behind = true;
     };
     for (const have of haves) take(have, 'have');
@@ -97,26 +95,26 @@ export class Inbox {
     return undefined;
   }
 
-  /** False when the message stands on an epoch or base that is not (yet) this node's. */
-  #take(message: Have | Attest | Stance, kind: Early['kind']): boolean {
+  /** False when the message stands on an epoch or base that is not (yet) this node's, or its node is not known. */
+  #take(message: RosterMessage, kind: RosterKind): boolean {
     const { talk } = this.#listener;
     if (message.epoch === talk.epoch && message.base === talk.base) {
-      try {
-        const have = talk.receive(message, kind);
-        if (have !== undefined) this.#listener.trainerNews(have);
-        if (kind === 'attest') this.#listener.attestNews();
-      } catch (error) {
-        this.#ctx.ports.journal.log('warn', 'epoch', 'a roster message was refused', {
-          node: message.node,
-          ...asStarlingError(error).toJSON(),
-        });
-      }
-      // A node not known yet: its join is with whoever relayed this.
+      const have = talk.receive(message, kind);
+      if (have !== undefined) this.#listener.trainerNews(have);
+      if (kind === 'attest') this.#listener.attestNews();
       return this.#ctx.replica.graph.certificateOf(message.node) !== undefined;
     }
     if (message.epoch < talk.epoch) return true;
-    if (message.epoch <= talk.epoch + 1 && this.#early.length < MAX_EARLY) this.#early.push({ message, kind });
+    if (message.epoch <= talk.epoch + 1) this.#park(message, kind);
     return false;
+  }
+
+  #park(message: RosterMessage, kind: RosterKind): void {
+    const place = `${kind}/${message.node}`;
+    const parked = this.#early.get(place)?.message;
+    if (parked !== undefined && equals(parked.signature, message.signature)) return;
+    if ((parked === undefined && this.#early.size >= MAX_EARLY) || !isVerified(this.#ctx, message, kind)) return;
+    this.#early.set(place, { message, kind });
   }
 
   /** Two daemons with one identity, or a disk that fails, end this one: going on would do harm. */

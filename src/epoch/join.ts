@@ -1,12 +1,20 @@
-import { encodeEntry, ledgerTopic, makeCertificate } from '../wire/index.ts';
+import { type EntryId, MAX_JOINS, type SignedEntry } from '../spec/index.ts';
+import { makeCertificate } from '../wire/index.ts';
 import type { EpochContext } from './context.ts';
 
-/** Writes the join entry that this node's chain starts with, unless it has one, and tells the swarm. True when it wrote it. */
-export async function join(ctx: EpochContext): Promise<boolean> {
-  if (ctx.replica.tip !== undefined) return false;
+/** Writes the join entry that this node's chain starts with. Durable when it returns; undefined where the chain has begun. */
+export function join(ctx: EpochContext): SignedEntry | undefined {
+  if (ctx.replica.tip !== undefined) return undefined;
   const certificate = makeCertificate(ctx.identity, ctx.nodeClass, [`update/${ctx.genesis.updateDtype}`]);
   const { id, state } = ctx.chain.head;
-  const entry = ctx.replica.append('join', { certificate }, id, state.epoch);
-  await ctx.ports.gossip.publish(ledgerTopic(ctx.swarm), encodeEntry(entry));
-  return true;
+  return ctx.replica.append('join', { certificate }, id, state.epoch);
+}
+
+/** Joins that wait for a decision, the earliest first, as many as one epoch takes in. */
+export function pendingJoins(ctx: EpochContext): EntryId[] {
+  const { graph } = ctx.replica;
+  const members = new Set(ctx.chain.head.state.members.map((m) => m.fingerprint));
+  const joins = graph.authors().flatMap((author) => (members.has(author) ? [] : (graph.joinOf(author) ?? [])));
+  joins.sort((a, b) => a.core.lam - b.core.lam || (a.id < b.id ? -1 : 1));
+  return joins.slice(0, MAX_JOINS).map((entry) => entry.id);
 }

@@ -18,7 +18,9 @@ export interface EpochFacts {
   readonly held: ReadonlySet<Fingerprint>;
   /** From the first contribution to the freeze at the latest: adaptive deadline plus dissemination time. */
   readonly deadlineMs: number;
-  /** The same for an epoch that has nothing but membership entries. */
+  /** The same while nothing is contributed yet and somebody is awaited: what the genesis allows at most. */
+  readonly patienceMs: number;
+  /** The same for an epoch that has nothing but membership entries and awaits nobody. */
   readonly membershipMs: number;
 }
 
@@ -77,8 +79,8 @@ export function step(state: MachineState, event: MachineEvent): Transition {
       const facts = { ...state.facts, trainers: new Map(state.facts.trainers).set(event.node, event.attached) };
       // An epoch that began for membership alone waits longer once somebody is known to be training.
       const next = { ...state, facts };
-      const waits = event.attached && state.phase === 'collecting';
-      return freezeIfComplete(waits ? start(next, event.nowMs, true) : stay(next), event.nowMs);
+      const waits = event.attached && next.phase === 'collecting' && !next.training;
+      return freezeIfComplete(waits ? collecting(facts, next.startedMs, next.startedMs, false) : stay(next), event.nowMs);
     }
     case 'attested':
       // More than a third holds an honest one: waiting longer than it did would only part this node from the others.
@@ -104,9 +106,9 @@ function start(state: MachineState, nowMs: number, training: boolean): Transitio
   return collecting(state.facts, nowMs, nowMs, training);
 }
 
-function collecting(facts: EpochFacts, nowMs: number, startedMs: number, training: boolean): Transition {
-  const waits = training || awaited(facts).length > 0;
-  const freezeAtMs = nowMs + (waits ? facts.deadlineMs : facts.membershipMs);
+function collecting(facts: EpochFacts, fromMs: number, startedMs: number, training: boolean): Transition {
+  const waitMs = training ? facts.deadlineMs : awaited(facts).length > 0 ? facts.patienceMs : facts.membershipMs;
+  const freezeAtMs = fromMs + waitMs;
   return { state: { phase: 'collecting', facts, startedMs, freezeAtMs, training }, effects: [{ type: 'wakeAt', atMs: freezeAtMs }] };
 }
 

@@ -12,7 +12,7 @@ import {
   StarlingError,
   type SwarmId,
 } from '../spec/index.ts';
-import { encodeCore, entryBytes, entryId, UPDATE_CONTEXT } from '../wire/index.ts';
+import { decodeCore, encodeCore, entryBytes, entryId, UPDATE_CONTEXT } from '../wire/index.ts';
 import type { EntryStore } from './ports.ts';
 
 /** Entries that wait for a parent. A peer that sends more loses the oldest of them: sync brings them back. */
@@ -118,6 +118,8 @@ export class Replica {
       body,
     } as unknown as AnyEntryCore;
     const coreBytes = encodeCore(core);
+    // What no peer could read must not be written: the chain would end there for good.
+    decodeCore(coreBytes);
     const message = entryBytes(coreBytes);
     const entry: SignedEntry = {
       id: entryId(coreBytes),

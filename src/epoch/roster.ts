@@ -1,7 +1,7 @@
 /** Step 6, roster: what nodes hold and prefer, relayed between neighbours until they would propose the same. */
 import type { Attestation, Negotiation, StanceView } from '../consensus/index.ts';
 import { toHex } from '../crypto/index.ts';
-import { type DecisionId, type Fingerprint, NEGOTIATION, type PeerId } from '../spec/index.ts';
+import { type DecisionId, type Fingerprint, NEGOTIATION, type PeerId, StarlingError } from '../spec/index.ts';
 import {
   type Attest,
   attestBytes,
@@ -27,7 +27,22 @@ const MAX_SEEN = 4_096;
 /** Bytes of a bundle that are filled; the rest is room for its frame. */
 const BUNDLE_BUDGET = ROSTER_BUNDLE_MAX_BYTES - 32 * 1024;
 
-type Message = Have | Attest | Stance;
+export type RosterMessage = Have | Attest | Stance;
+export type RosterKind = 'have' | 'attest' | 'stance';
+
+/** Whether a message is signed by its node. False for a node whose join is not known here. Throws BAD_SIGNATURE. */
+export function isVerified(ctx: EpochContext, message: RosterMessage, kind: RosterKind): boolean {
+  const key = ctx.replica.graph.certificateOf(message.node)?.ed25519PublicKey;
+  if (key === undefined) return false;
+  const good =
+    kind === 'have'
+      ? verifyMessage(haveBytes, message as Have, key)
+      : kind === 'attest'
+        ? verifyMessage(attestBytes, message as Attest, key)
+        : verifyMessage(stanceBytes, message as Stance, key);
+  if (good) return true;
+  throw new StarlingError('BAD_SIGNATURE', `a ${kind} is not signed by the node it speaks for`, { node: message.node, phase: 'roster' });
+}
 
 /** One epoch's exchange over one base. */
 export class RosterTalk {
@@ -87,36 +102,26 @@ export class RosterTalk {
       .map((a) => a.node);
   }
 
-  /** Takes one message of a bundle. Returns the trainers' announcement if it was news. */
-  receive(message: Message, kind: 'have' | 'attest' | 'stance'): Have | undefined {
+  /**
+   * Takes one message of a bundle. Returns the trainers' announcement if it was news. Throws BAD_SIGNATURE: an honest
+   * node relays nothing it has not verified.
+   */
+  receive(message: RosterMessage, kind: RosterKind): Have | undefined {
     const key = toHex(message.signature);
     if (message.node === this.#ctx.self && kind !== 'stance') return undefined;
     const seen = this.#seen.get(message.node) ?? new Set();
     if (seen.has(key) || seen.size >= MAX_SEEN) return undefined;
-    const certificate = this.#ctx.replica.graph.certificateOf(message.node);
-    if (certificate === undefined) return undefined;
+    const known = this.#haves.get(message.node);
+    if (kind === 'have' && known !== undefined && known.seq >= (message as Have).seq) return undefined;
+    if (!isVerified(this.#ctx, message, kind)) return undefined;
+    this.#seen.set(message.node, seen.add(key));
     if (kind === 'have') {
-      const have = message as Have;
-      const known = this.#haves.get(have.node);
-      if (known !== undefined && known.seq >= have.seq) return undefined;
-      if (!verifyMessage(haveBytes, have, certificate.ed25519PublicKey)) return undefined;
-      this.#haves.set(have.node, have);
-      this.#seen.set(message.node, seen.add(key));
-      return have;
+      this.#haves.set(message.node, message as Have);
+      return message as Have;
     }
-    if (kind === 'attest') {
-      const attest = message as Attest;
-      if (!verifyMessage(attestBytes, attest, certificate.ed25519PublicKey)) return undefined;
-      this.#seen.set(message.node, seen.add(key));
-      this.#signed.set(attest, attest);
-      this.negotiation.onAttest(attest);
-    } else {
-      const stance = message as Stance;
-      if (!verifyMessage(stanceBytes, stance, certificate.ed25519PublicKey)) return undefined;
-      this.#seen.set(message.node, seen.add(key));
-      this.#signed.set(stance, stance);
-      this.negotiation.onStance(stance);
-    }
+    this.#signed.set(message, message as Attest | Stance);
+    if (kind === 'attest') this.negotiation.onAttest(message as Attest);
+    else this.negotiation.onStance(message as Stance);
     return undefined;
   }
 

@@ -1,8 +1,12 @@
 /** Ledger sync over streams: on connect, on a missing parent, and now and then with a random peer. */
 import { answerSync, SYNC_LIMITS, SyncClient, type SyncHead } from '../ledger/index.ts';
-import { asStarlingError, FRAME_MAX_BYTES, type PeerId, type SignedEntry } from '../spec/index.ts';
+import { asStarlingError, FRAME_MAX_BYTES, type PeerId, type SignedEntry, StarlingError } from '../spec/index.ts';
 import type { EpochContext } from './context.ts';
 import { answerMs } from './ports.ts';
+
+/** Ms and pages of one exchange: a newcomer takes half a million entries in it, and a peer that never ends is left. */
+const EXCHANGE_MS = 120_000;
+const EXCHANGE_PAGES = 2_000;
 
 export class LedgerSync {
   readonly #ctx: EpochContext;
@@ -29,10 +33,14 @@ export class LedgerSync {
   }
 
   async #exchange(peer: PeerId): Promise<boolean> {
-    const { streams, journal } = this.#ctx.ports;
+    const { streams, journal, clock } = this.#ctx.ports;
     const client = new SyncClient(this.#ctx.replica.graph, this.#head());
     try {
+      const untilMs = clock.nowMs() + EXCHANGE_MS;
+      let pages = 0;
       for (let request = client.next(); request !== undefined; request = client.next()) {
+        if (++pages > EXCHANGE_PAGES || clock.nowMs() > untilMs)
+          throw new StarlingError('PROTOCOL_VIOLATION', `an exchange does not end after ${pages} pages`, { peer, phase: 'sync' });
         const answer = await streams.request(peer, 'sync', request, {
           timeoutMs: answerMs(SYNC_LIMITS.pageBytes),
           maxResponseBytes: FRAME_MAX_BYTES,

@@ -15,6 +15,13 @@ export const INLINE_SWARM_MAX_BYTES = 512 * KIB;
 export const FRAME_MAX_BYTES = 1024 * KIB;
 /** Bytes. Largest canonical CBOR core of an entry: a join carries 2 KiB of keys and a 3.3 KiB signature. */
 export const ENTRY_MAX_BYTES = 32 * KIB;
+/**
+ * Entries. A roster, and what a node attests or prefers, names at most this many: a decision entry takes 39 bytes for
+ * each, so 768 fit ENTRY_MAX_BYTES with the rest of the entry.
+ */
+export const MAX_ROSTER = 768;
+/** Entries. Joins that one epoch takes in; the others wait for the next. Leaves most of a roster to contributions. */
+export const MAX_JOINS = 128;
 /** Entries. An entry names at most this many heads of other authors (PROTOCOL section 3). */
 export const MAX_DEPS = 8;
 /** Sum of the integer weights of a roster (PROTOCOL section 6): 65,536 * 32,767 < 2^31. */

@@ -8,6 +8,7 @@ import {
   type JoinBody,
   MAX_DEPS,
   MAX_PARAMETERS,
+  MAX_ROSTER,
   type SignedEntry,
   WEIGHT_TOTAL,
 } from '../spec/index.ts';
@@ -35,7 +36,6 @@ const KIND_CODES = ['join', 'contribution', 'decision'] as const satisfies reado
 /** Bytes. An entry with both signatures around its core. */
 export const SIGNED_ENTRY_MAX_BYTES = ENTRY_MAX_BYTES + 4096;
 /** What fits a core of ENTRY_MAX_BYTES anyway; said here so that no list is read without a bound. */
-const MAX_ROSTER = 1024;
 const MAX_TENSORS = 10_000;
 const MAX_METRICS = 16;
 const METRIC_NAME = /^[A-Za-z][\w.-]{0,31}$/;

@@ -1,5 +1,5 @@
 import { ED25519_SIGNATURE_BYTES, type Identity, verifyEd25519 } from '../crypto/index.ts';
-import { KIB, NEGOTIATION } from '../spec/index.ts';
+import { KIB, MAX_ROSTER, NEGOTIATION } from '../spec/index.ts';
 import { decode, encode } from './cbor.ts';
 import { readBytes, readHash, readHashSet, readInt, readList, readTuple } from './fields.ts';
 import { type AttestBody, attestFields, type HaveBody, haveFields, type StanceBody, stanceFields } from './signBytes.ts';
@@ -34,8 +34,8 @@ export interface RosterBundle {
 export const ROSTER_BUNDLE_MAX_BYTES = 256 * KIB;
 /** Messages of a kind in one bundle: one of each of a thousand nodes. */
 const MAX_MESSAGES = 1024;
-/** Entries that one message names: 136 KiB, so that the largest message still fits a bundle. */
-const MAX_IDS = 4096;
+/** Trainers that one node may announce. */
+const MAX_TRAINERS = 1024;
 /** Largest probability of a preference (PROTOCOL section 5). */
 const PROBABILITY_ONE = 65_535;
 
@@ -64,8 +64,8 @@ function readHave(value: unknown, field: string): Have {
     base: readHash(base, `${field}.base`),
     node: readHash(node, `${field}.node`),
     seq: readInt(seq, `${field}.seq`),
-    ids: readHashSet(ids, `${field}.ids`, MAX_IDS),
-    trainers: readInt(trainers, `${field}.trainers`, 0, MAX_IDS),
+    ids: readHashSet(ids, `${field}.ids`, MAX_ROSTER),
+    trainers: readInt(trainers, `${field}.trainers`, 0, MAX_TRAINERS),
     signature: readBytes(signature, `${field}.signature`, ED25519_SIGNATURE_BYTES),
   };
 }
@@ -76,7 +76,7 @@ function readAttest(value: unknown, field: string): Attest {
     epoch: readInt(epoch, `${field}.epoch`),
     base: readHash(base, `${field}.base`),
     node: readHash(node, `${field}.node`),
-    ids: readHashSet(ids, `${field}.ids`, MAX_IDS),
+    ids: readHashSet(ids, `${field}.ids`, MAX_ROSTER),
     signature: readBytes(signature, `${field}.signature`, ED25519_SIGNATURE_BYTES),
   };
 }
@@ -89,7 +89,7 @@ function readStance(value: unknown, field: string): Stance {
     node: readHash(node, `${field}.node`),
     seq: readInt(seq, `${field}.seq`),
     option: readHash(option, `${field}.option`),
-    optionIds: readHashSet(optionIds, `${field}.optionIds`, MAX_IDS),
+    optionIds: readHashSet(optionIds, `${field}.optionIds`, MAX_ROSTER),
     prefs: readList(prefs, `${field}.prefs`, NEGOTIATION.keep, (item, name) => {
       const [digest, probability] = readTuple(item, name, 2);
       return [readHash(digest, `${name}.digest`), readInt(probability, `${name}.probability`, 0, PROBABILITY_ONE)] as const;

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import fc from 'fast-check';
-import { MAX_ROSTER_IDS, Negotiation, optionOf } from '../../../src/consensus/index.ts';
+import { Negotiation, optionOf } from '../../../src/consensus/index.ts';
 import { better } from '../../../src/consensus/options.ts';
+import { MAX_ROSTER } from '../../../src/spec/index.ts';
 import { contributionOf, fingerprintOf } from '../../support/rosterWorld.ts';
 
 describe('consensus: options', () => {
@@ -34,7 +35,7 @@ describe('consensus: options', () => {
     const seats = [0, 1].map(fingerprintOf);
     const negotiation = new Negotiation({ epoch: 1, base: fingerprintOf(9), self: seats[0] as string, seats, quorum: 2 });
     const node = seats[1] as string;
-    const many = Array.from({ length: MAX_ROSTER_IDS + 1 }, () => contributionOf(1));
+    const many = Array.from({ length: MAX_ROSTER + 1 }, () => contributionOf(1));
     assert.throws(() => negotiation.onAttest({ node, ids: many }), {
       code: 'TOO_LARGE',
       facts: { field: 'attestation', peer: node, phase: 'roster' },
