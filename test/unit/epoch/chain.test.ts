@@ -3,8 +3,9 @@ import { bytesOf, float32Of } from '../../../src/aggregation/index.ts';
 import { contentOf } from '../../../src/crypto/index.ts';
 import { fetchAggregate } from '../../../src/epoch/aggregates.ts';
 import { initialModelOf } from '../../../src/epoch/chain.ts';
-import { decisionId } from '../../../src/wire/index.ts';
-import { emptyDecision, type TestNode, TestSwarm } from '../../support/epochWorld.ts';
+import type { AnyEntryCore } from '../../../src/spec/index.ts';
+import { decisionId, makeCertificate } from '../../../src/wire/index.ts';
+import { emptyDecision, signed, type TestNode, TestSwarm } from '../../support/epochWorld.ts';
 
 const code = (expected: string) => (e: unknown) => (e as { code?: string }).code === expected;
 const wave = (i: number): Float32Array => Float32Array.from({ length: 8 }, (_, k) => Math.sin(1 + i + k));
@@ -115,6 +116,29 @@ describe('the chain of applied decisions', () => {
     await assert.rejects(ctx.chain.extend(decisionId(body), body, undefined, undefined), code('MISSING_PARENT'));
     assert.deepEqual(standOf(swarm.node(0)), before);
     assert.equal(ctx.chain.order.size, ctx.chain.head.state.treeSize);
+  });
+
+  it('admits by the branch that the roster chose: what a fork leaves void is ordered and ignored', async () => {
+    const swarm = new TestSwarm({ nodes: 2, genesis: { founders: new TestSwarm({ nodes: 1 }).genesis.founders } });
+    const node = swarm.node(0);
+    node.join();
+    const newcomer = swarm.node(1);
+    const first = newcomer.join();
+    const certificate = makeCertificate(newcomer.identity, 'edge', []);
+    const second = signed(newcomer.identity, { ...first.core, body: { certificate } } as AnyEntryCore);
+    // By order alone the lower id would win; the roster names the other.
+    const [lower, chosen] = first.id < second.id ? [first, second] : [second, first];
+    node.take([lower, chosen]);
+    const { contributionId } = await node.submit(wave(1));
+    const { ctx } = node;
+    assert.deepEqual(ctx.replica.graph.get(contributionId)?.core.deps, [lower.id, chosen.id]);
+    const body = emptyDecision(ctx, [contributionId, chosen.id]);
+    const { state } = await ctx.chain.extend(decisionId(body), body, undefined, undefined);
+    assert.deepEqual([ctx.chain.find(lower.id)?.void, ctx.chain.find(chosen.id)?.void, state.treeSize], [true, false, 4]);
+    const admitted = state.members.find((m) => m.fingerprint === newcomer.identity.fingerprint);
+    assert.deepEqual([admitted?.nodeClass, state.members.length], [chosen === second ? 'edge' : 'core', 2]);
+    const alone = emptyDecision(ctx);
+    assert.equal((await ctx.chain.extend(decisionId(alone), alone, undefined, undefined)).state.members.length, 2);
   });
 
   it('finds where an entry stands in the order', async () => {
