@@ -1,7 +1,7 @@
 /** Step 10, apply: every node applies the chosen decisions in the same order and holds, bit for bit, the same model. */
 import { asStarlingError, type DecisionId, holdsSeat, StarlingError } from '../spec/index.ts';
 import { fetchAggregate } from './aggregates.ts';
-import { audit } from './audit.ts';
+import { auditRoster, auditSum } from './audit.ts';
 import type { Applied } from './chain.ts';
 import { type EpochContext, peerOf } from './context.ts';
 
@@ -52,9 +52,10 @@ async function applyOne(ctx: EpochContext, baseEpoch: number, id: DecisionId): P
     if (!body.roster.every((entry) => ctx.replica.graph.has(entry))) {
       throw new StarlingError('MISSING_PARENT', 'entries of its roster are not here', { field: 'roster', phase: 'apply' });
     }
+    auditRoster(ctx, base.state, body);
     const { header, sum } = await fetchAggregate(ctx, id, body.aggregateHash);
     const sinceMs = ctx.ports.clock.nowMs();
-    await audit(ctx, base.state, body, header);
+    await auditSum(ctx, base.state, body, header);
     ctx.timeline.mark(body.epoch, 'audit', sinceMs);
     if (ctx.chain.head.state.epoch > baseEpoch) {
       const dropped = ctx.chain.rewind(baseEpoch);

@@ -1,5 +1,6 @@
 /** Step 8, audit: the deterministic checks. A decision that breaks one is never applied, whoever signed it. */
 import { dtypeBytes } from '../aggregation/index.ts';
+import { ZERO_HASH } from '../crypto/index.ts';
 import { isKind } from '../ledger/index.ts';
 import type { AggregateHeader, DecisionBody, NodeClass, SignedEntry, SwarmState } from '../spec/index.ts';
 import { mayContribute, StarlingError } from '../spec/index.ts';
@@ -7,10 +8,10 @@ import { average, holdsRows, weightsOf } from './average.ts';
 import type { EpochContext } from './context.ts';
 
 /**
- * Checks a decision over the state it builds on; every rostered entry must be held. What the ledger alone tells is
- * always checked; the sum itself is recomputed where the rows are held. Throws INCOMPATIBLE or HASH_MISMATCH.
+ * What the ledger alone tells of a decision over the state it builds on: costs no transfer, so it comes first. Every
+ * rostered entry must be held. Throws INCOMPATIBLE.
  */
-export async function audit(ctx: EpochContext, base: SwarmState, body: DecisionBody, header: AggregateHeader | undefined): Promise<void> {
+export function auditRoster(ctx: EpochContext, base: SwarmState, body: DecisionBody): void {
   const authors = new Set<string>();
   for (const id of body.roster) {
     const entry = ctx.replica.graph.get(id) as SignedEntry;
@@ -21,14 +22,28 @@ export async function audit(ctx: EpochContext, base: SwarmState, body: DecisionB
     authors.add(entry.core.author);
   }
   const weights = weightsOf(ctx, base, body.roster);
-  if (weights.some((w, i) => w !== body.weights[i])) throw broken('weights', 'the weights are not those that samples and trust give');
-  const total = weights.reduce((a, b) => a + b, 0);
-  if (
+  if (weights.length !== body.weights.length || weights.some((w, i) => w !== body.weights[i]))
+    throw broken('weights', 'the weights are not those that samples and trust give');
+  if (totalOf(body) === 0 && body.aggregateHash !== ZERO_HASH)
+    throw broken('aggregateHash', 'an aggregate is named where nothing has a weight');
+}
+
+/**
+ * The aggregate of a decision that passed `auditRoster`: its header must fit the roster, and where the rows are held
+ * the sum is recomputed. Throws INCOMPATIBLE or HASH_MISMATCH.
+ */
+export async function auditSum(
+  ctx: EpochContext,
+  base: SwarmState,
+  body: DecisionBody,
+  header: AggregateHeader | undefined,
+): Promise<void> {
+  const contributions = ctx.chain.contributionsOf(body).length;
+  const fits =
     header === undefined
-      ? total !== 0
-      : header.weightTotal !== total || header.epoch !== body.epoch || header.distances.length !== authors.size
-  )
-    throw broken('aggregateHash', 'the aggregate does not belong to this roster');
+      ? totalOf(body) === 0
+      : header.weightTotal === totalOf(body) && header.epoch === body.epoch && header.distances.length === contributions;
+  if (!fits) throw broken('aggregateHash', 'the aggregate does not belong to this roster');
   if (header === undefined || !holdsRows(ctx, body)) return;
   const own = await average(ctx, base, body.roster);
   if (own.hash !== body.aggregateHash)
@@ -67,3 +82,4 @@ export function classOf(ctx: EpochContext, base: SwarmState, entry: SignedEntry)
 }
 
 const broken = (field: string, message: string): StarlingError => new StarlingError('INCOMPATIBLE', message, { field, phase: 'audit' });
+const totalOf = (body: DecisionBody): number => body.weights.reduce((a, b) => a + b, 0);

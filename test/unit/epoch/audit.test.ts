@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { keepAggregate } from '../../../src/epoch/aggregates.ts';
-import { audit, ineligible } from '../../../src/epoch/audit.ts';
+import { auditRoster, auditSum, ineligible } from '../../../src/epoch/audit.ts';
 import { average } from '../../../src/epoch/average.ts';
 import type { AggregateHeader, AnyEntryCore, DecisionBody, SignedEntry } from '../../../src/spec/index.ts';
 import { aggregateHash } from '../../../src/wire/index.ts';
@@ -32,8 +32,10 @@ async function decided(): Promise<Given> {
   return { swarm, ids: sorted(ids), body, header: header as AggregateHeader, auditor };
 }
 
-const check = ({ auditor }: Given, body: DecisionBody, header: AggregateHeader | undefined): Promise<void> =>
-  audit(auditor.ctx, auditor.ctx.chain.head.state, body, header);
+async function check({ auditor: { ctx } }: Given, body: DecisionBody, header: AggregateHeader | undefined): Promise<void> {
+  auditRoster(ctx, ctx.chain.head.state, body);
+  await auditSum(ctx, ctx.chain.head.state, body, header);
+}
 
 describe('the audit of a decision', () => {
   it('passes what follows from the ledger and the rows', async () => {
