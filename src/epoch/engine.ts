@@ -27,6 +27,7 @@ import { finalise } from './finalise.ts';
 import { Inbox, type InboxListener } from './inbox.ts';
 import { join, pendingJoins } from './join.ts';
 import { type MachineEvent, type MachineState, step } from './machine.ts';
+import { Peering } from './peering.ts';
 import { Residual } from './residual.ts';
 import { RosterTalk } from './roster.ts';
 import type { UpdateSubmission } from './submission.ts';
@@ -62,7 +63,7 @@ export class Engine implements InboxListener, CollectorListener {
   talk: RosterTalk;
   readonly #listener: EngineListener;
   readonly #options: EngineOptions;
-  readonly #sync: LedgerSync;
+  readonly #peering: Peering;
   readonly #inbox: Inbox;
   readonly #residual: Residual;
   readonly #deadline: AdaptiveDeadline;
@@ -77,16 +78,14 @@ export class Engine implements InboxListener, CollectorListener {
   readonly #topics: EpochTopics;
   #ticking = false;
   #lastStartMs = 0;
+  #previousStartMs = 0;
   /** Resolves when this node's chain has begun: nothing is appended before. */
   readonly #joined = Promise.withResolvers<void>();
-  /** Resolves when a first peer has told what it holds of this node. */
-  readonly #heard = Promise.withResolvers<void>();
 
   constructor(init: EpochInit, options: EngineOptions, listener: EngineListener) {
     this.ctx = createContext(init);
     this.#options = options;
     this.#listener = listener;
-    this.#sync = new LedgerSync(this.ctx);
     this.#deadline = new AdaptiveDeadline(init.genesis);
     const own = this.ctx.replica.graph;
     this.#residual = new Residual(init.ports.store, this.ctx.spans, (updateHash) =>
@@ -97,7 +96,9 @@ export class Engine implements InboxListener, CollectorListener {
     this.#collector = new Collector(this.ctx, this);
     this.#topics = new EpochTopics(init.ports.gossip, init.swarm);
     this.#state = { phase: 'idle', facts: factsOf(this.ctx, this.#deadline.ms, new Map()) };
-    this.#inbox = new Inbox(this.ctx, this, this.#sync);
+    const sync = new LedgerSync(this.ctx);
+    this.#peering = new Peering(this.ctx, sync, this.#timers);
+    this.#inbox = new Inbox(this.ctx, this, sync);
     this.ctx.replica.onAccepted((entry) => this.#accepted(entry));
     init.ports.streams.onPeer((peer, connected) => {
       if (!connected) return;
@@ -126,7 +127,10 @@ export class Engine implements InboxListener, CollectorListener {
     this.#timers.every(
       'sync',
       () => SYNC_MIN_MS + this.ctx.ports.entropy.uniform() * (SYNC_MAX_MS - SYNC_MIN_MS),
-      () => this.#syncSome(),
+      // The next exchange does not wait for this one to end.
+      async () => {
+        for (const peer of this.#peering.some()) this.behind(peer);
+      },
     );
     this.#scheduleTick(0);
     this.#watch(this.#join());
@@ -167,13 +171,16 @@ export class Engine implements InboxListener, CollectorListener {
     this.#listener.changed('epoch');
   }
 
-  attestNews(): void {
-    const { attesters, negotiation } = this.talk;
-    this.#dispatch({ type: 'attested', attesters, seats: negotiation.config.seats.length, nowMs: this.#nowMs });
+  rosterNews(): void {
+    const { talk } = this;
+    const seats = talk.negotiation.config.seats.length;
+    this.#dispatch({ type: 'attested', attesters: talk.attesters, seats, nowMs: this.#nowMs });
+    // What a tick waits for is here: one for the attestations, one for the stances; the tick that confirms keeps its time.
+    if (this.#state.phase === 'negotiating' && talk.isReadyForTick()) this.#scheduleTick(0);
   }
 
   behind(peer: PeerId): void {
-    this.#watch(this.#syncWith(peer));
+    if (!this.#stopped) this.#watch(this.#peering.syncWith(peer).then(() => this.#advance()));
   }
 
   seen(): void {
@@ -215,6 +222,7 @@ export class Engine implements InboxListener, CollectorListener {
     }
     if (before === this.#state.phase) return;
     if (before === 'idle') {
+      this.#previousStartMs = this.#lastStartMs;
       this.#lastStartMs = this.#nowMs;
       this.#scheduleTick(0);
     }
@@ -301,7 +309,8 @@ export class Engine implements InboxListener, CollectorListener {
     } else if (isKind(entry, 'contribution')) {
       if (this.#collector.accepted(entry)) return;
       if (isWorthKeeping(this.ctx, entry)) this.ctx.updates.expect(entry);
-      else if (entry.core.body.epoch === this.ctx.chain.head.state.epoch) this.#deadline.arrived(this.#nowMs - this.#lastStartMs);
+      else if (entry.core.body.epoch === this.ctx.chain.head.state.epoch)
+        this.#deadline.arrived(this.#nowMs - (this.#state.phase === 'idle' ? this.#lastStartMs : this.#previousStartMs));
     } else if (pendingJoins(this.ctx).includes(entry.id)) {
       if (this.#state.phase === 'negotiating') this.talk.negotiation.hold(entry.id);
       this.#dispatch({ type: 'membership', nowMs: this.#nowMs });
@@ -358,25 +367,9 @@ export class Engine implements InboxListener, CollectorListener {
 
   // --- sync and membership of this node ----------------------------------------------------------------------
 
-  async #syncWith(peer: PeerId): Promise<void> {
-    if (this.#stopped) return;
-    if (await this.#sync.with(peer)) this.#heard.resolve();
-    await this.#advance();
-  }
-
-  /** Starts an exchange with a random peer; the next one does not wait for it to end. */
-  async #syncSome(): Promise<void> {
-    const peers = this.ctx.ports.streams.peers();
-    const peer = peers[Math.floor(this.ctx.ports.entropy.uniform() * peers.length)];
-    if (peer !== undefined) this.behind(peer);
-  }
-
   /** Writes the join entry that this node's chain starts with, after it has asked what the others hold of it. */
   async #join(): Promise<void> {
-    if (!this.#options.alone) {
-      this.#timers.once('first-sync', FIRST_SYNC_MS, () => this.#heard.resolve());
-      await this.#heard.promise;
-    }
+    if (!this.#options.alone) await this.#peering.heard(FIRST_SYNC_MS);
     if (this.#stopped) return;
     const entry = join(this.ctx);
     this.#joined.resolve();

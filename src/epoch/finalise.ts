@@ -10,7 +10,8 @@ import type { EpochContext } from './context.ts';
  * be asked for it. Nodes without a seat in the classes decide nothing and adopt what others decided.
  */
 export async function finalise(ctx: EpochContext, base: SwarmState, roster: readonly EntryId[], aggregate: Aggregate): Promise<void> {
-  if (!holdsSeat(ctx.nodeClass)) return;
+  // Without a seat, or before this node's chain has begun with its join, it follows.
+  if (!holdsSeat(ctx.nodeClass) || ctx.replica.tip === undefined) return;
   await keepAggregate(ctx, aggregate);
   // Another decision may have been adopted while the disk was busy; this one would stand beside it for nothing.
   if (ctx.chain.head.id !== base.decision) return;

@@ -18,8 +18,8 @@ export interface InboxListener {
   /** Values of this contribution may have become readable. */
   updateNews(id: EntryId): void;
   trainerNews(have: Have): void;
-  /** Somebody's freeze has become known. */
-  attestNews(): void;
+  /** Somebody's freeze or preference has become known. */
+  rosterNews(): void;
   /** This peer stands on something that is not here. */
   behind(peer: PeerId): void;
   fatal(error: unknown): void;
@@ -101,7 +101,7 @@ export class Inbox {
     if (message.epoch === talk.epoch && message.base === talk.base) {
       const have = talk.receive(message, kind);
       if (have !== undefined) this.#listener.trainerNews(have);
-      if (kind === 'attest') this.#listener.attestNews();
+      if (kind !== 'have') this.#listener.rosterNews();
       return this.#ctx.replica.graph.certificateOf(message.node) !== undefined;
     }
     if (message.epoch < talk.epoch) return true;

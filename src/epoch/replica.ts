@@ -1,6 +1,6 @@
 /** This node's copy of the ledger: what is accepted is durable first, then indexed, then told to the listeners. */
 import type { Identity } from '../crypto/index.ts';
-import { checkEntry, LedgerGraph, parentsOf } from '../ledger/index.ts';
+import { checkEntry, type EntryVerdict, LedgerGraph, parentsOf } from '../ledger/index.ts';
 import {
   type AnyEntryCore,
   type DecisionId,
@@ -70,11 +70,7 @@ export class Replica {
       const waiting = new Set<EntryId>();
       for (const entry of open) {
         if (this.graph.has(entry.id)) continue;
-        const verdict = checkEntry(entry, {
-          swarm: this.#init.swarm,
-          get: (id) => this.graph.get(id),
-          certificateOf: (author) => this.graph.certificateOf(author),
-        });
+        const verdict = this.#judge(entry);
         if (verdict.kind === 'missing') {
           for (const id of verdict.ids) waiting.add(id);
           this.#park(entry);
@@ -118,8 +114,6 @@ export class Replica {
       body,
     } as unknown as AnyEntryCore;
     const coreBytes = encodeCore(core);
-    // What no peer could read must not be written: the chain would end there for good.
-    decodeCore(coreBytes);
     const message = entryBytes(coreBytes);
     const entry: SignedEntry = {
       id: entryId(coreBytes),
@@ -128,11 +122,33 @@ export class Replica {
       signature: identity.signEd25519(message),
       ...(kind === 'contribution' ? { composite: identity.signComposite(UPDATE_CONTEXT, message) } : {}),
     };
+    this.#requireSound(entry);
     this.#appended = true;
     const kept = this.#save([entry]);
     this.graph.add(entry);
     this.#tell(kept);
     return entry;
+  }
+
+  #judge(entry: SignedEntry): EntryVerdict {
+    const { graph } = this;
+    return checkEntry(entry, {
+      swarm: this.#init.swarm,
+      get: (id) => graph.get(id),
+      certificateOf: (author) => graph.certificateOf(author),
+    });
+  }
+
+  /** What no peer could read or accept must not be written: the chain would end there for good. */
+  #requireSound(entry: SignedEntry): void {
+    decodeCore(entry.coreBytes);
+    const verdict = this.#judge(entry);
+    if (verdict.kind === 'accept') return;
+    const why = verdict.kind === 'missing' ? `it stands on ${verdict.ids.join(' ')}, which is not held` : verdict.reason;
+    throw new StarlingError('INTERNAL', `an own ${entry.core.kind} breaks a rule: ${why}`, {
+      phase: 'ledger',
+      fix: 'report this; nothing was written',
+    });
   }
 
   /** Durable first: a listener may answer a peer, and nothing may be acknowledged that a crash could take back. */

@@ -58,6 +58,7 @@ export class RosterTalk {
   readonly #told = new Map<PeerId, WeakMap<object, number>>();
   #neighbours: PeerId[] = [];
   #haveSeq = 0;
+  #hastened = 0;
 
   constructor(ctx: EpochContext, negotiation: Negotiation) {
     this.#ctx = ctx;
@@ -92,6 +93,20 @@ export class RosterTalk {
   /** Seats that have frozen, as far as heard. */
   get attesters(): number {
     return new Set(this.negotiation.known().attests.map((a) => a.node)).size;
+  }
+
+  /**
+   * True once when more than two thirds of the seats have attested, and once when as many have taken a position: what the
+   * first and the second tick wait for has come.
+   */
+  isReadyForTick(): boolean {
+    const { attests, stances } = this.negotiation.known();
+    const seats = this.negotiation.config.seats.length;
+    const counts = [attests, stances].map((list) => new Set(list.map((m) => m.node)).size);
+    const reached = counts.filter((n) => 3 * n > 2 * seats).length;
+    if (reached <= this.#hastened) return false;
+    this.#hastened = reached;
+    return true;
   }
 
   /** Nodes that attested holding `id`: where an update can be had beside its author. */

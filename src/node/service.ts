@@ -4,7 +4,7 @@ import type { ComputeInfo } from '../compute/index.ts';
 import { toHex } from '../crypto/index.ts';
 import type { Engine, EntryStore } from '../epoch/index.ts';
 import type { Host, PeerInfo } from '../network/index.ts';
-import { StarlingError, TRUST_ONE } from '../spec/index.ts';
+import { EMA_ONE, StarlingError, TRUST_ONE } from '../spec/index.ts';
 import { readMetrics } from '../wire/index.ts';
 import type { DaemonJournal } from './journal.ts';
 import { systemClock } from './random.ts';
@@ -34,10 +34,11 @@ export class DaemonService implements NodeService {
     this.#trainers = new Trainers((count) => parts.engine.setTrainers(count));
     let lastEpoch = parts.engine.ctx.chain.head.state.epoch;
     parts.journal.subscribe('epoch', () => {
-      const { epoch } = parts.engine.ctx.chain.head.state;
-      if (epoch === lastEpoch) return;
-      lastEpoch = epoch;
-      for (const trainer of this.#trainers.applied(epoch))
+      const { header, state } = parts.engine.ctx.chain.head;
+      // An epoch of joins alone is nobody's silence.
+      if (state.epoch === lastEpoch || header === undefined) return;
+      lastEpoch = state.epoch;
+      for (const trainer of this.#trainers.applied(state.epoch))
         parts.journal.log('warn', 'node', 'a trainer has been silent for too long and counts as gone', { trainer, fix: 'attach it again' });
     });
   }
@@ -201,7 +202,7 @@ export class DaemonService implements NodeService {
     return this.#parts.engine.ctx.chain.head.state.members.map((m) => ({
       fingerprint: m.fingerprint,
       trust: m.trust / TRUST_ONE,
-      emaX: m.emaX / 2 ** 32,
+      emaX: m.emaX / EMA_ONE,
     }));
   }
 
