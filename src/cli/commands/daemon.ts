@@ -1,3 +1,4 @@
+import { setFlagsFromString } from 'node:v8';
 import { Option } from 'commander';
 import { NODE_CLASSES } from '../../spec/types.ts';
 import type { Register } from '../context.ts';
@@ -27,6 +28,9 @@ export const registerDaemon: Register = (program, context) => {
         { bootstrap: flags.bootstrap, swarm: flags.swarm, listen: flags.listen, api_port: flags.apiPort, class: flags.class },
         context.environment,
       );
+      // Measured: 27 MiB less of a daemon's 125, and no slower. By default V8 doubles its nursery while modules load,
+      // and a daemon that waits for epochs never needs it again. It must be said before they load.
+      setFlagsFromString('--semi-space-growth-factor=1');
       const { runDaemon } = await import('../../node/daemon.ts');
       await runDaemon(config, context.signal);
     });
