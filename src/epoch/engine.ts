@@ -2,14 +2,12 @@
  * Drives the epoch machine: the world's messages become events, the machine's effects become the ten steps.
  * It decides nothing itself; it owns the timers and what runs one at a time.
  */
-import { Negotiation, quorumOf } from '../consensus/index.ts';
 import { type EntryOf, isKind } from '../ledger/index.ts';
 import {
   asStarlingError,
   type EntryId,
   type Fingerprint,
   type Hex,
-  holdsSeat,
   mayContribute,
   NEGOTIATION,
   type PeerId,
@@ -28,8 +26,8 @@ import { Inbox, type InboxListener } from './inbox.ts';
 import { join, pendingJoins } from './join.ts';
 import { type MachineEvent, type MachineState, step } from './machine.ts';
 import { Peering } from './peering.ts';
-import { Residual } from './residual.ts';
-import { RosterTalk } from './roster.ts';
+import { type Residual, residualOf } from './residual.ts';
+import { openTalk, type RosterTalk } from './roster.ts';
 import type { UpdateSubmission } from './submission.ts';
 import { type Submitted, submit } from './submit.ts';
 import { LedgerSync } from './sync.ts';
@@ -87,12 +85,9 @@ export class Engine implements InboxListener, CollectorListener {
     this.#options = options;
     this.#listener = listener;
     this.#deadline = new AdaptiveDeadline(init.genesis);
-    const own = this.ctx.replica.graph;
-    this.#residual = new Residual(init.ports.store, this.ctx.spans, (updateHash) =>
-      own.chain(this.ctx.replica.tip?.id ?? '').some((id) => updateHashOf(own.get(id)) === updateHash),
-    );
+    this.#residual = residualOf(this.ctx);
     this.#timers = new Timers(init.ports.clock);
-    this.talk = this.#newTalk();
+    this.talk = openTalk(this.ctx);
     this.#collector = new Collector(this.ctx, this);
     this.#topics = new EpochTopics(init.ports.gossip, init.swarm);
     this.#state = { phase: 'idle', facts: factsOf(this.ctx, this.#deadline.ms, new Map()) };
@@ -114,9 +109,7 @@ export class Engine implements InboxListener, CollectorListener {
 
   /** Trainers announced anywhere for this epoch, own ones included. */
   get activeTrainers(): number {
-    let n = 0;
-    for (const have of this.talk.haves) n += have.trainers;
-    return n;
+    return [...this.talk.haves].reduce((n, have) => n + have.trainers, 0);
   }
 
   /** Replays what the disk holds, subscribes, and joins once it has heard from the others. Resolves when it runs. */
@@ -237,7 +230,7 @@ export class Engine implements InboxListener, CollectorListener {
     updates.prune(epoch);
     this.#timers.cancel('deadline');
     this.#timers.cancel('retry');
-    this.talk = this.#newTalk();
+    this.talk = openTalk(this.ctx);
     this.#collector = new Collector(this.ctx, this);
     this.#dispatch({ type: 'begin', facts: factsOf(this.ctx, this.#deadline.ms, this.#state.facts.trainers) });
     this.#announce();
@@ -245,23 +238,6 @@ export class Engine implements InboxListener, CollectorListener {
     this.#watch(this.#collector.begin(this.#residual));
     if (pendingJoins(this.ctx).length > 0) this.#dispatch({ type: 'membership', nowMs: this.#nowMs });
     this.#listener.changed('epoch');
-  }
-
-  #newTalk(): RosterTalk {
-    const { state, id } = this.ctx.chain.head;
-    const seats = state.members.filter((m) => holdsSeat(m.nodeClass)).map((m) => m.fingerprint);
-    const quorum = quorumOf(seats.length);
-    return new RosterTalk(
-      this.ctx,
-      new Negotiation({
-        epoch: state.epoch + 1,
-        base: id,
-        self: this.ctx.self,
-        seats,
-        quorum,
-        firstSeq: Math.floor(this.ctx.ports.clock.wallMs()),
-      }),
-    );
   }
 
   #freeze(): void {
@@ -419,8 +395,4 @@ export class Engine implements InboxListener, CollectorListener {
       if (problem.code === 'IDENTITY_IN_USE' || problem.code === 'DATA_CORRUPT') this.fatal(problem);
     });
   }
-}
-
-function updateHashOf(entry: SignedEntry | undefined): string | undefined {
-  return entry !== undefined && isKind(entry, 'contribution') ? entry.core.body.updateHash : undefined;
 }

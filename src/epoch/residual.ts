@@ -5,8 +5,10 @@
 import { bytesOf, float32Of, integersOf, type TensorSpan } from '../aggregation/index.ts';
 import type { IntRow } from '../compute/api.ts';
 import { fromHex } from '../crypto/index.ts';
+import { isKind } from '../ledger/index.ts';
 import { type Hex, MAX_PARAMETERS, type UpdateDtype } from '../spec/index.ts';
 import { decode, encode, readBytes, readHash, readInt, readList, readOneOf, readTuple } from '../wire/index.ts';
+import type { EpochContext } from './context.ts';
 import type { NodeStore } from './ports.ts';
 
 /** An own contribution's integers, and what is needed to publish them again after a restart. */
@@ -29,6 +31,17 @@ const RESIDUAL = 'residual';
 const PENDING = 'residual-pending';
 const INDEX = 'own-updates';
 const ownKey = (updateHash: Hex): string => `own-update/${updateHash}`;
+
+/** The residual of this node's data folder. A contribution on its own chain settles what a crash left open. */
+export function residualOf(ctx: EpochContext): Residual {
+  const { graph, tip } = ctx.replica;
+  const committed = (updateHash: Hex): boolean =>
+    graph.chain(tip?.id ?? '').some((id) => {
+      const entry = graph.get(id);
+      return entry !== undefined && isKind(entry, 'contribution') && entry.core.body.updateHash === updateHash;
+    });
+  return new Residual(ctx.ports.store, ctx.spans, committed);
+}
 
 export class Residual {
   readonly #store: NodeStore;

@@ -1,7 +1,7 @@
 /** Step 6, roster: what nodes hold and prefer, relayed between neighbours until they would propose the same. */
-import type { Attestation, Negotiation, StanceView } from '../consensus/index.ts';
+import { type Attestation, Negotiation, quorumOf, type StanceView } from '../consensus/index.ts';
 import { toHex } from '../crypto/index.ts';
-import { type DecisionId, type Fingerprint, NEGOTIATION, type PeerId, StarlingError } from '../spec/index.ts';
+import { type DecisionId, type Fingerprint, holdsSeat, NEGOTIATION, type PeerId, StarlingError } from '../spec/index.ts';
 import {
   type Attest,
   attestBytes,
@@ -42,6 +42,18 @@ export function isVerified(ctx: EpochContext, message: RosterMessage, kind: Rost
         : verifyMessage(stanceBytes, message as Stance, key);
   if (good) return true;
   throw new StarlingError('BAD_SIGNATURE', `a ${kind} is not signed by the node it speaks for`, { node: message.node, phase: 'roster' });
+}
+
+/** The exchange for the epoch over the present head, among those who hold a seat there. */
+export function openTalk(ctx: EpochContext): RosterTalk {
+  const { state, id } = ctx.chain.head;
+  const seats = state.members.filter((m) => holdsSeat(m.nodeClass)).map((m) => m.fingerprint);
+  // Stances are numbered from the time on, so that a restart never says one number twice.
+  const firstSeq = Math.floor(ctx.ports.clock.wallMs());
+  return new RosterTalk(
+    ctx,
+    new Negotiation({ epoch: state.epoch + 1, base: id, self: ctx.self, seats, quorum: quorumOf(seats.length), firstSeq }),
+  );
 }
 
 /** One epoch's exchange over one base. */
