@@ -22,6 +22,8 @@ export interface ComputeOptions {
 }
 
 export interface CalibratedCompute extends Compute {
+  /** Whether the choice in use was measured on this machine for this size, now or earlier. */
+  isCalibrated(): boolean;
   /**
    * Measures every backend, chooses anew and saves the choice; seconds of work, for `starling doctor` or idle time.
    * Empty where a backend is forced.
@@ -38,7 +40,7 @@ const TYPICAL_ELEMENTS = 65_536;
  */
 export async function createCompute({ backend, cache, elements = TYPICAL_ELEMENTS }: ComputeOptions): Promise<CalibratedCompute> {
   if (backend === 'auto') return createAuto(elements, cache);
-  return { ...(backend === 'ts' ? createReference() : await createForced(backend)), calibrate: async () => [] };
+  return { ...(backend === 'ts' ? createReference() : await createForced(backend)), isCalibrated: () => true, calibrate: async () => [] };
 }
 
 async function createForced(mode: GpuMode): Promise<Compute> {
@@ -144,6 +146,7 @@ async function createAuto(elements: number, cache: CalibrationCache | undefined)
         ...(uses.includes('webgpu') && cached?.adapter !== undefined && { adapter: cached.adapter }),
       };
     },
+    isCalibrated: () => cached !== undefined,
     calibrate: () => {
       calibrating ??= calibrateOnce().finally(() => {
         calibrating = undefined;

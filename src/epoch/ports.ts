@@ -27,7 +27,7 @@ export interface Gossip {
   /** MUST be called an epoch ahead of the first publication: a fresh mesh delivers nothing. Idempotent. */
   subscribe(topic: string): void;
   unsubscribe(topic: string): void;
-  /** Resolves with the number of direct recipients; 0 means probably lost (LIBP2P.md). Throws TOO_LARGE. */
+  /** Resolves with the number of direct recipients; 0 means probably lost: gossipsub resolves all the same. Throws TOO_LARGE. */
   publish(topic: string, data: Uint8Array): Promise<{ readonly recipients: number }>;
   /** One handler for all topics, set once before `start`. Its verdict decides forwarding and the peer's score. */
   onMessage(handler: (topic: string, data: Uint8Array, from: PeerId) => Promise<Verdict>): void;

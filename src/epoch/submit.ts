@@ -37,6 +37,7 @@ export async function submit(ctx: EpochContext, residual: Residual, submission: 
     );
     // A decision that was being applied may have taken its part out of the residual meanwhile: what it took must not come back.
   } while (residual.values !== owed);
+  timeline.mark(epoch, 'prepare', sinceMs);
   // Everything that was awaited may have let a decision in.
   if (ctx.chain.head.id !== base.decision) throw past(submission.epoch, ctx.chain.head.state.epoch + 1);
   sinceMs = ports.clock.nowMs();

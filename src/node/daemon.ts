@@ -241,7 +241,7 @@ function calibrationCache(): CalibrationCache {
 
 async function calibrate(compute: Awaited<ReturnType<typeof createCompute>>, journal: Journal): Promise<void> {
   try {
-    if ((await calibrationCache().load()) !== undefined) return;
+    if (compute.isCalibrated()) return;
     await compute.calibrate();
     journal.log('info', 'compute', 'calibrated', { ...compute.info().byOperation });
   } catch (error) {

@@ -5,7 +5,7 @@ import { systemClock } from './random.ts';
 
 const STAGES: readonly StageName[] = ['rules', 'ledger', 'register', 'join', 'calibrate', 'run', 'monitor'];
 
-/** The stages of a start, each visible (SYSTEMS A14): what fails stops the start there, and says so. */
+/** The stages of a start, each visible in `node_health`: what fails stops the start there, and says so. */
 export class Stages {
   readonly #journal: DaemonJournal;
   readonly #stages = new Map<StageName, { state: 'pending' | 'running' | 'done' | 'failed'; ms?: number; error?: string }>();

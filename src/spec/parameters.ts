@@ -11,7 +11,7 @@ export const GOSSIP_MAX_BYTES = 64 * KIB;
 export const INLINE_MESSAGE_MAX_BYTES = 48 * KIB;
 /** ...and only while members x bytes stays below this (PROTOCOL section 4). */
 export const INLINE_SWARM_MAX_BYTES = 512 * KIB;
-/** Bytes. Largest frame of any request/response stream (LIBP2P.md: stay at 1 MiB on both transports). */
+/** Bytes. Largest frame of any request/response stream (a 4 MiB read buffer takes four of them, on TCP and on QUIC). */
 export const FRAME_MAX_BYTES = 1024 * KIB;
 /** Bytes. Largest canonical CBOR core of an entry: a join carries 2 KiB of keys and a 3.3 KiB signature. */
 export const ENTRY_MAX_BYTES = 32 * KIB;
