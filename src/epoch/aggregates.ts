@@ -17,6 +17,9 @@ export async function keepAggregate(ctx: EpochContext, { hash, header, sum }: Pi
   ctx.ports.store.set(headerKey(hash), encodeAggregate(header));
 }
 
+/** Whether this aggregate was kept before: nothing ever takes one away. */
+export const holdsAggregate = (ctx: EpochContext, hash: Hex): boolean => ctx.ports.store.get(headerKey(hash)) !== undefined;
+
 /** From disk, or from the decision's authors and then any other peer. Throws AGGREGATE_MISSING or HASH_MISMATCH. */
 export function fetchAggregate(ctx: EpochContext, decision: DecisionId, hash: Hex): Promise<HeldAggregate> {
   if (hash === ZERO_HASH) return Promise.resolve({ header: undefined, sum: undefined });

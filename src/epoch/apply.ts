@@ -1,9 +1,11 @@
 /** Step 10, apply: every node applies the chosen decisions in the same order and holds, bit for bit, the same model. */
-import { asStarlingError, type DecisionId, holdsSeat, StarlingError } from '../spec/index.ts';
-import { fetchAggregate } from './aggregates.ts';
+import { seatsOf } from '../consensus/forkChoice.ts';
+import { asStarlingError, type DecisionBody, type DecisionId, StarlingError, type SwarmState } from '../spec/index.ts';
+import { fetchAggregate, holdsAggregate, keepAggregate } from './aggregates.ts';
 import { auditRoster, auditSum } from './audit.ts';
+import { average, holdsRows } from './average.ts';
 import type { Applied } from './chain.ts';
-import { type EpochContext, peerOf } from './context.ts';
+import { type EpochContext, type HeldAggregate, peerOf } from './context.ts';
 
 /**
  * Ms for which a decision is passed over whose aggregate could not be had: its holders may be on the other side of a
@@ -20,12 +22,12 @@ export async function apply(ctx: EpochContext): Promise<Applied[]> {
   const applied: Applied[] = [];
   for (;;) {
     const nowMs = ctx.ports.clock.nowMs();
-    const path = ctx.decisions.best((id) => !ctx.refused.has(id) && (ctx.unavailable.get(id) ?? 0) <= nowMs);
-    const agreed = ctx.chain.agreesUpTo(path);
-    const next = path[agreed];
-    if (next === undefined || (agreed === ctx.chain.head.state.epoch && !settled(ctx, next, path.length > agreed + 1))) return applied;
-    for (const id of path.slice(agreed + 1, agreed + 1 + AHEAD)) void fetchAhead(ctx, id);
-    const done = await applyOne(ctx, agreed, next);
+    const allowed = (id: DecisionId) => !ctx.refused.has(id) && (ctx.unavailable.get(id) ?? 0) <= nowMs;
+    const { epoch, next } = ctx.decisions.best(ctx.chain, allowed, 1 + AHEAD);
+    const [id, ...later] = next;
+    if (id === undefined || (epoch === ctx.chain.head.state.epoch && !settled(ctx, id, later.length > 0))) return applied;
+    for (const one of later) void fetchAhead(ctx, one);
+    const done = await applyOne(ctx, epoch, id);
     if (done === 'passed over') continue;
     if (done === 'not yet') return applied;
     applied.push(done);
@@ -53,15 +55,15 @@ async function applyOne(ctx: EpochContext, baseEpoch: number, id: DecisionId): P
       throw new StarlingError('MISSING_PARENT', 'entries of its roster are not here', { field: 'roster', phase: 'apply' });
     }
     auditRoster(ctx, base.state, body);
-    const { header, sum } = await fetchAggregate(ctx, id, body.aggregateHash);
+    const { header, sum } = await aggregateOf(ctx, base.state, id, body);
     const sinceMs = ctx.ports.clock.nowMs();
     await auditSum(ctx, base.state, body, header);
     ctx.timeline.mark(body.epoch, 'audit', sinceMs);
-    if (ctx.chain.head.state.epoch > baseEpoch) {
-      const dropped = ctx.chain.rewind(baseEpoch);
-      journal.log('info', 'epoch', 'the swarm chose another branch', { from: baseEpoch, dropped: dropped.length, to: id });
-    }
-    return await ctx.chain.extend(id, body, header, sum);
+    const from = ctx.chain.head.state.epoch;
+    const done = await ctx.chain.extend(id, body, header, sum);
+    if (from > baseEpoch)
+      journal.log('info', 'epoch', 'the swarm chose another branch', { from: baseEpoch, dropped: from - baseEpoch, to: id });
+    return done;
   } catch (error) {
     const problem = asStarlingError(error, { phase: 'apply' });
     if (problem.facts.phase === 'audit') {
@@ -80,6 +82,17 @@ async function applyOne(ctx: EpochContext, baseEpoch: number, id: DecisionId): P
 }
 
 /**
+ * The aggregate of a decision: what the rows give where they are held, and only else what others hold. Of a decision
+ * that names another one the audit finds that, with nothing fetched.
+ */
+async function aggregateOf(ctx: EpochContext, base: SwarmState, id: DecisionId, body: DecisionBody): Promise<HeldAggregate> {
+  if (!holdsRows(ctx, body)) return fetchAggregate(ctx, id, body.aggregateHash);
+  const own = await average(ctx, base, body.roster);
+  if (own.hash === body.aggregateHash && !holdsAggregate(ctx, own.hash)) await keepAggregate(ctx, own);
+  return own;
+}
+
+/**
  * Whether a decision on the head is taken over. A node that has decided here itself follows the fork choice; before
  * that it adopts what more than half of the seats decided (PROTOCOL section 5), or more than half of those that can
  * be reached now, so that a minority cut off from the rest goes on. Where others have gone on to the next epoch
@@ -88,9 +101,8 @@ async function applyOne(ctx: EpochContext, baseEpoch: number, id: DecisionId): P
 function settled(ctx: EpochContext, id: DecisionId, goesOn: boolean): boolean {
   const { decisions, chain } = ctx;
   if (decisions.children(chain.head.id).some((child) => decisions.authorsOf(child).has(ctx.self))) return true;
-  const supporters = decisions.supporters(id);
-  const seats = chain.head.state.members.filter((m) => holdsSeat(m.nodeClass)).map((m) => m.fingerprint);
-  const support = seats.filter((f) => supporters.has(f)).length;
+  const seats = seatsOf(chain.head.state);
+  const support = decisions.supporters(id, seats).length;
   const reachable = seats.filter((f) => f === ctx.self || peerOf(ctx, f) !== undefined).length;
   return 2 * support > seats.length || (support > 0 && (goesOn ? 3 : 2) * support > reachable);
 }

@@ -26,8 +26,30 @@ export function weightsOf(ctx: EpochContext, base: SwarmState, roster: readonly 
   return roster.map((id) => byId.get(id) ?? 0);
 }
 
+interface Averaged {
+  readonly base: SwarmState;
+  readonly roster: string;
+  readonly aggregate: Promise<Aggregate>;
+}
+
+/** What each node averaged last: the audit of its own decision asks for the same again. One model's size in memory. */
+const last = new WeakMap<EpochContext, Averaged>();
+
 /** Throws AGGREGATE_MISSING when a rostered row is not held. `roster` sorted by id. */
-export async function average(ctx: EpochContext, base: SwarmState, roster: readonly EntryId[]): Promise<Aggregate> {
+export function average(ctx: EpochContext, base: SwarmState, roster: readonly EntryId[]): Promise<Aggregate> {
+  const named = roster.join(' ');
+  const before = last.get(ctx);
+  if (before?.base === base && before.roster === named) return before.aggregate;
+  const aggregate = averageOnce(ctx, base, roster);
+  const averaged = { base, roster: named, aggregate };
+  last.set(ctx, averaged);
+  aggregate.catch(() => {
+    if (last.get(ctx) === averaged) last.delete(ctx);
+  });
+  return aggregate;
+}
+
+async function averageOnce(ctx: EpochContext, base: SwarmState, roster: readonly EntryId[]): Promise<Aggregate> {
   const weights = weightsOf(ctx, base, roster);
   const contributions = contributionsIn(ctx, roster);
   const weighing = roster.flatMap((id, i) => (contributions.some((e) => e.id === id) ? [weights[i] as number] : []));

@@ -60,13 +60,6 @@ export class Chain {
     return this.#applied[epoch];
   }
 
-  /** Length of the common beginning of `path` (from epoch 1 on) and what is applied, in epochs. */
-  agreesUpTo(path: readonly DecisionId[]): number {
-    let epoch = 0;
-    while (epoch < path.length && this.#applied[epoch + 1]?.id === path[epoch]) epoch++;
-    return epoch;
-  }
-
   /** Drops everything after `epoch`; returns what was dropped, oldest first. */
   rewind(epoch: number): Applied[] {
     const dropped = this.#applied.splice(epoch + 1);
@@ -76,13 +69,17 @@ export class Chain {
   }
 
   /**
-   * Applies one decision on the head. `header` and `sum` are those of its aggregate, already checked against their
-   * hashes. Throws MISSING_PARENT when an entry of its cut is not held; the chain is then as it was.
+   * Applies one decision on the one it stands on, in the place of whatever was applied after that. `header` and `sum`
+   * are those of its aggregate, already checked against their hashes. Throws INCOMPATIBLE where it stands on nothing
+   * that is applied, MISSING_PARENT when an entry of its roster is not held, AGGREGATE_MISSING when the model it builds
+   * on cannot be had; the chain is then as it was.
    */
   async extend(id: DecisionId, body: DecisionBody, header: AggregateHeader | undefined, sum: Int32Array | undefined): Promise<Applied> {
-    const before = this.head.state;
-    if (body.prev !== before.decision || body.epoch !== before.epoch + 1)
-      throw new StarlingError('INCOMPATIBLE', 'a decision must follow the head', { phase: 'apply', field: 'prev' });
+    const before = this.#applied[body.epoch - 1]?.state;
+    if (before === undefined || body.prev !== before.decision)
+      throw new StarlingError('INCOMPATIBLE', 'a decision must follow one that is applied', { phase: 'apply', field: 'prev' });
+    if (!body.roster.every((entry) => this.#graph.has(entry)))
+      throw new StarlingError('MISSING_PARENT', 'entries of its roster are not here', { field: 'roster', phase: 'apply' });
     const theta = await this.model(before.epoch);
     const model =
       header === undefined || sum === undefined
@@ -94,6 +91,8 @@ export class Chain {
             exponents: before.scaleExponents,
           });
     const modelRoot = model === theta ? before.modelRoot : contentOf(bytesOf(model)).root;
+    // From here on nothing waits and nothing fails.
+    if (this.head.state !== before) this.rewind(before.epoch);
     const cut = this.order.append(body.epoch, body.roster);
     const state = reduce(this.genesis, before, {
       id,

@@ -180,7 +180,7 @@ describe('applying what others decided', () => {
     for (const i of [1, 2, 3]) await lieOf(swarm.node(i), honest, ids);
     swarm.share();
     const node = swarm.node(0);
-    const [wanted] = node.ctx.decisions.best();
+    const [wanted] = node.ctx.decisions.best(node.ctx.chain).next;
     await node.apply();
     assert.equal(node.ctx.refused.has(wanted as string), true);
     assert.deepEqual([node.ctx.chain.head.state.epoch, node.ctx.chain.head.body], [1, honest]);
