@@ -1,7 +1,6 @@
 /** What the network brings, judged and handed on. Registers the handlers of every protocol of the swarm. */
 import { equals } from 'uint8arrays';
-import { contentOf } from '../crypto/index.ts';
-import { asStarlingError, type EntryId, MAX_ROSTER, type PeerId, reject, type Verdict } from '../spec/index.ts';
+import { asStarlingError, type EntryId, MAX_ROSTER, type PeerId, type Verdict } from '../spec/index.ts';
 import { decodeRosterBundle, type Have } from '../wire/index.ts';
 import { serveHeader } from './aggregates.ts';
 import { isWorthKeeping } from './collector.ts';
@@ -72,12 +71,7 @@ export class Inbox {
     if (update === undefined) return verdict;
     if (!isWorthKeeping(this.#ctx, update.entry)) return verdict;
     this.#ctx.updates.expect(update.entry);
-    if (update.inline !== null) {
-      // [REJECT] the bytes that ride along are not those the manifest names
-      if (contentOf(update.inline).root !== update.cipherRoot)
-        return reject('HASH_MISMATCH', 'the inline update does not hash to its root');
-      this.#ctx.updates.offerSealed(update.entry.id, update.cipherRoot, update.inline);
-    }
+    if (update.inline !== null) this.#ctx.updates.offerSealed(update.entry.id, update.cipherRoot, update.inline);
     this.#listener.updateNews(update.entry.id);
     return verdict;
   }

@@ -1,4 +1,5 @@
 /** Step 5, verify: what comes by gossip is accepted, ignored or rejected, each with its reason. */
+import { contentOf } from '../crypto/index.ts';
 import { type EntryOf, isKind } from '../ledger/index.ts';
 import { ACCEPT, asStarlingError, GOSSIP_MAX_BYTES, ignore, reject, type SignedEntry, type Verdict } from '../spec/index.ts';
 import { decodeEntry, decodeMetaUpdate, epochTopic, ledgerTopic, type MetaUpdate, parseTopic } from '../wire/index.ts';
@@ -54,6 +55,9 @@ function verifyManifest(ctx: EpochContext, update: MetaUpdate, epoch: number): G
   // [REJECT] the topic of one epoch carries the updates of that epoch
   if (entry.core.body.epoch !== epoch)
     return answered(reject('INCOMPATIBLE', `an update of epoch ${entry.core.body.epoch} on the topic of ${epoch}`));
+  // [REJECT] the bytes that ride along are not those the manifest names
+  if (update.inline !== null && contentOf(update.inline).root !== update.cipherRoot)
+    return answered(reject('HASH_MISMATCH', 'the inline update does not hash to its root'));
   // [REJECT] no update of this swarm is that large
   if (update.cipherBytes > ctx.updates.maxSealedBytes())
     return answered(reject('BOUNDS_EXCEEDED', `a sealed update of ${update.cipherBytes} bytes`));

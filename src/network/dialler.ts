@@ -66,7 +66,11 @@ export class Dialler {
           dueMs: this.#firstDueMs(peer, source),
           isDialling: false,
         });
-      else if (!target.addresses.includes(address)) target.addresses = [...target.addresses, address].slice(-MAX_ADDRESSES);
+      else {
+        const others = target.addresses.filter((one) => one !== address);
+        // What was remembered gives way to what is heard now, and never the other way round.
+        target.addresses = (source === 'memory' ? [address, ...others] : [...others, address]).slice(-MAX_ADDRESSES);
+      }
     }
     this.#bound();
   }

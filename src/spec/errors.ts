@@ -89,9 +89,12 @@ export class StarlingError extends Error {
   }
 }
 
-/** Anything thrown, as a StarlingError: foreign errors become INTERNAL and keep their cause. */
+/** Anything thrown, as a StarlingError that knows at least `facts`: foreign errors become INTERNAL and keep their cause. */
 export function asStarlingError(e: unknown, facts: ErrorFacts = {}): StarlingError {
-  if (e instanceof StarlingError) return e;
+  if (e instanceof StarlingError) {
+    const isNew = Object.keys(facts).some((key) => e.facts[key] === undefined);
+    return isNew ? new StarlingError(e.code, e.message, { ...facts, ...e.facts }, { cause: e }) : e;
+  }
   const message = e instanceof Error ? e.message : String(e);
   return new StarlingError('INTERNAL', message, facts, { cause: e });
 }

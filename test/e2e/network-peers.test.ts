@@ -89,6 +89,14 @@ for (const transport of TRANSPORTS)
       assert.equal(third.peers()[0]?.source, 'memory');
     });
 
+    it('reaches a bootstrap address although sixteen remembered ones of that peer are dead', async () => {
+      const first = await startHost(transport);
+      const dead = Array.from({ length: 16 }, (_, i) => (first.addresses()[0] as string).replace(/\d+(?=\/(?:quic-v1\/)?p2p)/, `${i + 1}`));
+      const book = { load: async () => [{ peerId: first.peerId, addresses: dead }], save: async () => undefined };
+      const second = await startHost(transport, { bootstrap: first.addresses() }, { peerBook: book });
+      await until(() => second.streams.peers().includes(first.peerId));
+    });
+
     it('ends simultaneous dials with one connection and working gossip streams', async () => {
       const [a, b] = await Promise.all([startRaw(transport), startRaw(transport)]);
       const results = await Promise.all([a.node.dial(b.node.getMultiaddrs()), b.node.dial(a.node.getMultiaddrs())]);
