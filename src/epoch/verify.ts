@@ -55,9 +55,6 @@ function verifyManifest(ctx: EpochContext, update: MetaUpdate, epoch: number): G
   // [REJECT] the topic of one epoch carries the updates of that epoch
   if (entry.core.body.epoch !== epoch)
     return answered(reject('INCOMPATIBLE', `an update of epoch ${entry.core.body.epoch} on the topic of ${epoch}`));
-  // [REJECT] the bytes that ride along are not those the manifest names
-  if (update.inline !== null && contentOf(update.inline).root !== update.cipherRoot)
-    return answered(reject('HASH_MISMATCH', 'the inline update does not hash to its root'));
   // [REJECT] no update of this swarm is that large
   if (update.cipherBytes > ctx.updates.maxSealedBytes())
     return answered(reject('BOUNDS_EXCEEDED', `a sealed update of ${update.cipherBytes} bytes`));
@@ -76,5 +73,8 @@ function verifyManifest(ctx: EpochContext, update: MetaUpdate, epoch: number): G
     const problem = entry.core.anchorBlock === ctx.chain.head.id ? ineligible(ctx, ctx.chain.head.state, entry) : undefined;
     if (problem !== undefined) return answered(reject('INCOMPATIBLE', problem));
   }
+  // [REJECT] the bytes that ride along are not those the manifest names
+  if (update.inline !== null && contentOf(update.inline).root !== update.cipherRoot)
+    return answered(reject('HASH_MISMATCH', 'the inline update does not hash to its root'));
   return { verdict: ACCEPT, missing: offered?.missing ?? [], update: { ...update, entry } };
 }

@@ -94,7 +94,7 @@ for (const transport of TRANSPORTS)
       const dead = Array.from({ length: 16 }, (_, i) => (first.addresses()[0] as string).replace(/\d+(?=\/(?:quic-v1\/)?p2p)/, `${i + 1}`));
       const book = { load: async () => [{ peerId: first.peerId, addresses: dead }], save: async () => undefined };
       const second = await startHost(transport, { bootstrap: first.addresses() }, { peerBook: book });
-      await until(() => second.streams.peers().includes(first.peerId));
+      await until('the two meet', () => second.streams.peers().includes(first.peerId));
     });
 
     it('ends simultaneous dials with one connection and working gossip streams', async () => {
