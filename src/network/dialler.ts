@@ -131,7 +131,7 @@ export class Dialler {
     this.#inFlight += 1;
     try {
       const connection = await this.#parts.node.dial(
-        target.addresses.map((one) => parseAddress(one)),
+        nextAddresses(target).map((one) => parseAddress(one)),
         { signal: this.#dialling.signal },
       );
       this.#identified(target, connection.remotePeer.toString());
@@ -196,6 +196,16 @@ export class Dialler {
 }
 
 const identified = (event: Event): PeerId => (event as CustomEvent<{ peerId: RemotePeer }>).detail.peerId.toString();
+
+/** Addresses of a peer in one dial: each may take half of a dial's time to fail, and silent ones (UDP) always do. */
+const ADDRESSES_A_DIAL = 2;
+
+/** The newest first, and at every further attempt the next ones: a dead address never hides a live one. */
+function nextAddresses({ addresses, failures }: Pick<Target, 'addresses' | 'failures'>): readonly string[] {
+  const newest = addresses.toReversed();
+  const from = (failures * ADDRESSES_A_DIAL) % newest.length;
+  return [...newest, ...newest].slice(from, from + Math.min(ADDRESSES_A_DIAL, newest.length));
+}
 
 /** Ms for a dialled peer to show that it belongs to this swarm. */
 const IDENTIFY_MS = 5_000;
