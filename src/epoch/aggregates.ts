@@ -8,6 +8,8 @@ import { type EpochContext, type HeldAggregate, peerOf } from './context.ts';
 import { answerMs } from './ports.ts';
 import { pullContent } from './pull.ts';
 
+/** Members asked for an aggregate beside the decision's authors. */
+const OTHERS_ASKED = 4;
 const headerKey = (hash: Hex): string => `aggregate/${hash}`;
 
 /** Durable when it resolves. */
@@ -77,8 +79,13 @@ async function fetchHeader(ctx: EpochContext, hash: Hex, holders: readonly PeerI
   });
 }
 
-/** Connected authors first, then everyone else: any node that applied a decision has its aggregate. */
+/**
+ * Connected authors first, then some other members: any node that applied a decision has its aggregate. Few, because
+ * each that keeps silent costs its time, and who asks in vain asks others at the next try.
+ */
 function holdersOf(ctx: EpochContext, authors: Iterable<Fingerprint>): PeerId[] {
   const first = [...authors].flatMap((author) => peerOf(ctx, author) ?? []);
-  return [...first, ...ctx.ports.streams.peers().filter((peer) => !first.includes(peer))];
+  const others = ctx.ports.streams.peers().filter((peer) => !first.includes(peer) && ctx.directory.nodeOf(peer) !== undefined);
+  const from = Math.floor(ctx.ports.entropy.uniform() * others.length);
+  return [...first, ...[...others.slice(from), ...others.slice(0, from)].slice(0, OTHERS_ASKED)];
 }
