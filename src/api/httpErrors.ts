@@ -11,6 +11,7 @@ const STATUS: Partial<Record<ErrorCode, number>> = {
   EPOCH_PAST: 409,
   EPOCH_FAR: 409,
   ALREADY_CONTRIBUTED: 409,
+  FORKED_AUTHOR: 409,
   DUPLICATE: 409,
   TOO_LARGE: 413,
   INTERNAL: 500,

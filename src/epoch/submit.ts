@@ -15,7 +15,7 @@ export interface Submitted {
 
 /**
  * Runs steps 1 to 4. Resolves when the contribution is durable and announced. Throws EPOCH_PAST, EPOCH_FAR,
- * ALREADY_CONTRIBUTED, CLASS_FORBIDS, BAD_SHAPE, BAD_PARAMS, NON_FINITE. The caller runs one at a time.
+ * ALREADY_CONTRIBUTED, CLASS_FORBIDS, FORKED_AUTHOR, BAD_SHAPE, BAD_PARAMS, NON_FINITE. The caller runs one at a time.
  */
 export async function submit(ctx: EpochContext, residual: Residual, submission: UpdateSubmission): Promise<Submitted> {
   const base = ctx.chain.head.state;
@@ -57,6 +57,16 @@ function check(ctx: EpochContext, submission: UpdateSubmission, epoch: number): 
       phase: 'submit',
       fix: 'start the daemon with --class core or edge',
     });
+  if (ctx.replica.graph.forksOf(ctx.self).length > 0)
+    throw new StarlingError(
+      'FORKED_AUTHOR',
+      "this node's chain has forked: two processes have signed with its identity, and the swarm ignores what it contributes",
+      {
+        field: 'identity',
+        phase: 'submit',
+        fix: 'stop the other process, and give this node a new identity: a fresh data folder, joined with --bootstrap',
+      },
+    );
   if (submission.epoch < epoch) throw past(submission.epoch, epoch);
   if (submission.epoch > epoch)
     throw new StarlingError('EPOCH_FAR', `epoch ${submission.epoch} has not begun, the swarm collects for epoch ${epoch}`, {

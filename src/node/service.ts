@@ -4,7 +4,7 @@ import type { ComputeInfo } from '../compute/index.ts';
 import { toHex } from '../crypto/index.ts';
 import type { Engine, EntryStore } from '../epoch/index.ts';
 import type { Host, PeerInfo } from '../network/index.ts';
-import { EMA_ONE, StarlingError, TRUST_ONE } from '../spec/index.ts';
+import { asStarlingError, EMA_ONE, StarlingError, TRUST_ONE } from '../spec/index.ts';
 import { readMetrics } from '../wire/index.ts';
 import type { DaemonJournal } from './journal.ts';
 import { systemClock } from './random.ts';
@@ -148,7 +148,12 @@ export class DaemonService implements NodeService {
   }
 
   async submit(submission: Submission) {
-    const metrics = readMetrics(submission.metrics, 'metrics');
+    let metrics: Submission['metrics'];
+    try {
+      metrics = readMetrics(submission.metrics, 'metrics');
+    } catch (error) {
+      throw asStarlingError(error, { phase: 'submit', fix: 'send at most 16 finite numbers, each under a name of at most 32 characters' });
+    }
     const done = await this.#parts.engine.submit({ ...submission, metrics });
     this.#trainers.contributed(done.epoch, done.contributionId);
     return done;

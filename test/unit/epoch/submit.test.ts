@@ -4,7 +4,7 @@ import { publish } from '../../../src/epoch/publish.ts';
 import type { UpdateSubmission } from '../../../src/epoch/submission.ts';
 import { submit } from '../../../src/epoch/submit.ts';
 import type { EntryOf } from '../../../src/ledger/index.ts';
-import { type ContributionBody, INLINE_MESSAGE_MAX_BYTES, StarlingError } from '../../../src/spec/index.ts';
+import { type AnyEntryCore, type ContributionBody, INLINE_MESSAGE_MAX_BYTES, StarlingError } from '../../../src/spec/index.ts';
 import {
   decodeKeysMessage,
   decodeMetaUpdate,
@@ -14,7 +14,7 @@ import {
   UPDATE_CONTEXT,
   updateHash,
 } from '../../../src/wire/index.ts';
-import { type TestNode, TestSwarm } from '../../support/epochWorld.ts';
+import { signed, type TestNode, TestSwarm } from '../../support/epochWorld.ts';
 
 const VALUES = Float32Array.from({ length: 8 }, (_, k) => (k - 4) / 8);
 const code = (expected: string, field?: string) => (e: unknown) =>
@@ -91,6 +91,18 @@ describe('submitting an update', () => {
     await assert.rejects(hand(node), code('ALREADY_CONTRIBUTED', 'epoch'));
     for (const error of [await hand(node).catch((e) => e as StarlingError)])
       assert.match(`${(error as StarlingError).facts.fix}`, /wait for epoch 1/);
+  });
+
+  it('says so when its chain has forked, instead of contributing what nobody counts', async () => {
+    const swarm = new TestSwarm({ nodes: 3 }).joined();
+    const node = swarm.node(0);
+    const { replica, self } = node.ctx;
+    await hand(node);
+    const tip = replica.tip ?? assert.fail('it has contributed');
+    const twin = signed(node.identity, { ...tip.core, epochSeen: tip.core.epochSeen + 1 } as AnyEntryCore);
+    replica.graph.add(twin);
+    assert.equal(replica.graph.forksOf(self).length, 1);
+    await assert.rejects(hand(node), code('FORKED_AUTHOR', 'identity'));
   });
 
   it('claims no more samples than the genesis allows', async () => {
