@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { BACKENDS, type Backend } from '../../src/compute/api.ts';
@@ -11,7 +11,11 @@ const SWIFTSHADER_ICD = '/usr/lib/chromium/vk_swiftshader_icd.json';
 /** Points the Vulkan loader at SwiftShader, unless the environment already names a driver. Before Dawn loads. */
 function useSoftwareVulkan(): void {
   if (process.env.VK_DRIVER_FILES === undefined && existsSync(SWIFTSHADER_ICD)) process.env.VK_DRIVER_FILES = SWIFTSHADER_ICD;
-  process.env.XDG_RUNTIME_DIR ??= mkdtempSync(join(tmpdir(), 'starling-xdg-'));
+  if (process.env.XDG_RUNTIME_DIR === undefined) {
+    const folder = mkdtempSync(join(tmpdir(), 'starling-xdg-'));
+    process.env.XDG_RUNTIME_DIR = folder;
+    process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
+  }
 }
 
 /** Backends that must run here, from TEST_REQUIRE_BACKENDS=ts,webasm,webgpu; CI names all three. */
