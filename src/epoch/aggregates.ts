@@ -80,7 +80,7 @@ async function fetchHeader(ctx: EpochContext, hash: Hex, holders: readonly PeerI
 }
 
 /**
- * Connected authors first, then some other members: any node that applied a decision has its aggregate. Few, because
+ * Connected authors first, then some other members, since every node that applied a decision has its aggregate. Few, because
  * each that keeps silent costs its time, and who asks in vain asks others at the next try.
  */
 function holdersOf(ctx: EpochContext, authors: Iterable<Fingerprint>): PeerId[] {
