@@ -38,8 +38,8 @@ async function chaos(seed: number): Promise<World> {
 describe('a simulated swarm under kills and partitions', function () {
   this.timeout(120_000);
 
-  // 1: a roster was once averaged over the head that had just replaced its base, and refused by everyone.
-  for (const seed of [1, 12]) {
+  // 31: a roster averaged over the head that has just replaced its base would be refused by everyone.
+  for (const seed of [1, 31]) {
     it(`comes to one chain, with everyone in the roster and nothing lost (seed ${seed})`, async () => {
       const world = await chaos(seed);
       try {
