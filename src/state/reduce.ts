@@ -1,4 +1,5 @@
 import { fromHex, hashWithDomain, toHex } from '../crypto/hash.ts';
+import { EMPTY_ROOT } from '../crypto/merkle.ts';
 import { fingerprintOf } from '../crypto/signatures.ts';
 import {
   type AggregateHeader,
@@ -9,12 +10,14 @@ import {
   type Fingerprint,
   type Genesis,
   type Hex,
+  holdsSeat,
   type MemberState,
   type NodeCertificate,
   type SignedEntry,
   type SwarmId,
   type SwarmState,
   TRUST_ONE,
+  type VoteRight,
 } from '../spec/index.ts';
 import { encode } from '../wire/cbor.ts';
 import { nextScaleExponent } from './scales.ts';
@@ -42,11 +45,16 @@ export function initialState(genesis: Genesis, swarm: SwarmId, emptyTreeRoot: He
   return {
     epoch: 0,
     decision: genesisDecision(swarm),
-    members: evenTrust(sorted(genesis.founders.map((c) => memberOf(c, 0)))),
+    members: evenTrust(sorted(genesis.founders.map((c) => memberOf(c, 0, 'voter')))),
     scaleExponents: genesis.scaleExponents,
     treeSize: 0,
     treeRoot: emptyTreeRoot,
     modelRoot: genesis.initialModelRoot,
+    invites: [],
+    motions: [],
+    recordsRoot: toHex(EMPTY_ROOT),
+    eventHash: swarm,
+    refused: false,
   };
 }
 
@@ -71,6 +79,11 @@ export function reduce(genesis: Genesis, state: SwarmState, step: Step): SwarmSt
     treeSize: step.treeSize,
     treeRoot: step.treeRoot,
     modelRoot: step.modelRoot,
+    invites: state.invites,
+    motions: state.motions,
+    recordsRoot: state.recordsRoot,
+    eventHash: state.eventHash,
+    refused: false,
   };
 }
 
@@ -86,10 +99,12 @@ function admit(state: SwarmState, step: Step): MemberState[] {
   return sorted([...state.members, ...joined]);
 }
 
-function memberOf(certificate: NodeCertificate, joinedEpoch: number): MemberState {
+function memberOf(certificate: NodeCertificate, joinedEpoch: number, vote: VoteRight = 'none'): MemberState {
   return {
     fingerprint: fingerprintOf(certificate.mldsaPublicKey, certificate.ed25519PublicKey),
     nodeClass: certificate.nodeClass,
+    status: 'active',
+    vote: holdsSeat(certificate.nodeClass) ? vote : 'none',
     ed25519PublicKey: certificate.ed25519PublicKey,
     mldsaPublicKey: certificate.mldsaPublicKey,
     joinedEpoch,

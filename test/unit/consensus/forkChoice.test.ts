@@ -27,7 +27,8 @@ interface Given {
 function stateOf(id: string, epoch: number, seats: readonly string[], others: readonly string[] = []): SwarmState {
   const member = (fingerprint: string, nodeClass: NodeClass) => ({ fingerprint, nodeClass }) as SwarmState['members'][number];
   const members = [...seats.map((s, i) => member(s, i % 2 === 0 ? 'core' : 'relay')), ...others.map((o) => member(o, 'edge'))];
-  return { epoch, decision: id, members, scaleExponents: [], treeSize: 0, treeRoot: ROOT, modelRoot: ROOT };
+  const unused = { scaleExponents: [], treeSize: 0, treeRoot: ROOT, modelRoot: ROOT, recordsRoot: ROOT, eventHash: ROOT };
+  return { epoch, decision: id, members, ...unused, invites: [], motions: [], refused: false };
 }
 
 /** A node that has applied `path`; everyone without a seat is a member that has none. */

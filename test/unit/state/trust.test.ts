@@ -7,6 +7,8 @@ import { type Standing, scaleFreeDistances, trustShares, updateTrust } from '../
 const member = (fingerprint: string, facts: Partial<MemberState> = {}): MemberState => ({
   fingerprint,
   nodeClass: 'core',
+  status: 'active',
+  vote: 'voter',
   ed25519PublicKey: new Uint8Array(32),
   mldsaPublicKey: new Uint8Array(1952),
   joinedEpoch: 0,
