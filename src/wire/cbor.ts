@@ -5,7 +5,11 @@ import { StarlingError } from '../spec/index.ts';
  * Canonical CBOR (DAG-CBOR rules: shortest integers, f64, sorted string keys, no undefined, no indefinite
  * lengths). What does not re-encode to the same bytes is refused: one value has one encoding, so one hash.
  */
-export const encode = (value: unknown): Uint8Array => dagCbor.encode(value);
+export function encode(value: unknown): Uint8Array {
+  const bytes = dagCbor.encode(value);
+  // Short encodings come as a Buffer over Node's shared pool, whose `slice` is no copy: everything here is a Uint8Array.
+  return Buffer.isBuffer(bytes) ? new Uint8Array(bytes) : bytes;
+}
 
 /** Throws TOO_LARGE, MALFORMED or NON_CANONICAL; `what` names the thing for the reader. */
 export function decode(bytes: Uint8Array, what: string, maxBytes: number): unknown {

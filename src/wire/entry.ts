@@ -1,6 +1,7 @@
 import { COMPOSITE_SIGNATURE_BYTES, ED25519_SIGNATURE_BYTES } from '../crypto/index.ts';
 import {
   type AnyEntryCore,
+  type BallotBody,
   type ContributionBody,
   type DecisionBody,
   ENTRY_MAX_BYTES,
@@ -9,7 +10,9 @@ import {
   MAX_DEPS,
   MAX_PARAMETERS,
   MAX_ROSTER,
+  type MembershipBody,
   type SignedEntry,
+  type VerdictBody,
   WEIGHT_TOTAL,
 } from '../spec/index.ts';
 import { decode, encode } from './cbor.ts';
@@ -18,7 +21,9 @@ import {
   hashBytes,
   hashList,
   malformed,
+  readBool,
   readBytes,
+  readCode,
   readHash,
   readHashSet,
   readInt,
@@ -27,17 +32,24 @@ import {
   readNullable,
   readNumber,
   readOneOf,
+  readText,
   readTuple,
 } from './fields.ts';
+import { inviteToWire, readInvite } from './invite.ts';
 import { decisionFields, entryId } from './signBytes.ts';
 
 /** On the wire a kind is its place in this list. Append only. */
-const KIND_CODES = ['join', 'contribution', 'decision'] as const satisfies readonly EntryKind[];
+const KIND_CODES = ['join', 'contribution', 'decision', 'membership', 'verdict', 'ballot'] as const satisfies readonly EntryKind[];
 /** Bytes. An entry with both signatures around its core. */
 export const SIGNED_ENTRY_MAX_BYTES = ENTRY_MAX_BYTES + 4096;
 /** What fits a core of ENTRY_MAX_BYTES anyway; said here so that no list is read without a bound. */
 const MAX_TENSORS = 10_000;
 const MAX_METRICS = 16;
+/** On the wire an action is its place in its list. Append only. */
+const MEMBERSHIP_ACTIONS = ['away', 'leave', 'resume'] as const satisfies readonly MembershipBody['action'][];
+const BALLOT_ACTIONS = ['admit', 'remove', 'restore'] as const satisfies readonly BallotBody['action'][];
+/** Characters: a verdict's reason is for people. */
+const MAX_REASON = 200;
 const METRIC_NAME = /^[A-Za-z][\w.-]{0,31}$/;
 
 /** Canonical CBOR array of the core (PROTOCOL section 3). Identifiers are hex in memory and 32 bytes here. */
@@ -78,8 +90,14 @@ export function decodeCore(bytes: Uint8Array): AnyEntryCore {
       return { ...common, kind: 'join', body: readJoin(body) };
     case 'contribution':
       return { ...common, kind: 'contribution', body: readContribution(body) };
-    default:
+    case 'decision':
       return { ...common, kind: 'decision', body: readDecision(body) };
+    case 'membership':
+      return { ...common, kind: 'membership', body: readMembership(body) };
+    case 'verdict':
+      return { ...common, kind: 'verdict', body: readVerdict(body) };
+    default:
+      return { ...common, kind: 'ballot', body: readBallot(body) };
   }
 }
 
@@ -102,19 +120,29 @@ export function decodeEntry(bytes: Uint8Array): SignedEntry {
 function bodyToWire(core: AnyEntryCore): readonly unknown[] {
   switch (core.kind) {
     case 'join':
-      return [certificateToWire(core.body.certificate)];
+      return [certificateToWire(core.body.certificate), core.body.invite === null ? null : inviteToWire(core.body.invite)];
     case 'contribution': {
       const { epoch, updateHash, sizeBytes, samples, maxAbs, metrics } = core.body;
       return [epoch, hashBytes(updateHash), sizeBytes, samples, maxAbs, metrics];
     }
     case 'decision':
       return decisionFields(core.body);
+    case 'membership':
+      return [MEMBERSHIP_ACTIONS.indexOf(core.body.action)];
+    case 'verdict': {
+      const { epoch, base, aggregateHash, good, reason } = core.body;
+      return [epoch, hashBytes(base), hashBytes(aggregateHash), good, reason];
+    }
+    case 'ballot': {
+      const { action, subject, epoch } = core.body;
+      return [BALLOT_ACTIONS.indexOf(action), subject === null ? null : hashBytes(subject), epoch];
+    }
   }
 }
 
 function readJoin(value: unknown): JoinBody {
-  const [certificate] = readTuple(value, 'join', 1);
-  return { certificate: readCertificate(certificate, 'join.certificate') };
+  const [certificate, invite] = readTuple(value, 'join', 2);
+  return { certificate: readCertificate(certificate, 'join.certificate'), invite: readNullable(invite, 'join.invite', readInvite) };
 }
 
 function readContribution(value: unknown): ContributionBody {
@@ -155,5 +183,34 @@ function readDecision(value: unknown): DecisionBody {
   if (body.weights.length !== body.roster.length) throw malformed('decision.weights', 'does not have one weight a roster entry');
   if (body.weights.reduce((sum, weight) => sum + weight, 0) > WEIGHT_TOTAL)
     throw malformed('decision.weights', `adds up to more than ${WEIGHT_TOTAL}`);
+  return body;
+}
+
+function readMembership(value: unknown): MembershipBody {
+  const [action] = readTuple(value, 'membership', 1);
+  return { action: readCode(action, 'membership.action', MEMBERSHIP_ACTIONS) };
+}
+
+function readVerdict(value: unknown): VerdictBody {
+  const [epoch, base, aggregateHash, good, reason] = readTuple(value, 'verdict', 5);
+  const body = {
+    epoch: readInt(epoch, 'verdict.epoch', 1),
+    base: readHash(base, 'verdict.base'),
+    aggregateHash: readHash(aggregateHash, 'verdict.aggregateHash'),
+    good: readBool(good, 'verdict.good'),
+    reason: readText(reason, 'verdict.reason', 0, MAX_REASON),
+  };
+  if (body.good && body.reason !== '') throw malformed('verdict.reason', 'is given for a good aggregate');
+  return body;
+}
+
+function readBallot(value: unknown): BallotBody {
+  const [action, subject, epoch] = readTuple(value, 'ballot', 3);
+  const body = {
+    action: readCode(action, 'ballot.action', BALLOT_ACTIONS),
+    subject: readNullable(subject, 'ballot.subject', readHash),
+    epoch: readInt(epoch, 'ballot.epoch'),
+  };
+  if ((body.subject === null) !== (body.action === 'restore')) throw malformed('ballot.subject', 'must be null exactly for restore');
   return body;
 }

@@ -59,6 +59,15 @@ export function readText(value: unknown, field: string, minLength: number, maxLe
   return value;
 }
 
+export function readBool(value: unknown, field: string): boolean {
+  if (typeof value !== 'boolean') throw malformed(field, 'is neither true nor false');
+  return value;
+}
+
+/** One of `options`, named by its place. */
+export const readCode = <T>(value: unknown, field: string, options: readonly T[]): T =>
+  options[readInt(value, field, 0, options.length - 1)] as T;
+
 export function readOneOf<T extends string | number>(value: unknown, field: string, options: readonly T[]): T {
   const found = options.find((option) => option === value);
   if (found === undefined) throw malformed(field, `is none of ${options.join(', ')}`);

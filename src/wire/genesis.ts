@@ -21,6 +21,8 @@ const MAX_AXES = 8;
 const MAX_FOUNDERS = 64;
 /** Ms: a day. */
 const MAX_DEADLINE_MS = 86_400_000;
+/** Epochs that a rule may count: more than a swarm of one epoch a minute sees in a year. */
+const MAX_EPOCHS = 1_000_000;
 
 const KEYS = [
   'v',
@@ -30,6 +32,7 @@ const KEYS = [
   'aggregation',
   'privacy',
   'admission',
+  'voting',
   'updateDtype',
   'scaleExponents',
   'eta',
@@ -39,6 +42,8 @@ const KEYS = [
   'epochDeadlineMs',
   'minDeadlineMs',
   'missEpochs',
+  'snapshotEpochs',
+  'retainEpochs',
   'founders',
   'createdMs',
 ] as const satisfies readonly (keyof Genesis)[];
@@ -74,7 +79,8 @@ export function decodeGenesis(bytes: Uint8Array): Genesis {
     initialModelRoot: readHash(map.initialModelRoot, 'genesis.initialModelRoot'),
     aggregation: readOneOf(map.aggregation, 'genesis.aggregation', ['mean']),
     privacy: readOneOf(map.privacy, 'genesis.privacy', ['member-readable']),
-    admission: readOneOf(map.admission, 'genesis.admission', ['open']),
+    admission: readOneOf(map.admission, 'genesis.admission', ['open', 'invite']),
+    voting: readOneOf(map.voting, 'genesis.voting', ['invited', 'open']),
     updateDtype: readOneOf(map.updateDtype, 'genesis.updateDtype', ['int16', 'int8']),
     scaleExponents: readList(map.scaleExponents, 'genesis.scaleExponents', MAX_TENSORS, (item, field) =>
       readInt(item, field, SCALE_EXPONENT_MIN, SCALE_EXPONENT_MAX),
@@ -85,7 +91,9 @@ export function decodeGenesis(bytes: Uint8Array): Genesis {
     maxSamples: readInt(map.maxSamples, 'genesis.maxSamples', 1, 2 ** 31 - 1),
     epochDeadlineMs,
     minDeadlineMs: readInt(map.minDeadlineMs, 'genesis.minDeadlineMs', 1, epochDeadlineMs),
-    missEpochs: readInt(map.missEpochs, 'genesis.missEpochs', 1, 1_000_000),
+    missEpochs: readInt(map.missEpochs, 'genesis.missEpochs', 1, MAX_EPOCHS),
+    snapshotEpochs: readInt(map.snapshotEpochs, 'genesis.snapshotEpochs', 1, MAX_EPOCHS),
+    retainEpochs: readInt(map.retainEpochs, 'genesis.retainEpochs', 1, MAX_EPOCHS),
     founders: readList(map.founders, 'genesis.founders', MAX_FOUNDERS, readCertificate),
     createdMs: readInt(map.createdMs, 'genesis.createdMs'),
   };

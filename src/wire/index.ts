@@ -4,6 +4,7 @@ export { checkCertificate, makeCertificate } from './certificate.ts';
 export * from './entry.ts';
 export * from './fields.ts';
 export { decodeGenesis, elementsOf, encodeGenesis, parameterCount, swarmIdOf } from './genesis.ts';
+export { decodeInviteToken, encodeInviteToken, makeInvite, verifyInvite } from './invite.ts';
 export * from './messages.ts';
 export * from './rosterMessages.ts';
 export * from './safetensors.ts';

@@ -3,7 +3,7 @@
  * signature of one kind can pass for another. Golden vectors: test/vectors/wire/sign-bytes.json.
  */
 import { sha256, toHex, utf8 } from '../crypto/index.ts';
-import type { AggregateHeader, DecisionBody, DecisionId, EntryId, Fingerprint, Hex, NodeCertificate } from '../spec/index.ts';
+import type { AggregateHeader, DecisionBody, DecisionId, EntryId, Fingerprint, Hex, Invite, NodeCertificate } from '../spec/index.ts';
 import { encode } from './cbor.ts';
 import { hashBytes, hashList } from './fields.ts';
 
@@ -15,11 +15,13 @@ export const DOMAINS = {
   attest: 'starling/attest/1',
   stance: 'starling/stance/1',
   have: 'starling/have/1',
+  invite: 'starling/invite/1',
 } as const;
 
 /** Contexts of composite signatures (PROTOCOL section 1). */
 export const CERTIFICATE_CONTEXT = 'starling/certificate/1';
 export const UPDATE_CONTEXT = 'starling/update/1';
+export const INVITE_CONTEXT = 'starling/invite/1';
 
 const ZERO_BYTE = Uint8Array.of(0);
 const withDomain = (domain: string, body: Uint8Array): Uint8Array => Buffer.concat([utf8(domain), ZERO_BYTE, body]);
@@ -41,6 +43,20 @@ export const certificateFields = (certificate: Omit<NodeCertificate, 'signature'
   certificate.nodeClass,
   certificate.capabilities,
 ];
+
+export const inviteFields = (invite: Omit<Invite, 'signature'>): readonly unknown[] => [
+  invite.v,
+  hashBytes(invite.swarm),
+  invite.nodeClass,
+  invite.vote,
+  invite.expiresMs,
+  invite.uses,
+  hashBytes(invite.nonce),
+  hashBytes(invite.issuer),
+];
+
+/** What the issuer signs in INVITE_CONTEXT. */
+export const inviteBytes = (invite: Omit<Invite, 'signature'>): Uint8Array => withDomain(DOMAINS.invite, encode(inviteFields(invite)));
 
 export const decisionFields = (body: DecisionBody): readonly unknown[] => [
   body.epoch,

@@ -31,7 +31,7 @@ function write(prev: SignedEntry | undefined): SignedEntry {
   const common = { v: 1, swarm: zero, author: identity.fingerprint, ...place, epochSeen: 0, anchorBlock: zero, deps: [] } as const;
   const core: AnyEntryCore =
     prev === undefined
-      ? { ...common, kind: 'join', body: { certificate: makeCertificate(identity, 'core', []) } }
+      ? { ...common, kind: 'join', body: { certificate: makeCertificate(identity, 'core', []), invite: null } }
       : { ...common, kind: 'decision', body: { epoch: place.seq, prev: zero, roster: [], weights: [], aggregateHash: zero } };
   const coreBytes = encodeCore(core);
   return { id: entryId(coreBytes), core, coreBytes, signature: identity.signEd25519(entryBytes(coreBytes)) };

@@ -16,7 +16,7 @@ class Stranger {
     this.identity = identityFromSeeds({ mldsaSeed: seed('mldsa'), ed25519Seed: seed('ed25519') }, nativeMldsa);
     this.#world = world;
     const core = { v: 1, swarm: world.swarm, author: this.identity.fingerprint, seq: 0, prev: null, lam: 1, epochSeen: 0, deps: [] };
-    const body = { certificate: makeCertificate(this.identity, nodeClass, []) };
+    const body = { certificate: makeCertificate(this.identity, nodeClass, []), invite: null };
     this.#tip = signed(this.identity, { ...core, anchorBlock: world.swarm, kind: 'join', body } as AnyEntryCore);
     this.#tell();
   }

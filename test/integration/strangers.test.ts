@@ -32,7 +32,7 @@ const identityOf = (name: string): Identity => {
 
 function joinOf(world: World, identity: Identity, nodeClass: NodeClass): SignedEntry {
   const core = { v: 1, swarm: world.swarm, author: identity.fingerprint, seq: 0, prev: null, lam: 1, epochSeen: 0, deps: [] };
-  const body = { certificate: makeCertificate(identity, nodeClass, []) };
+  const body = { certificate: makeCertificate(identity, nodeClass, []), invite: null };
   return signed(identity, { ...core, anchorBlock: world.swarm, kind: 'join', body } as AnyEntryCore);
 }
 

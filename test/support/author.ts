@@ -34,7 +34,15 @@ export class Author {
     this.swarm = swarm;
     this.genesis = genesis;
     const certificate = makeCertificate(identity, 'edge', []);
-    const core = { seq: 0, prev: null, lam: 1, epochSeen: 0, anchorBlock: '0'.repeat(64), kind: 'join', body: { certificate } } as const;
+    const core = {
+      seq: 0,
+      prev: null,
+      lam: 1,
+      epochSeen: 0,
+      anchorBlock: '0'.repeat(64),
+      kind: 'join',
+      body: { certificate, invite: null },
+    } as const;
     this.join = this.sign({ v: 1, swarm, author: identity.fingerprint, deps: [], ...core });
     this.#tip = this.join;
   }

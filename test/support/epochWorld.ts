@@ -116,7 +116,7 @@ export class TestNode {
 
   join(): SignedEntry {
     const certificate = certificateOf(this.index + 1, this.nodeClass);
-    return this.ctx.replica.append('join', { certificate }, this.ctx.chain.head.id, this.ctx.chain.head.state.epoch);
+    return this.ctx.replica.append('join', { certificate, invite: null }, this.ctx.chain.head.id, this.ctx.chain.head.state.epoch);
   }
 
   /** Takes entries from the network as sync does. */
@@ -234,6 +234,7 @@ export class TestSwarm {
       aggregation: 'mean',
       privacy: 'member-readable',
       admission: 'open',
+      voting: 'invited',
       updateDtype: 'int16',
       scaleExponents: tensors.map(() => -12),
       eta: 1,
@@ -243,6 +244,8 @@ export class TestSwarm {
       epochDeadlineMs: 5_000,
       minDeadlineMs: 200,
       missEpochs: 3,
+      snapshotEpochs: 10,
+      retainEpochs: 100,
       founders: classes.map((nodeClass, i) => certificateOf(i + 1, nodeClass)),
       createdMs: 0,
       ...options.genesis,

@@ -23,6 +23,7 @@ const genesis: Genesis = {
   aggregation: 'mean',
   privacy: 'member-readable',
   admission: 'open',
+  voting: 'open',
   updateDtype: 'int16',
   scaleExponents: [-12],
   eta: 1,
@@ -32,6 +33,8 @@ const genesis: Genesis = {
   epochDeadlineMs: 10_000,
   minDeadlineMs: 100,
   missEpochs: 5,
+  snapshotEpochs: 10,
+  retainEpochs: 100,
   founders: [
     {
       v: 1,

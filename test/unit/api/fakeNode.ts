@@ -63,6 +63,7 @@ export const entry: SignedEntry = {
         capabilities: [],
         signature: new Uint8Array([255]),
       },
+      invite: null,
     },
   },
   coreBytes: new Uint8Array([0]),

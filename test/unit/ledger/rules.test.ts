@@ -16,7 +16,7 @@ describe('ledger/rules', () => {
     return entry.core.kind === 'contribution' ? { ...signed, composite: by.signComposite(UPDATE_CONTEXT, message) } : signed;
   };
   const joinOf = (by: Identity, certificate = makeCertificate(by, 'core', [])): SignedEntry =>
-    sign(draft({ author: by.fingerprint, change: { kind: 'join', body: { certificate } } }), by);
+    sign(draft({ author: by.fingerprint, change: { kind: 'join', body: { certificate, invite: null } } }), by);
   const next = (by: Identity, d: Omit<Draft, 'author'>): SignedEntry => sign(draft({ author: by.fingerprint, ...d }), by);
 
   let graph: LedgerGraph;
@@ -73,7 +73,7 @@ describe('ledger/rules', () => {
     refuses(signedChange({ lam: ada1.core.lam + 2 }), 'BAD_LAMPORT');
     refuses(signedChange({ deps: [adaJoin.id] }), 'BAD_DEPS');
     refuses(next(ada, {}), 'BAD_SEQUENCE'); // a contribution at number 0
-    refuses(signedChange({ kind: 'join', body: { certificate: makeCertificate(ada, 'core', []) } }), 'BAD_SEQUENCE');
+    refuses(signedChange({ kind: 'join', body: { certificate: makeCertificate(ada, 'core', []), invite: null } }), 'BAD_SEQUENCE');
   });
 
   it('refuses malformed places and deps that the decoder would not let through', () => {
@@ -101,7 +101,10 @@ describe('ledger/rules', () => {
 
   it('refuses a join whose certificate is not its own or not whole', () => {
     const certificate = makeCertificate(eve, 'core', []);
-    refuses(sign(draft({ author: ada.fingerprint, change: { kind: 'join', body: { certificate } } }), eve), 'BAD_CERTIFICATE');
+    refuses(
+      sign(draft({ author: ada.fingerprint, change: { kind: 'join', body: { certificate, invite: null } } }), eve),
+      'BAD_CERTIFICATE',
+    );
     refuses(joinOf(eve, { ...certificate, nodeClass: 'relay' }), 'BAD_CERTIFICATE');
     assert.deepEqual(check(joinOf(eve, certificate)), { kind: 'accept' });
   });

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { toHex, verifyComposite, verifyEd25519 } from '../../../src/crypto/index.ts';
-import { type AnyEntryCore, ENTRY_MAX_BYTES, type EntryCore, StarlingError } from '../../../src/spec/index.ts';
+import { type AnyEntryCore, ENTRY_MAX_BYTES, type EntryCore, type EntryKind, StarlingError } from '../../../src/spec/index.ts';
 import { decodeCore, decodeEntry, encode, encodeCore, encodeEntry, entryBytes, UPDATE_CONTEXT } from '../../../src/wire/index.ts';
 import { alice, cbor, contributionCore, cores, decisionCore, id, joinCore, signedEntry } from './samples.ts';
 
@@ -49,10 +49,13 @@ const anyCore: fc.Arbitrary<AnyEntryCore> = fc.oneof(
 function withField(core: AnyEntryCore, position: number, value: unknown): Uint8Array {
   const b = (hex: string) => Buffer.from(hex, 'hex');
   const { certificate } = joinCore.body;
-  const bodies = {
-    join: () => [[1, certificate.mldsaPublicKey, certificate.ed25519PublicKey, 'core', ['train', 'relay'], certificate.signature]],
+  const bodies: Record<EntryKind, () => readonly unknown[]> = {
+    join: () => [[1, certificate.mldsaPublicKey, certificate.ed25519PublicKey, 'core', ['train', 'relay'], certificate.signature], null],
     contribution: () => [7, b(id(0x40)), 4820, 300, [32_767, 0], { loss: 0.25, accuracy: 1 }],
     decision: () => [7, b(id(0x20)), [b(id(0x41)), b(id(0x42))], [65_535, 1], b(id(0x50))],
+    membership: () => [2],
+    verdict: () => [7, b(id(0x20)), b(id(0x50)), false, 'the loss rose'],
+    ballot: () => [1, b(id(0x43)), 7],
   };
   const { v, swarm, author, seq, prev, lam, epochSeen, anchorBlock, kind, deps } = core;
   const wire: readonly unknown[] = [
@@ -64,7 +67,7 @@ function withField(core: AnyEntryCore, position: number, value: unknown): Uint8A
     lam,
     epochSeen,
     b(anchorBlock),
-    ['join', 'contribution', 'decision'].indexOf(kind),
+    ['join', 'contribution', 'decision', 'membership', 'verdict', 'ballot'].indexOf(kind),
     deps.map(b),
     bodies[kind](),
   ];
@@ -85,7 +88,7 @@ const decisionBody = (position: number, value: unknown): [EntryCore<'decision'>,
 const certificateBody = (position: number, value: unknown): [EntryCore<'join'>, number, unknown] => [
   joinCore,
   10,
-  [[1, Buffer.alloc(1952), Buffer.alloc(32), 'core', [], Buffer.alloc(3373)].with(position, value as never)],
+  [[1, Buffer.alloc(1952), Buffer.alloc(32), 'core', [], Buffer.alloc(3373)].with(position, value as never), null],
 ];
 
 /** What, the core, the position in the array, the value put there, the field that the error names. */
@@ -98,7 +101,7 @@ const refusals: readonly (readonly [string, [AnyEntryCore, number, unknown], str
   ['seq 0 with a parent', [decisionCore, 3, 0], 'entry.prev'],
   ['a later seq without a parent', [decisionCore, 4, null], 'entry.prev'],
   ['lam 0', [decisionCore, 5, 0], 'entry.lam'],
-  ['an unknown kind', [decisionCore, 8, 3], 'entry.kind'],
+  ['an unknown kind', [decisionCore, 8, 6], 'entry.kind'],
   ['a kind by name', [decisionCore, 8, 'decision'], 'entry.kind'],
   ['the body of another kind', [decisionCore, 8, 1], 'contribution'],
   ['nine deps', [decisionCore, 9, hashes(9)], 'entry.deps'],

@@ -24,6 +24,7 @@ export const genesis: Genesis = {
   aggregation: 'mean',
   privacy: 'member-readable',
   admission: 'open',
+  voting: 'invited',
   updateDtype: 'int16',
   scaleExponents: [-12, 0],
   eta: 1,
@@ -33,6 +34,8 @@ export const genesis: Genesis = {
   epochDeadlineMs: 5_000,
   minDeadlineMs: 200,
   missEpochs: 3,
+  snapshotEpochs: 10,
+  retainEpochs: 100,
   founders: [aliceCertificate],
   createdMs: 1_700_000_000_000,
 };
@@ -47,7 +50,7 @@ export const joinCore: EntryCore<'join'> = {
   epochSeen: 0,
   kind: 'join',
   deps: [],
-  body: { certificate: aliceCertificate },
+  body: { certificate: aliceCertificate, invite: null },
 };
 
 export const contributionCore: EntryCore<'contribution'> = {
@@ -72,7 +75,16 @@ export const decisionCore: EntryCore<'decision'> = {
   body: { epoch: 7, prev: id(0x20), roster: [id(0x41), id(0x42)], weights: [65_535, 1], aggregateHash: id(0x50) },
 };
 
-export const cores: readonly AnyEntryCore[] = [joinCore, contributionCore, decisionCore];
+const later = { ...common, seq: 3, prev: id(0x34), lam: 302, epochSeen: 7, deps: [] } as const;
+export const membershipCore: EntryCore<'membership'> = { ...later, kind: 'membership', body: { action: 'resume' } };
+export const verdictCore: EntryCore<'verdict'> = {
+  ...later,
+  kind: 'verdict',
+  body: { epoch: 7, base: id(0x20), aggregateHash: id(0x50), good: false, reason: 'the loss rose' },
+};
+export const ballotCore: EntryCore<'ballot'> = { ...later, kind: 'ballot', body: { action: 'remove', subject: id(0x43), epoch: 7 } };
+
+export const cores: readonly AnyEntryCore[] = [joinCore, contributionCore, decisionCore, membershipCore, verdictCore, ballotCore];
 
 export function signedEntry(core: AnyEntryCore): SignedEntry {
   const coreBytes = encodeCore(core);
@@ -84,6 +96,7 @@ export function signedEntry(core: AnyEntryCore): SignedEntry {
 /** Canonical CBOR written from RFC 8949 sections 3 and 4.2.1 alone: what the library says is checked against it. */
 export function cbor(value: unknown): Buffer {
   if (value === null) return Buffer.of(0xf6);
+  if (typeof value === 'boolean') return Buffer.of(value ? 0xf5 : 0xf4);
   if (typeof value === 'number' && !Number.isInteger(value)) {
     const bytes = Buffer.alloc(9, 0xfb);
     bytes.writeDoubleBE(value, 1);

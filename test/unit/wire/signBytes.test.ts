@@ -70,7 +70,7 @@ const decision = [7, b(id(0x20)), [b(id(0x41)), b(id(0x42))], [65_535, 1], b(id(
 /** The same, written out by hand with another encoder and node:crypto. */
 const independent: Record<string, string> = {
   certificate: cbor(certificate).toString('hex'),
-  join: core(0, null, 1, 0, 0, [], [[...certificate, aliceCertificate.signature]]).toString('hex'),
+  join: core(0, null, 1, 0, 0, [], [[...certificate, aliceCertificate.signature], null]).toString('hex'),
   contribution: contribution.toString('hex'),
   contributionId: sha(contribution),
   decision: core(2, b(id(0x33)), 301, 7, 2, [], decision).toString('hex'),
