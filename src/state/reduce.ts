@@ -1,51 +1,25 @@
-import { fromHex, hashWithDomain, toHex } from '../crypto/hash.ts';
+import { toHex } from '../crypto/hash.ts';
 import { EMPTY_ROOT } from '../crypto/merkle.ts';
-import { fingerprintOf } from '../crypto/signatures.ts';
-import {
-  type AggregateHeader,
-  type ContentRoot,
-  type ContributionBody,
-  type DecisionBody,
-  type DecisionId,
-  type Fingerprint,
-  type Genesis,
-  type Hex,
-  holdsSeat,
-  type MemberState,
-  type NodeCertificate,
-  type SignedEntry,
-  type SwarmId,
-  type SwarmState,
-  TRUST_ONE,
-  type VoteRight,
-} from '../spec/index.ts';
-import { encode } from '../wire/cbor.ts';
+import { type DecisionId, type Genesis, type Hex, type MemberState, type SwarmId, type SwarmState, TRUST_ONE } from '../spec/index.ts';
+import { grantOpenly, isTrusted, type Roll, settleCommittee, sortedMembers } from './committee.ts';
+import { admitJoins, memberOf } from './joins.ts';
+import { applyEvidence, applyMembership } from './membership.ts';
+import { isOpen, modelRootAfter, restoredEpoch, tally } from './motions.ts';
+import { eventOf, nextEventHash, recordsOf, recordsRootOf } from './records.ts';
 import { nextScaleExponent } from './scales.ts';
+import type { BlockFacts, Step } from './step.ts';
 import { scaleFreeDistances, updateTrust } from './trust.ts';
-
-/** One decision with everything a reducer may look at. */
-export interface Step {
-  readonly id: DecisionId;
-  readonly body: DecisionBody;
-  /** Undefined when nothing was averaged. */
-  readonly header: AggregateHeader | undefined;
-  /** Entries of the cut in ledger order, void ones left out. */
-  readonly cut: readonly SignedEntry[];
-  /** Contributions of the roster, in roster order. */
-  readonly contributions: readonly { readonly author: Fingerprint; readonly body: ContributionBody }[];
-  readonly treeSize: number;
-  readonly treeRoot: Hex;
-  readonly modelRoot: ContentRoot;
-}
+import { isRefused } from './verdicts.ts';
 
 /** The decision every chain starts from: the swarm id stands for it. */
 export const genesisDecision = (swarm: SwarmId): DecisionId => swarm;
 
+/** Before the first block: the founders are members, and voters where their class may. The chain of events starts at the swarm id. */
 export function initialState(genesis: Genesis, swarm: SwarmId, emptyTreeRoot: Hex): SwarmState {
   return {
     epoch: 0,
     decision: genesisDecision(swarm),
-    members: evenTrust(sorted(genesis.founders.map((c) => memberOf(c, 0, 'voter')))),
+    members: evenTrust(sortedMembers(genesis.founders.map((c) => memberOf(c, 0, 'voter')))),
     scaleExponents: genesis.scaleExponents,
     treeSize: 0,
     treeRoot: emptyTreeRoot,
@@ -58,84 +32,81 @@ export function initialState(genesis: Genesis, swarm: SwarmId, emptyTreeRoot: He
   };
 }
 
-/** State after `step`. Pure; the same (genesis, steps) gives the same state root on every machine. */
-export function reduce(genesis: Genesis, state: SwarmState, step: Step): SwarmState {
-  const members = admit(state, step);
-  const lastEpoch = new Set(step.contributions.map((c) => c.author));
-  const present = members.map((m) => (lastEpoch.has(m.fingerprint) ? { ...m, lastEpoch: step.body.epoch } : m));
-  const xs = scaleFreeDistances((step.header?.distances ?? []).map(BigInt));
-  const x = new Map(step.header === undefined ? [] : step.contributions.map((c, i) => [c.author, xs[i]]));
-  return {
+/**
+ * State after `step`. Pure; the same (genesis, steps) gives the same state root on every machine. A provisional step moves
+ * trust, scales, plain members and what is behind them; voters, standings, invites, motions, records and events
+ * move with a block alone.
+ */
+export function reduce(genesis: Genesis, swarm: SwarmId, state: SwarmState, step: Step): SwarmState {
+  const roll: Roll = new Map(state.members.map((m) => [m.fingerprint, m]));
+  const invites = admitJoins(genesis, swarm, state, step, roll);
+  const motions = step.block === undefined ? state.motions : settle(genesis, state, step, step.block, roll);
+  const refused = isRefused(state, step);
+  const restored = restoredEpoch(genesis, state, step);
+  const applies = !refused && restored === undefined;
+  const members = standings(genesis, state, step, roll, applies);
+  const after: SwarmState = {
     epoch: step.body.epoch,
     decision: step.id,
-    members: updateTrust(present, x, genesis.lambda),
-    scaleExponents: state.scaleExponents.map((e, t) =>
-      nextScaleExponent(
-        e,
-        step.contributions.map((c) => c.body.maxAbs[t] ?? 0),
-        genesis.updateDtype,
-      ),
-    ),
+    members,
+    scaleExponents: applies ? nextScales(genesis, state, step) : state.scaleExponents,
     treeSize: step.treeSize,
     treeRoot: step.treeRoot,
-    modelRoot: step.modelRoot,
-    invites: state.invites,
-    motions: state.motions,
+    modelRoot: restored !== undefined ? modelRootAfter(genesis, step, restored) : refused ? state.modelRoot : step.modelRoot,
+    invites,
+    motions,
     recordsRoot: state.recordsRoot,
     eventHash: state.eventHash,
-    refused: false,
+    refused,
   };
+  if (step.block === undefined) return after;
+  const recordsRoot = recordsRootOf(recordsOf(state, after, step));
+  return { ...after, recordsRoot, eventHash: nextEventHash(state.eventHash, eventOf(state, { recordsRoot }, step)) };
 }
 
-/** Joins that entered with this cut, in ledger order. */
-function admit(state: SwarmState, step: Step): MemberState[] {
-  const known = new Set(state.members.map((m) => m.fingerprint));
-  const joined: MemberState[] = [];
-  for (const entry of step.cut) {
-    if (entry.core.kind !== 'join' || known.has(entry.core.author)) continue;
-    known.add(entry.core.author);
-    joined.push(memberOf(entry.core.body.certificate, step.body.epoch));
+/** Standings and committee after a block; returns the motions that stay open. */
+function settle(genesis: Genesis, state: SwarmState, step: Step, block: BlockFacts, roll: Roll): SwarmState['motions'] {
+  const { motions, carried } = tally(state, step);
+  applyMembership(roll, step.cut);
+  applyEvidence(roll, block.evidence);
+  const done = new Set(carried.filter((m) => m.action === 'restore'));
+  for (const motion of carried) {
+    const member = roll.get(motion.subject ?? '');
+    if (motion.action !== 'admit' || member === undefined || !isOpen(motion, roll)) continue;
+    roll.set(member.fingerprint, { ...member, vote: 'granted' });
   }
-  return sorted([...state.members, ...joined]);
+  grantOpenly(genesis, roll);
+  settleCommittee(
+    roll,
+    carried.flatMap((m) => (m.action === 'remove' && m.subject !== null ? [m.subject] : [])),
+  );
+  // A removal that would leave two stays open until a newcomer makes it possible, or it lapses.
+  return motions.filter((m) => !done.has(m) && isOpen(m, roll));
 }
 
-function memberOf(certificate: NodeCertificate, joinedEpoch: number, vote: VoteRight = 'none'): MemberState {
-  return {
-    fingerprint: fingerprintOf(certificate.mldsaPublicKey, certificate.ed25519PublicKey),
-    nodeClass: certificate.nodeClass,
-    status: 'active',
-    vote: holdsSeat(certificate.nodeClass) ? vote : 'none',
-    ed25519PublicKey: certificate.ed25519PublicKey,
-    mldsaPublicKey: certificate.mldsaPublicKey,
-    joinedEpoch,
-    lastEpoch: 0,
-    emaX: 0,
-    farStreak: 0,
-    trust: 0,
-  };
+/** Members with the last epoch they contributed to and their trust. What is not applied moves no trust, except to and from who comes and goes. */
+function standings(genesis: Genesis, state: SwarmState, step: Step, roll: Roll, applies: boolean): MemberState[] {
+  const authors = new Set(step.contributions.map((c) => c.author));
+  const present = sortedMembers(roll.values()).map((m) => (authors.has(m.fingerprint) ? { ...m, lastEpoch: step.body.epoch } : m));
+  if (applies && step.header !== undefined) {
+    const xs = scaleFreeDistances(step.header.distances.map(BigInt));
+    return updateTrust(present, new Map(step.contributions.map((c, i) => [c.author, xs[i]])), genesis.lambda);
+  }
+  const trusted = (members: readonly MemberState[]): string =>
+    members
+      .filter(isTrusted)
+      .map((m) => m.fingerprint)
+      .join();
+  return trusted(present) === trusted(state.members) ? present : updateTrust(present, new Map(), genesis.lambda);
 }
 
-const sorted = (members: MemberState[]): MemberState[] => members.sort((a, b) => (a.fingerprint < b.fingerprint ? -1 : 1));
+const nextScales = (genesis: Genesis, state: SwarmState, { contributions }: Step): number[] =>
+  state.scaleExponents.map((e, t) =>
+    nextScaleExponent(
+      e,
+      contributions.map((c) => c.body.maxAbs[t] ?? 0),
+      genesis.updateDtype,
+    ),
+  );
+
 const evenTrust = (members: MemberState[]): MemberState[] => members.map((m) => ({ ...m, trust: Math.round(TRUST_ONE / members.length) }));
-
-/** Trust that weighs a contribution: the member's share, or the mean share for one whose join is not ordered yet. */
-export function trustOf(state: SwarmState, author: Fingerprint): number {
-  const member = state.members.find((m) => m.fingerprint === author);
-  return member?.trust ?? Math.round(TRUST_ONE / Math.max(1, state.members.length));
-}
-
-/** Hash of everything the rules derive. Two nodes with the same decisions have the same state root. */
-export function stateRoot(state: SwarmState): Hex {
-  const members = state.members.map((m) => [fromHex(m.fingerprint), m.nodeClass, m.joinedEpoch, m.lastEpoch, m.emaX, m.farStreak, m.trust]);
-  const bytes = encode([
-    1,
-    state.epoch,
-    fromHex(state.decision),
-    members,
-    [...state.scaleExponents],
-    state.treeSize,
-    fromHex(state.treeRoot),
-    fromHex(state.modelRoot),
-  ]);
-  return toHex(hashWithDomain('starling/state/1', bytes));
-}

@@ -1,4 +1,5 @@
 import { EMA_ONE, FAR_EPOCHS, FAR_X, type Fingerprint, type MemberState, TRUST_ONE } from '../spec/index.ts';
+import { isTrusted } from './committee.ts';
 import { expNegative } from './exp.ts';
 import { twiceMedian } from './median.ts';
 
@@ -20,7 +21,7 @@ export function scaleFreeDistances(distances: readonly bigint[]): (number | unde
 
 /**
  * Trust after an epoch. `x` of the authors in the roster; undefined for those whose contribution did not move the model:
- * their average of x stays, and they are trusted no more than those who did are on average.
+ * their average of x stays, and they are trusted no more than those who did are on average. Who left or was expelled has 0.
  */
 export function updateTrust(
   members: readonly MemberState[],
@@ -34,11 +35,13 @@ export function updateTrust(
     return { ...m, emaX: Math.round((ema + EMA_RATE * (far - ema)) * EMA_ONE), farStreak: far > FAR_X ? m.farStreak + 1 : 0 };
   });
   const still = (m: MemberState): boolean => x.has(m.fingerprint) && x.get(m.fingerprint) === undefined;
+  const trusted = moved.filter(isTrusted);
   const shares = trustShares(
-    moved.map((m) => ({ x: m.emaX / EMA_ONE, floored: m.farStreak < FAR_EPOCHS, still: still(m) })),
+    trusted.map((m) => ({ x: m.emaX / EMA_ONE, floored: m.farStreak < FAR_EPOCHS, still: still(m) })),
     lambda,
   );
-  return moved.map((m, i) => ({ ...m, trust: shares[i] as number }));
+  const shareOf = new Map(trusted.map((m, i) => [m.fingerprint, shares[i] as number]));
+  return moved.map((m) => ({ ...m, trust: shareOf.get(m.fingerprint) ?? 0 }));
 }
 
 export interface Standing {
