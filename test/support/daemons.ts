@@ -55,9 +55,11 @@ export class Starling {
   readonly #child: ChildProcess;
   readonly #said = { stdout: '', stderr: '' };
 
-  constructor(argv: readonly string[], environment: NodeJS.ProcessEnv = {}) {
+  /** `through` is a command that becomes the command behind it, as `ip netns exec NAME` does. */
+  constructor(argv: readonly string[], environment: NodeJS.ProcessEnv = {}, through: readonly string[] = []) {
     const inherited = Object.entries(process.env).filter(([name]) => !name.startsWith('STARLING_'));
-    this.#child = spawn(process.execPath, [LAUNCHER, ...argv], {
+    const [command, ...rest] = [...through, process.execPath, LAUNCHER, ...argv] as [string, ...string[]];
+    this.#child = spawn(command, rest, {
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
       env: { ...Object.fromEntries(inherited), ...environment },
     });
@@ -128,8 +130,8 @@ export class Nest {
   }
 
   /** Any `starling` command that goes on. */
-  spawn(argv: readonly string[], environment?: NodeJS.ProcessEnv): Starling {
-    const starling = new Starling(argv, environment);
+  spawn(argv: readonly string[], environment?: NodeJS.ProcessEnv, through?: readonly string[]): Starling {
+    const starling = new Starling(argv, environment, through);
     this.#running.add(starling);
     void starling.ended.then(() => this.#running.delete(starling));
     return starling;
