@@ -1,7 +1,7 @@
 import { type AggregateHeader, MAX_PARAMETERS, WEIGHT_TOTAL } from '../spec/index.ts';
 import { decode, encode } from './cbor.ts';
 import { malformed, readHash, readInt, readList, readOneOf, readText, readTuple } from './fields.ts';
-import { aggregateFields } from './signBytes.ts';
+import { aggregateFields } from './signBytes/index.ts';
 
 /** Bytes. 1,024 distances of up to 40 digits, and the rest. */
 export const AGGREGATE_MAX_BYTES = 64 * 1024;

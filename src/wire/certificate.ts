@@ -8,7 +8,7 @@ import {
 } from '../crypto/index.ts';
 import { type Fingerprint, NODE_CLASSES, type NodeCertificate, type NodeClass, StarlingError } from '../spec/index.ts';
 import { readBytes, readList, readOneOf, readText, readTuple } from './fields.ts';
-import { CERTIFICATE_CONTEXT, certificateBytes, certificateFields } from './signBytes.ts';
+import { CERTIFICATE_CONTEXT, certificateBytes, certificateFields } from './signBytes/index.ts';
 
 /** Strings a certificate may list, and characters in each: it travels in every join entry. */
 const MAX_CAPABILITIES = 16;

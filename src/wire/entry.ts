@@ -9,11 +9,9 @@ import {
   type JoinBody,
   MAX_DEPS,
   MAX_PARAMETERS,
-  MAX_ROSTER,
   type MembershipBody,
   type SignedEntry,
   type VerdictBody,
-  WEIGHT_TOTAL,
 } from '../spec/index.ts';
 import { decode, encode } from './cbor.ts';
 import { certificateToWire, readCertificate } from './certificate.ts';
@@ -32,11 +30,12 @@ import {
   readNullable,
   readNumber,
   readOneOf,
+  readRoster,
   readText,
   readTuple,
 } from './fields.ts';
 import { inviteToWire, readInvite } from './invite.ts';
-import { decisionFields, entryId } from './signBytes.ts';
+import { decisionFields, entryId } from './signBytes/index.ts';
 
 /** On the wire a kind is its place in this list. Append only. */
 const KIND_CODES = ['join', 'contribution', 'decision', 'membership', 'verdict', 'ballot'] as const satisfies readonly EntryKind[];
@@ -173,17 +172,12 @@ export function readMetrics(value: unknown, field: string): Readonly<Record<stri
 
 function readDecision(value: unknown): DecisionBody {
   const [epoch, prev, roster, weights, aggregateHash] = readTuple(value, 'decision', 5);
-  const body = {
+  return {
     epoch: readInt(epoch, 'decision.epoch', 1),
     prev: readHash(prev, 'decision.prev'),
-    roster: readHashSet(roster, 'decision.roster', MAX_ROSTER),
-    weights: readList(weights, 'decision.weights', MAX_ROSTER, (item, field) => readInt(item, field, 0, WEIGHT_TOTAL)),
+    ...readRoster(roster, weights, 'decision'),
     aggregateHash: readHash(aggregateHash, 'decision.aggregateHash'),
   };
-  if (body.weights.length !== body.roster.length) throw malformed('decision.weights', 'does not have one weight a roster entry');
-  if (body.weights.reduce((sum, weight) => sum + weight, 0) > WEIGHT_TOTAL)
-    throw malformed('decision.weights', `adds up to more than ${WEIGHT_TOTAL}`);
-  return body;
 }
 
 function readMembership(value: unknown): MembershipBody {

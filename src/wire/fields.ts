@@ -1,5 +1,5 @@
 import { fromHex, toHex } from '../crypto/index.ts';
-import { type Hex, StarlingError } from '../spec/index.ts';
+import { type EntryId, type Hex, MAX_ROSTER, StarlingError, WEIGHT_TOTAL } from '../spec/index.ts';
 
 /**
  * Readers of decoded CBOR: each takes an unknown value and the name of the field, and answers with a typed value
@@ -94,6 +94,16 @@ export function readHashSet(value: unknown, field: string, maxLength: number): H
   for (let i = 1; i < hashes.length; i++)
     if ((hashes[i - 1] as Hex) >= (hashes[i] as Hex)) throw malformed(`${field}[${i}]`, 'is out of order or twice there');
   return hashes;
+}
+
+/** A roster, ascending, and one weight for each of its entries, within their total. */
+export function readRoster(rosterValue: unknown, weightsValue: unknown, field: string): { roster: EntryId[]; weights: number[] } {
+  const roster = readHashSet(rosterValue, `${field}.roster`, MAX_ROSTER);
+  const weights = readList(weightsValue, `${field}.weights`, MAX_ROSTER, (item, name) => readInt(item, name, 0, WEIGHT_TOTAL));
+  if (weights.length !== roster.length) throw malformed(`${field}.weights`, 'does not have one weight a roster entry');
+  if (weights.reduce((sum, weight) => sum + weight, 0) > WEIGHT_TOTAL)
+    throw malformed(`${field}.weights`, `adds up to more than ${WEIGHT_TOTAL}`);
+  return { roster, weights };
 }
 
 /** A 32-byte identifier as it stands on the wire. */

@@ -1,25 +1,45 @@
 export * from './aggregate.ts';
+export { decodeBeat, encodeBeat, signBeat, verifyBeat } from './beats.ts';
+export { type BlockRecord, decodeBlock, decodeBlockRecord, encodeBlock, encodeBlockRecord, makeBlock } from './blocks.ts';
+export * from './blocksMessages.ts';
 export * from './cbor.ts';
 export { checkCertificate, makeCertificate } from './certificate.ts';
 export * from './entry.ts';
+export { checkEvidenceForm } from './evidence.ts';
 export * from './fields.ts';
 export { decodeGenesis, elementsOf, encodeGenesis, parameterCount, swarmIdOf } from './genesis.ts';
 export { decodeInviteToken, encodeInviteToken, makeInvite, verifyInvite } from './invite.ts';
 export * from './messages.ts';
+export { decodeProposal, encodeProposal, signProposal, verifyProposal } from './proposals.ts';
 export * from './rosterMessages.ts';
 export * from './safetensors.ts';
 export {
   aggregateHash,
   attestBytes,
+  BLOCK_CONTEXT,
+  beatBytes,
+  blockHash,
   certificateBytes,
+  cutHash,
   DOMAINS,
   decisionId,
   entryBytes,
   entryId,
+  evidenceHash,
   haveBytes,
+  INVITE_CONTEXT,
+  inviteBytes,
+  nextEventHash,
+  proposalBytes,
+  recordLeaf,
+  rosterHash,
   stanceBytes,
   UPDATE_CONTEXT,
-} from './signBytes.ts';
+  voteBytes,
+  votersHash,
+} from './signBytes/index.ts';
 export * from './topics.ts';
 export * from './update.ts';
+export { decodeQuorum, decodeVote, encodeQuorum, encodeVote, signVote, verifyVote } from './votes.ts';
+export * from './votesMessages.ts';
 export * from './zstd.ts';

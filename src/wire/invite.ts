@@ -2,7 +2,7 @@ import { COMPOSITE_SIGNATURE_BYTES, type Identity, type PublicKeys, toHex, verif
 import { holdsSeat, type Invite, NODE_CLASSES, StarlingError } from '../spec/index.ts';
 import { decode, encode } from './cbor.ts';
 import { malformed, readBool, readBytes, readHash, readInt, readOneOf, readTuple } from './fields.ts';
-import { INVITE_CONTEXT, inviteBytes, inviteFields } from './signBytes.ts';
+import { INVITE_CONTEXT, inviteBytes, inviteFields } from './signBytes/index.ts';
 
 const NONCE_BYTES = 16;
 /** Joins that one invite may admit: more than the members of any swarm this is built for. */

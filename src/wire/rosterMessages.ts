@@ -2,7 +2,7 @@ import { ED25519_SIGNATURE_BYTES, type Identity, verifyEd25519 } from '../crypto
 import { KIB, MAX_ROSTER, NEGOTIATION } from '../spec/index.ts';
 import { decode, encode } from './cbor.ts';
 import { readBytes, readHash, readHashSet, readInt, readList, readTuple } from './fields.ts';
-import { type AttestBody, attestFields, type HaveBody, haveFields, type StanceBody, stanceFields } from './signBytes.ts';
+import { type AttestBody, attestFields, type HaveBody, haveFields, type StanceBody, stanceFields } from './signBytes/index.ts';
 
 /** A message body with its author's Ed25519 signature over the bytes that `signBytes.ts` gives for it. */
 export type Signed<B> = B & { readonly signature: Uint8Array };

@@ -10,6 +10,8 @@ export const GENESIS_PROTOCOL = '/starling/genesis/1';
 export const epochTopic = (swarm: SwarmId, epoch: number): string => `/starling/${swarm8(swarm)}/epoch/${epoch}`;
 /** Gossip of ledger entries. */
 export const ledgerTopic = (swarm: SwarmId): string => `/starling/${swarm8(swarm)}/ledger`;
+/** Gossip of proposals, votes, commits and heartbeats. */
+export const votesTopic = (swarm: SwarmId): string => `/starling/${swarm8(swarm)}/votes`;
 /** A direct stream protocol, `name` from STREAM_PROTOCOLS. */
 export const streamProtocol = (swarm: SwarmId, name: string): string => `/starling/${swarm8(swarm)}/${name}/1`;
 /** Protocol id of the swarm's own DHT, so that swarms do not share routing tables. */
@@ -17,16 +19,17 @@ export const kadProtocol = (swarm: SwarmId): string => `/starling/${swarm8(swarm
 
 export type Topic =
   | { readonly kind: 'epoch'; readonly swarm8: string; readonly epoch: number }
-  | { readonly kind: 'ledger'; readonly swarm8: string };
+  | { readonly kind: 'ledger'; readonly swarm8: string }
+  | { readonly kind: 'votes'; readonly swarm8: string };
 
-/** What a topic name says. Throws MALFORMED for anything that `epochTopic` or `ledgerTopic` would not write. */
+/** What a topic name says. Throws MALFORMED for anything that the functions above would not write. */
 export function parseTopic(topic: string): Topic {
-  const match = /^\/starling\/([0-9a-f]{8})\/(?:ledger|epoch\/(0|[1-9]\d{0,15}))$/.exec(topic);
-  const prefix = match?.[1];
-  const epoch = match?.[2];
+  const match = /^\/starling\/([0-9a-f]{8})\/(?:(ledger|votes)|epoch\/(0|[1-9]\d{0,15}))$/.exec(topic);
+  const [, prefix, kind, epoch] = match ?? [];
   if (prefix === undefined || !Number.isSafeInteger(Number(epoch ?? 0)))
     throw new StarlingError('MALFORMED', `not a topic of Starling: ${topic.slice(0, 80)}`, { field: 'topic' });
-  return epoch === undefined ? { kind: 'ledger', swarm8: prefix } : { kind: 'epoch', swarm8: prefix, epoch: Number(epoch) };
+  if (epoch !== undefined) return { kind: 'epoch', swarm8: prefix, epoch: Number(epoch) };
+  return { kind: kind === 'votes' ? 'votes' : 'ledger', swarm8: prefix };
 }
 
 /** What a stream protocol id says. Throws MALFORMED. */
