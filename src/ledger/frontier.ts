@@ -1,65 +1,108 @@
 import { fromHex, hashWithDomain, toHex } from '../crypto/index.ts';
 import type { EntryId, Fingerprint, Hex, SignedEntry } from '../spec/index.ts';
-import { malformed } from '../wire/index.ts';
-import { type LedgerGraph, PREFIX_DIGITS } from './graph.ts';
+import type { LedgerGraph } from './graph.ts';
+
+/** Hex digits of a fingerprint that name an author in sync: 4 bytes. Authors that share them share one name. */
+export const KEY_DIGITS = 8;
+/** Bytes of a tag. Salted (see `tagOf`), so that 48 bits are enough: a false match takes 2^48 hashes, for one exchange. */
+export const TAG_BYTES = 6;
+/** Bytes of the salt of an exchange. */
+export const SALT_BYTES = 8;
 
 /**
- * The end of one branch of one author (PROTOCOL section 3). An id fixes all that stands behind it, so the tips
- * describe the whole set of entries; `author` and `seq` only save probes, and no result depends on them.
+ * An entry as sync names it: 4 bytes of its author, its number, and a tag. Nothing relies on the first two being
+ * unique; where authors or entries share them, the tag tells them apart.
  */
-export interface Tip {
-  /** First 6 bytes of the author's fingerprint. */
-  readonly author: Hex;
+export interface Point {
+  readonly key: Hex;
   readonly seq: number;
-  /** First 16 bytes of the id. */
-  readonly head: Hex;
+  readonly tag: Hex;
 }
 
-const AUTHOR_BYTES = 6;
-const SEQ_BYTES = 4;
-const HEAD_BYTES = PREFIX_DIGITS / 2;
-/** Bytes of a tip on the wire: 200 authors take 5,200. */
-export const TIP_BYTES = AUTHOR_BYTES + SEQ_BYTES + HEAD_BYTES;
-const MAX_SEQ = 2 ** 32 - 1;
+export const authorKey = (author: Fingerprint): Hex => author.slice(0, KEY_DIGITS);
 
-export const authorPrefix = (author: Fingerprint): Hex => author.slice(0, 2 * AUTHOR_BYTES);
-export const headPrefix = (id: EntryId): Hex => id.slice(0, PREFIX_DIGITS);
+/**
+ * A short hash of some entries' ids. The salt is the start of the asker's frontier digest, which nobody knows before
+ * the entries exist: an author cannot prepare two entries, or two sets of them, that share a tag.
+ */
+export const tagOf = (salt: Hex, ids: readonly EntryId[]): Hex =>
+  toHex(hashWithDomain('starling/tag/1', fromHex(salt), fromHex(ids.join(''))).subarray(0, TAG_BYTES));
+
+export const pointOf = (salt: Hex, { id, core }: SignedEntry): Point => ({
+  key: authorKey(core.author),
+  seq: core.seq,
+  tag: tagOf(salt, [id]),
+});
 
 /** The last entry of every branch of every author. */
 export const headsOf = (graph: LedgerGraph): SignedEntry[] =>
   graph.authors().flatMap((author) => graph.heads(author).map((id) => graph.get(id) as SignedEntry));
 
-/** sha256 over the ids of all branch ends, ascending: equal digests mean equal sets of entries. */
-export function frontierDigest(graph: LedgerGraph): Hex {
-  const ids = headsOf(graph).map((entry) => entry.id);
-  return toHex(hashWithDomain('starling/frontier/1', ...ids.sort().map(fromHex)));
-}
+/**
+ * The ends of all branches at one moment, in the order of their places: a place is the author's key, then the id, 72
+ * hex digits. An id fixes all that stands behind it, so equal frontiers mean equal sets of entries.
+ */
+export class Frontier {
+  readonly heads: readonly SignedEntry[];
+  readonly #places: readonly string[];
 
-/** The tips of a graph as records in ascending order of their bytes. */
-export function encodeTips(graph: LedgerGraph): Uint8Array[] {
-  const records = headsOf(graph).map(({ id, core }) => {
-    const record = Buffer.alloc(TIP_BYTES);
-    record.set(fromHex(authorPrefix(core.author)));
-    record.writeUInt32BE(Math.min(core.seq, MAX_SEQ), AUTHOR_BYTES);
-    record.set(fromHex(headPrefix(id)), AUTHOR_BYTES + SEQ_BYTES);
-    return record;
-  });
-  return records.sort(Buffer.compare);
-}
-
-/** Throws MALFORMED unless the bytes are whole records in strictly ascending order. */
-export function decodeTips(bytes: Uint8Array): Tip[] {
-  if (bytes.byteLength % TIP_BYTES !== 0) throw malformed('sync.tips', 'is not a whole number of records');
-  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const tips: Tip[] = [];
-  for (let at = 0; at < buffer.length; at += TIP_BYTES) {
-    const record = buffer.subarray(at, at + TIP_BYTES);
-    if (at > 0 && Buffer.compare(buffer.subarray(at - TIP_BYTES, at), record) >= 0) throw malformed('sync.tips', 'is out of order');
-    tips.push({
-      author: record.toString('hex', 0, AUTHOR_BYTES),
-      seq: record.readUInt32BE(AUTHOR_BYTES),
-      head: record.toString('hex', AUTHOR_BYTES + SEQ_BYTES),
-    });
+  constructor(graph: LedgerGraph) {
+    const placed = headsOf(graph).map((entry) => ({ place: authorKey(entry.core.author) + entry.id, entry }));
+    placed.sort((a, b) => (a.place < b.place ? -1 : 1));
+    this.heads = placed.map(({ entry }) => entry);
+    this.#places = placed.map(({ place }) => place);
   }
-  return tips;
+
+  /** sha256 over all ids. */
+  digest(): Hex {
+    return toHex(hashWithDomain('starling/frontier/1', fromHex(this.heads.map(({ id }) => id).join(''))));
+  }
+
+  /** The branch ends whose place starts with `prefix`. */
+  within(prefix: Hex): readonly SignedEntry[] {
+    // 'g' comes after every hex digit.
+    return this.heads.slice(this.#firstFrom(prefix), this.#firstFrom(`${prefix}g`));
+  }
+
+  #firstFrom(bound: string): number {
+    return lowerBound(this.#places.length, (i) => (this.#places[i] as string) < bound);
+  }
+}
+
+/**
+ * The entries that `points` name, `undefined` where none is held. One pass over the branches of the authors concerned,
+ * however many points name them: an author with a hundred thousand forks costs what its entries cost to read.
+ */
+export function resolvePoints(graph: LedgerGraph, salt: Hex, points: readonly Point[]): (SignedEntry | undefined)[] {
+  const numbers = new Map<Hex, Set<number>>();
+  for (const { key, seq } of points) numbers.set(key, (numbers.get(key) ?? new Set()).add(seq));
+  const found = new Map<string, EntryId>();
+  for (const author of graph.authors()) {
+    const key = authorKey(author);
+    const seqs = [...(numbers.get(key) ?? [])].sort((a, b) => a - b);
+    if (seqs.length === 0) continue;
+    for (const { fromSeq, ids } of graph.branchesOf(author)) {
+      const end = fromSeq + ids.length;
+      for (let i = lowerBound(seqs.length, (j) => (seqs[j] as number) < fromSeq); i < seqs.length && (seqs[i] as number) < end; i++) {
+        const seq = seqs[i] as number;
+        const id = ids[seq - fromSeq] as EntryId;
+        found.set(nameOf({ key, seq, tag: tagOf(salt, [id]) }), id);
+      }
+    }
+  }
+  return points.map((point) => graph.get(found.get(nameOf(point)) ?? ''));
+}
+
+const nameOf = ({ key, seq, tag }: Point): string => `${key} ${seq} ${tag}`;
+
+/** How many of 0..length-1 come before the first one that is not `below`; `below` holds for a beginning of them. */
+function lowerBound(length: number, below: (i: number) => boolean): number {
+  let low = 0;
+  let high = length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (below(middle)) low = middle + 1;
+    else high = middle;
+  }
+  return low;
 }

@@ -1,23 +1,24 @@
-import { type EntryId, type Hex, type SignedEntry, StarlingError } from '../spec/index.ts';
+import type { EntryId, Hex, SignedEntry } from '../spec/index.ts';
 import type { Branch } from './chains.ts';
 import { type Cursor, compareCursor, cursorOf, differencePage } from './difference.ts';
 import { ForkSearch } from './forkSearch.ts';
-import { authorPrefix, frontierDigest, headPrefix, headsOf, type Tip } from './frontier.ts';
+import { authorKey, Frontier, headsOf, type Point, pointOf, resolvePoints } from './frontier.ts';
 import type { LedgerGraph } from './graph.ts';
+import { Reconciliation, violation } from './reconcile.ts';
 import { decodeResponse, encodeRequest, type SyncHead, type SyncRequest, type SyncResponse } from './syncMessages.ts';
-import { SYNC_LIMITS, type SyncLimits } from './syncServer.ts';
+import { SYNC_LIMITS, type SyncLimits, saltOf } from './syncServer.ts';
 
-/** Ids in one list of a request: 256 KiB. What does not fit is left to the next sync. */
-const MAX_IDS = 16_384;
-/** Tips taken from one peer: 6.5 MiB. */
-const MAX_TIPS = 2 ** 18;
+/** Points or authors in one list of a request: 300 KiB at most. What does not fit is left to the next sync. */
+const MAX_POINTS = 16_384;
+/** Entries of one exchange that this side did not take, because a rule refuses them or a parent is missing. */
+const MAX_REFUSED = 4_096;
 
-type Phase = 'hello' | 'tips' | 'want' | 'probe' | 'push' | 'done';
+type Phase = 'hello' | 'look' | 'want' | 'probe' | 'push' | 'done';
 
 /** Which answers a request may get. */
 const ANSWERS = {
-  hello: ['equal', 'tips'],
-  tips: ['tips'],
+  hello: ['equal', 'differs'],
+  look: ['ranges'],
   want: ['entries', 'known'],
   probe: ['known'],
   push: ['ok'],
@@ -31,34 +32,51 @@ const ANSWERS = {
  *     for (let request = client.next(); request !== undefined; request = client.next())
  *       accept(client.receive(await send(request)));
  *
- * where `accept` judges each entry and adds it to the graph before `next` is called again. Tips tell what the other
- * side has; where an author forked, probes find the last common entry; then what is missing here is pulled and what
- * is missing there is pushed, parents first.
+ * where `accept` judges each entry and adds it to the graph before `next` is called again. Looking at ranges of the
+ * frontier tells where the sides differ; where an author forked, probes find the last common entry; then what is
+ * missing here is pulled and what is missing there is pushed, parents first. A request that got no answer may be
+ * sent again, and a new exchange after a cut one asks only for what is still missing.
  */
 export class SyncClient {
   readonly #graph: LedgerGraph;
   readonly #head: SyncHead;
   readonly #limits: SyncLimits;
+  /** Own branch ends as they were at the start. */
+  readonly #frontier: Frontier;
+  readonly #digest: Hex;
+  readonly #salt: Hex;
+  readonly #ranges: Reconciliation;
   #phase: Phase = 'hello';
   #peer: SyncHead | undefined;
-  readonly #tips: Tip[] = [];
-  #lastTip = new Uint8Array();
-  /** Ends of the peer's branches that are not held here. */
-  #want: readonly Hex[] = [];
-  /** Of those authors: entries that both hold. */
-  #common: EntryId[] = [];
-  /** Of those authors: ends of own branches of which the peer may hold all, a part or nothing. */
+  /** Authors of whom the peer has more, each with its highest number. */
+  #wants: ReadonlyMap<Hex, number> = new Map();
+  /** Entries that both hold: ends of branches, of either side or where a fork parts. */
+  #shared: readonly EntryId[] = [];
+  /** Those of wanted authors. */
+  #common: SignedEntry[] = [];
+  /** Of wanted authors: ends of own branches of which the peer may hold all, a part or nothing. */
   #open: readonly SignedEntry[] = [];
   #searches: readonly ForkSearch[] = [];
-  /** Searches that the last probe served, with the number of ids of each. */
+  /** Searches that the last probe served, with the number of points of each. */
   #asked: readonly { readonly search: ForkSearch; readonly count: number }[] = [];
   #pulled: Cursor | undefined;
+  /** The entries of the last page: `next` looks which of them were taken. */
+  #page: readonly SignedEntry[] = [];
+  /** The ends of what was taken. */
+  readonly #taken = new Set<EntryId>();
+  #refused = 0;
   #pushed: Cursor | undefined;
+  /** Where `#pushed` goes once the peer has said that it took the page. */
+  #pushing: Cursor | undefined;
 
   constructor(graph: LedgerGraph, head: SyncHead, limits: SyncLimits = SYNC_LIMITS) {
     this.#graph = graph;
     this.#head = head;
     this.#limits = limits;
+    this.#frontier = new Frontier(graph);
+    this.#digest = this.#frontier.digest();
+    this.#salt = saltOf(this.#digest);
+    this.#ranges = new Reconciliation(this.#frontier, this.#salt);
   }
 
   /** Where the peer stands, once it has answered. */
@@ -66,8 +84,12 @@ export class SyncClient {
     return this.#peer;
   }
 
-  /** The next request frame, `undefined` when there is nothing left to ask or to send. */
+  /**
+   * The next request frame, `undefined` when there is nothing left to ask or to send. Until it is answered the same
+   * one comes again. Throws PROTOCOL_VIOLATION when too much of what the peer sent was not taken.
+   */
   next(): Uint8Array | undefined {
+    this.#settle();
     const request = this.#request();
     return request === undefined ? undefined : encodeRequest(request);
   }
@@ -79,14 +101,18 @@ export class SyncClient {
   receive(bytes: Uint8Array): readonly SignedEntry[] {
     const response = decodeResponse(bytes);
     const allowed: readonly string[] = ANSWERS[this.#phase];
-    if (!allowed.includes(response.type)) throw violation(`answered '${this.#phase}' with '${response.type}'`);
+    if (!allowed.includes(response.type)) throw violation(`answered '${this.#phase}' with '${response.type}'`, 'sync.type');
     switch (response.type) {
       case 'equal':
         this.#peer = response.head;
         this.#phase = 'done';
         return [];
-      case 'tips':
-        this.#takeTips(response);
+      case 'differs':
+        this.#peer = response.head;
+        this.#takeRanges(response.answers);
+        return [];
+      case 'ranges':
+        this.#takeRanges(response.answers);
         return [];
       case 'known':
         if (this.#phase === 'probe') this.#takeProbes(response.known);
@@ -95,22 +121,28 @@ export class SyncClient {
       case 'entries':
         return this.#takeEntries(response);
       case 'ok':
+        this.#pushed = this.#pushing;
         return [];
     }
   }
 
   #request(): SyncRequest | undefined {
+    const salt = this.#salt;
     switch (this.#phase) {
       case 'hello':
-        return { type: 'hello', head: this.#head, digest: frontierDigest(this.#graph) };
-      case 'tips':
-        return { type: 'tips', after: this.#lastTip };
-      case 'want': {
-        const have = [...this.#common, ...this.#open.map((entry) => entry.id)];
-        return { type: 'want', want: this.#want, have: have.map(headPrefix), after: this.#pulled ?? null };
-      }
+        return { type: 'hello', head: this.#head, digest: this.#digest };
+      case 'look':
+        return { type: 'look', salt, asks: this.#ranges.asks() };
+      case 'want':
+        return {
+          type: 'want',
+          salt,
+          wants: this.#wants,
+          have: this.#points([...this.#common, ...this.#open]),
+          after: this.#pulled ?? null,
+        };
       case 'probe':
-        return { type: 'probe', ids: this.#probe().map(headPrefix) };
+        return { type: 'probe', salt, points: this.#points(this.#probe()) };
       case 'push':
         return this.#push();
       case 'done':
@@ -118,67 +150,73 @@ export class SyncClient {
     }
   }
 
-  #takeTips({ head, tips, last, more }: Extract<SyncResponse, { type: 'tips' }>): void {
-    if (more && tips.length === 0) throw violation('announced more tips and sent none');
-    if (this.#lastTip.length > 0 && tips.length > 0 && Buffer.compare(last, this.#lastTip) <= 0) throw violation('sent tips out of order');
-    this.#peer = head;
-    this.#tips.push(...tips);
-    this.#lastTip = Uint8Array.from(last);
-    if (this.#tips.length > MAX_TIPS) throw violation(`sent more than ${MAX_TIPS} tips`);
-    this.#phase = more ? 'tips' : 'want';
-    if (!more) this.#plan();
+  #points(entries: readonly SignedEntry[]): Point[] {
+    return entries.map((entry) => pointOf(this.#salt, entry));
+  }
+
+  #takeRanges(answers: Extract<SyncResponse, { type: 'ranges' }>['answers']): void {
+    this.#ranges.learn(answers);
+    this.#phase = 'look';
+    if (this.#ranges.asks().length === 0) this.#plan();
   }
 
   /** What to want, and what to name as held. */
   #plan(): void {
-    const held = (tip: Tip): SignedEntry | undefined => this.#graph.findByPrefix(tip.head);
-    const wanted = this.#tips.filter((tip) => held(tip) === undefined).slice(0, MAX_IDS);
-    const authors = new Set(wanted.map((tip) => tip.author));
-    const isConcerned = (entry: SignedEntry): boolean => authors.has(authorPrefix(entry.core.author));
-    const common = new Set(this.#tips.flatMap((tip) => held(tip) ?? []).filter(isConcerned));
-    this.#want = wanted.map((tip) => tip.head);
-    this.#common = [...common].map((entry) => entry.id).slice(0, MAX_IDS);
-    this.#open = headsOf(this.#graph)
-      .filter((entry) => isConcerned(entry) && !common.has(entry))
-      .slice(0, MAX_IDS);
-    this.#phase = this.#want.length > 0 ? 'want' : 'push';
+    const { same, tips } = this.#ranges;
+    const found = resolvePoints(this.#graph, this.#salt, tips);
+    const wants = new Map<Hex, number>();
+    tips.forEach(({ key, seq }, i) => {
+      if (found[i] === undefined && (wants.has(key) || wants.size < MAX_POINTS)) wants.set(key, Math.max(seq, wants.get(key) ?? 0));
+    });
+    const shared = new Set([...same, ...found.filter((entry) => entry !== undefined)]);
+    const isWanted = (entry: SignedEntry): boolean => wants.has(authorKey(entry.core.author));
+    this.#wants = wants;
+    this.#shared = [...shared].map((entry) => entry.id);
+    this.#common = [...shared].filter(isWanted).slice(0, MAX_POINTS);
+    this.#open = this.#frontier.heads.filter((entry) => isWanted(entry) && !shared.has(entry)).slice(0, MAX_POINTS);
+    this.#phase = wants.size > 0 ? 'want' : 'push';
   }
 
   /** The peer lacks some of the open ends: search their chains for what it does hold. */
   #takeOpen(known: readonly boolean[]): void {
     const answers = known.slice(this.#common.length);
     if (known.length !== this.#common.length + this.#open.length || known.indexOf(false) < this.#common.length) {
-      throw violation('lost entries that it held a moment ago');
+      throw violation('lost entries that it held a moment ago', 'sync.known');
+    }
+    // No branch of the peer is longer than its author's longest tip tells.
+    const longest = new Map(this.#wants);
+    for (const { core } of this.#common) {
+      const key = authorKey(core.author);
+      longest.set(key, Math.max(core.seq, longest.get(key) ?? 0));
     }
     const lacking = this.#open.filter((_, i) => answers[i] === false);
-    this.#common.push(...this.#open.filter((_, i) => answers[i] === true).map((entry) => entry.id));
-    this.#open = [];
-    // No branch of the peer is longer than its author's longest tip tells.
-    const longest = new Map<Hex, number>();
-    for (const { author, seq } of this.#tips) longest.set(author, Math.max(seq, longest.get(author) ?? 0));
     this.#searches = lacking.map(({ id, core }) => {
-      const firstUnknown = Math.min(core.seq, (longest.get(authorPrefix(core.author)) ?? 0) + 1);
+      const firstUnknown = Math.min(core.seq, (longest.get(authorKey(core.author)) as number) + 1);
       return new ForkSearch(this.#graph.branchOf(id) as Branch, firstUnknown);
     });
+    this.#common.push(...this.#open.filter((_, i) => answers[i] === true));
+    this.#open = [];
     this.#phase = 'probe';
     this.#finishSearches();
   }
 
-  #probe(): EntryId[] {
+  #probe(): SignedEntry[] {
     const ids: EntryId[] = [];
     const asked: { search: ForkSearch; count: number }[] = [];
     for (const search of this.#searches) {
       const probes = search.probes();
-      if (ids.length + probes.length > MAX_IDS) break;
+      if (ids.length + probes.length > MAX_POINTS) break;
       ids.push(...probes);
       asked.push({ search, count: probes.length });
     }
     this.#asked = asked;
-    return ids;
+    return this.#entries(ids);
   }
 
   #takeProbes(known: readonly boolean[]): void {
-    if (known.length !== this.#asked.reduce((sum, { count }) => sum + count, 0)) throw violation('answered another number of probes');
+    if (known.length !== this.#asked.reduce((sum, { count }) => sum + count, 0)) {
+      throw violation('answered another number of probes', 'sync.known');
+    }
     let at = 0;
     for (const { search, count } of this.#asked) {
       search.learn(known.slice(at, at + count));
@@ -188,39 +226,55 @@ export class SyncClient {
   }
 
   #finishSearches(): void {
-    this.#common.push(...this.#searches.flatMap((search) => (search.done ? (search.common ?? []) : [])));
+    this.#common.push(...this.#entries(this.#searches.flatMap((search) => (search.done ? (search.common ?? []) : []))));
     this.#searches = this.#searches.filter((search) => !search.done);
     if (this.#searches.length === 0) this.#phase = 'want';
   }
 
   #takeEntries({ entries, more }: Extract<SyncResponse, { type: 'entries' }>): readonly SignedEntry[] {
-    if (more && entries.length === 0) throw violation('announced more entries and sent none');
+    if (more && entries.length === 0) throw violation('announced more entries and sent none', 'sync.entries');
     for (const entry of entries) {
+      const { author, seq } = entry.core;
+      if (seq > (this.#wants.get(authorKey(author)) ?? -1)) throw violation('sent an entry that nobody asked for', 'sync.entries');
       const cursor = cursorOf(entry);
-      if (this.#pulled !== undefined && compareCursor(this.#pulled, cursor) >= 0) throw violation('sent entries out of order');
+      if (this.#pulled !== undefined && compareCursor(this.#pulled, cursor) >= 0)
+        throw violation('sent entries out of order', 'sync.entries');
       this.#pulled = cursor;
     }
+    this.#page = entries;
     if (!more) this.#phase = 'push';
     return entries;
+  }
+
+  /** What was taken of the last page is on both sides now. */
+  #settle(): void {
+    for (const { id, core } of this.#page) {
+      if (!this.#graph.has(id)) {
+        this.#refused += 1;
+        continue;
+      }
+      if (core.prev !== null) this.#taken.delete(core.prev);
+      this.#taken.add(id);
+    }
+    this.#page = [];
+    if (this.#refused > MAX_REFUSED) throw violation(`sent more than ${MAX_REFUSED} entries that cannot be taken`, 'sync.entries');
   }
 
   /** A page of what is held here now and not on the peer's chains. */
   #push(): SyncRequest | undefined {
     const heads = headsOf(this.#graph).map((entry) => entry.id);
-    const peers = this.#tips.flatMap((tip) => this.#graph.findByPrefix(tip.head)?.id ?? []);
-    const { entries } = differencePage(this.#graph, heads, [...peers, ...this.#common], this.#pushed, this.#limits.pageBytes);
+    const peers = [...this.#shared, ...this.#common.map((entry) => entry.id), ...this.#taken];
+    const { entries } = differencePage(this.#graph, heads, peers, this.#pushed, this.#limits.pageBytes);
     const last = entries.at(-1);
     if (last === undefined) {
       this.#phase = 'done';
       return undefined;
     }
-    this.#pushed = cursorOf(last);
+    this.#pushing = cursorOf(last);
     return { type: 'push', entries };
   }
-}
 
-const violation = (what: string): StarlingError =>
-  new StarlingError('PROTOCOL_VIOLATION', `the peer ${what}`, {
-    phase: 'sync',
-    fix: 'sync with another peer; this one runs other software',
-  });
+  #entries(ids: readonly EntryId[]): SignedEntry[] {
+    return ids.map((id) => this.#graph.get(id) as SignedEntry);
+  }
+}

@@ -16,8 +16,9 @@ import {
   SIGNED_ENTRY_MAX_BYTES,
 } from '../wire/index.ts';
 import type { Cursor } from './difference.ts';
-import { decodeTips, TIP_BYTES, type Tip } from './frontier.ts';
-import { PREFIX_DIGITS } from './graph.ts';
+import { type Point, SALT_BYTES } from './frontier.ts';
+import type { RangeAnswer, RangeAsk } from './reconcile.ts';
+import { packAnswers, packAsks, packPoints, packWants, readAnswers, readAsks, readPoints, readWants, type Wants } from './syncPacking.ts';
 
 /** Where a node stands: its epoch, and size and root of the tree over its order. Informational in sync. */
 export interface SyncHead {
@@ -26,28 +27,32 @@ export interface SyncHead {
   readonly root: Hex;
 }
 
-/** The one who asks drives; the one who answers keeps nothing between requests. */
+/**
+ * The one who asks drives; the one who answers keeps nothing between requests, so an exchange may be cut anywhere and
+ * a request may be sent again. `salt` is what both sides mix into tags.
+ */
 export type SyncRequest =
+  /** `digest` of the asker's frontier; unless it is the answerer's too, the whole frontier is the first range looked at. */
   | { readonly type: 'hello'; readonly head: SyncHead; readonly digest: Hex }
-  /** Tips after this record. */
-  | { readonly type: 'tips'; readonly after: Uint8Array }
-  /** Which of these ids (first 16 bytes) do you hold? */
-  | { readonly type: 'probe'; readonly ids: readonly Hex[] }
-  /** Entries on the chains to `want` that are not on those to `have`, after the cursor. */
-  | { readonly type: 'want'; readonly want: readonly Hex[]; readonly have: readonly Hex[]; readonly after: Cursor | null }
+  | { readonly type: 'look'; readonly salt: Hex; readonly asks: readonly RangeAsk[] }
+  /** Which of these entries do you hold? */
+  | { readonly type: 'probe'; readonly salt: Hex; readonly points: readonly Point[] }
+  /** Entries of the wanted authors that are not on the chains to `have`, after the cursor. */
+  | { readonly type: 'want'; readonly salt: Hex; readonly wants: Wants; readonly have: readonly Point[]; readonly after: Cursor | null }
   | { readonly type: 'push'; readonly entries: readonly SignedEntry[] };
 
 export type SyncResponse =
   | { readonly type: 'equal'; readonly head: SyncHead }
-  | { readonly type: 'tips'; readonly head: SyncHead; readonly tips: readonly Tip[]; readonly last: Uint8Array; readonly more: boolean }
-  /** To `probe`: one answer an id. To `want`: one for each of `have`, when not all are held. */
+  | { readonly type: 'differs'; readonly head: SyncHead; readonly answers: readonly RangeAnswer[] }
+  /** To the first of the ranges asked about, as many as fit. */
+  | { readonly type: 'ranges'; readonly answers: readonly RangeAnswer[] }
+  /** To `probe`: one answer a point. To `want`: one for each of `have`, when not all are held. */
   | { readonly type: 'known'; readonly known: readonly boolean[] }
   | { readonly type: 'entries'; readonly entries: readonly SignedEntry[]; readonly more: boolean }
   | { readonly type: 'ok' };
 
-const REQUESTS = ['hello', 'tips', 'probe', 'want', 'push'] as const;
-const RESPONSES = ['equal', 'tips', 'known', 'entries', 'ok'] as const;
-const PREFIX_BYTES = PREFIX_DIGITS / 2;
+const REQUESTS = ['hello', 'look', 'probe', 'want', 'push'] as const;
+const RESPONSES = ['equal', 'differs', 'ranges', 'known', 'entries', 'ok'] as const;
 /** Entries in a frame: more than fit. */
 const MAX_ENTRIES = FRAME_MAX_BYTES / 128;
 
@@ -56,13 +61,13 @@ export function encodeRequest(request: SyncRequest): Uint8Array {
   switch (request.type) {
     case 'hello':
       return encode(['hello', ...headToWire(request.head), fromHex(request.digest)]);
-    case 'tips':
-      return encode(['tips', request.after]);
+    case 'look':
+      return encode(['look', fromHex(request.salt), packAsks(request.asks)]);
     case 'probe':
-      return encode(['probe', packPrefixes(request.ids)]);
+      return encode(['probe', fromHex(request.salt), packPoints(request.points)]);
     case 'want': {
       const after = request.after === null ? null : [request.after.lam, fromHex(request.after.id)];
-      return encode(['want', packPrefixes(request.want), packPrefixes(request.have), after]);
+      return encode(['want', fromHex(request.salt), packWants(request.wants), packPoints(request.have), after]);
     }
     case 'push':
       return encode(['push', request.entries.map(encodeEntry)]);
@@ -77,20 +82,21 @@ export function decodeRequest(bytes: Uint8Array): SyncRequest {
       const [epoch, size, root, digest] = readTuple(fields, 'sync.hello', 4);
       return { type, head: readHead(epoch, size, root), digest: readHash(digest, 'sync.digest') };
     }
-    case 'tips': {
-      const [after] = readTuple(fields, 'sync.tips', 1);
-      return { type, after: readBytes(after, 'sync.after', TIP_BYTES) };
+    case 'look': {
+      const [salt, asks] = readTuple(fields, 'sync.look', 2);
+      return { type, salt: readSalt(salt), asks: readPacked(asks, 'sync.asks', readAsks) };
     }
     case 'probe': {
-      const [ids] = readTuple(fields, 'sync.probe', 1);
-      return { type, ids: readPrefixes(ids, 'sync.ids') };
+      const [salt, points] = readTuple(fields, 'sync.probe', 2);
+      return { type, salt: readSalt(salt), points: readPacked(points, 'sync.points', readPoints) };
     }
     case 'want': {
-      const [want, have, after] = readTuple(fields, 'sync.want', 3);
+      const [salt, wants, have, after] = readTuple(fields, 'sync.want', 4);
       return {
         type,
-        want: readPrefixes(want, 'sync.want'),
-        have: readPrefixes(have, 'sync.have'),
+        salt: readSalt(salt),
+        wants: readPacked(wants, 'sync.wants', readWants),
+        have: readPacked(have, 'sync.have', readPoints),
         after: readNullable(after, 'sync.after', readCursor),
       };
     }
@@ -101,17 +107,14 @@ export function decodeRequest(bytes: Uint8Array): SyncRequest {
   }
 }
 
-/** `tips` are sent as the records of `encodeTips`. */
-export type OutgoingResponse =
-  | Exclude<SyncResponse, { type: 'tips' }>
-  | { readonly type: 'tips'; readonly head: SyncHead; readonly records: readonly Uint8Array[]; readonly more: boolean };
-
-export function encodeResponse(response: OutgoingResponse): Uint8Array {
+export function encodeResponse(response: SyncResponse): Uint8Array {
   switch (response.type) {
     case 'equal':
       return encode(['equal', ...headToWire(response.head)]);
-    case 'tips':
-      return encode(['tips', ...headToWire(response.head), Buffer.concat(response.records), response.more]);
+    case 'differs':
+      return encode(['differs', ...headToWire(response.head), packAnswers(response.answers)]);
+    case 'ranges':
+      return encode(['ranges', packAnswers(response.answers)]);
     case 'known':
       return encode(['known', Uint8Array.from(response.known, Number)]);
     case 'entries':
@@ -129,16 +132,13 @@ export function decodeResponse(bytes: Uint8Array): SyncResponse {
       const [epoch, size, root] = readTuple(fields, 'sync.equal', 3);
       return { type, head: readHead(epoch, size, root) };
     }
-    case 'tips': {
-      const [epoch, size, root, tips, more] = readTuple(fields, 'sync.tips', 5);
-      const records = readBytes(tips, 'sync.tips', 0, FRAME_MAX_BYTES);
-      return {
-        type,
-        head: readHead(epoch, size, root),
-        tips: decodeTips(records),
-        last: records.subarray(-TIP_BYTES),
-        more: readFlag(more, 'sync.more'),
-      };
+    case 'differs': {
+      const [epoch, size, root, answers] = readTuple(fields, 'sync.differs', 4);
+      return { type, head: readHead(epoch, size, root), answers: readPacked(answers, 'sync.ranges', readAnswers) };
+    }
+    case 'ranges': {
+      const [answers] = readTuple(fields, 'sync.ranges', 1);
+      return { type, answers: readPacked(answers, 'sync.ranges', readAnswers) };
     }
     case 'known': {
       const [known] = readTuple(fields, 'sync.known', 1);
@@ -177,14 +177,10 @@ function readCursor(value: unknown, field: string): Cursor {
 const readEntries = (value: unknown): SignedEntry[] =>
   readList(value, 'sync.entries', MAX_ENTRIES, (item, field) => decodeEntry(readBytes(item, field, 1, SIGNED_ENTRY_MAX_BYTES)));
 
-const packPrefixes = (prefixes: readonly Hex[]): Uint8Array => fromHex(prefixes.join(''));
+const readSalt = (value: unknown): Hex => toHex(readBytes(value, 'sync.salt', SALT_BYTES));
 
-function readPrefixes(value: unknown, field: string): Hex[] {
-  const bytes = readBytes(value, field, 0, FRAME_MAX_BYTES);
-  if (bytes.byteLength % PREFIX_BYTES !== 0) throw malformed(field, 'is not a whole number of ids');
-  const digits = toHex(bytes);
-  return Array.from({ length: bytes.byteLength / PREFIX_BYTES }, (_, i) => digits.slice(i * PREFIX_DIGITS, (i + 1) * PREFIX_DIGITS));
-}
+const readPacked = <T>(value: unknown, field: string, read: (bytes: Uint8Array, field: string) => T): T =>
+  read(readBytes(value, field, 0, FRAME_MAX_BYTES), field);
 
 function readFlag(value: unknown, field: string): boolean {
   if (typeof value !== 'boolean') throw malformed(field, 'is not a boolean');

@@ -1,14 +1,16 @@
-import type { EntryId, SignedEntry } from '../spec/index.ts';
+import type { EntryId, Hex, SignedEntry } from '../spec/index.ts';
 import { differencePage } from './difference.ts';
-import { encodeTips, frontierDigest } from './frontier.ts';
+import { authorKey, Frontier, resolvePoints, SALT_BYTES } from './frontier.ts';
 import type { LedgerGraph } from './graph.ts';
-import { decodeRequest, encodeResponse, type OutgoingResponse, type SyncHead, type SyncRequest } from './syncMessages.ts';
+import { answerRanges, WHOLE_FRONTIER } from './reconcile.ts';
+import { decodeRequest, encodeResponse, type SyncHead, type SyncRequest, type SyncResponse } from './syncMessages.ts';
+import type { Wants } from './syncPacking.ts';
 
 /** Bounds of one frame. */
 export interface SyncLimits {
   /** Bytes of entries in a frame: half of FRAME_MAX_BYTES, so that one large entry more never bursts it. */
   readonly pageBytes: number;
-  /** Tips in a frame: 416 KiB. */
+  /** Tips and tags of ranges in a frame: 200 KiB. */
   readonly pageTips: number;
 }
 
@@ -30,27 +32,39 @@ export function answerSync(graph: LedgerGraph, head: SyncHead, request: Uint8Arr
   return { response, pushed: message.type === 'push' ? message.entries : [] };
 }
 
-function respond(graph: LedgerGraph, head: SyncHead, request: SyncRequest, limits: SyncLimits): OutgoingResponse {
+function respond(graph: LedgerGraph, head: SyncHead, request: SyncRequest, limits: SyncLimits): SyncResponse {
   switch (request.type) {
-    case 'hello':
-      return request.digest === frontierDigest(graph) ? { type: 'equal', head } : tipsAfter(graph, head, undefined, limits);
-    case 'tips':
-      return tipsAfter(graph, head, request.after, limits);
+    case 'hello': {
+      const frontier = new Frontier(graph);
+      if (request.digest === frontier.digest()) return { type: 'equal', head };
+      return { type: 'differs', head, answers: answerRanges(frontier, saltOf(request.digest), [WHOLE_FRONTIER], limits.pageTips) };
+    }
+    case 'look':
+      return { type: 'ranges', answers: answerRanges(new Frontier(graph), request.salt, request.asks, limits.pageTips) };
     case 'probe':
-      return { type: 'known', known: request.ids.map((prefix) => graph.findByPrefix(prefix) !== undefined) };
+      return { type: 'known', known: resolvePoints(graph, request.salt, request.points).map((entry) => entry !== undefined) };
     case 'want': {
-      const have = request.have.map((prefix) => graph.findByPrefix(prefix)?.id);
+      const have = resolvePoints(graph, request.salt, request.have);
       // Without a common point the difference cannot be told: the asker probes for it.
-      if (have.includes(undefined)) return { type: 'known', known: have.map((id) => id !== undefined) };
-      const want = request.want.flatMap((prefix) => graph.findByPrefix(prefix)?.id ?? []);
-      return { type: 'entries', ...differencePage(graph, want, have as EntryId[], request.after ?? undefined, limits.pageBytes) };
+      if (have.includes(undefined)) return { type: 'known', known: have.map((entry) => entry !== undefined) };
+      const ids = have.map((entry) => (entry as SignedEntry).id);
+      return { type: 'entries', ...differencePage(graph, wanted(graph, request.wants), ids, request.after ?? undefined, limits.pageBytes) };
     }
     case 'push':
       return { type: 'ok' };
   }
 }
 
-function tipsAfter(graph: LedgerGraph, head: SyncHead, after: Uint8Array | undefined, limits: SyncLimits): OutgoingResponse {
-  const records = encodeTips(graph).filter((record) => after === undefined || Buffer.compare(record, after) > 0);
-  return { type: 'tips', head, records: records.slice(0, limits.pageTips), more: records.length > limits.pageTips };
+/** The salt of an exchange, from the digest of the one who asks. */
+export const saltOf = (digest: Hex): Hex => digest.slice(0, 2 * SALT_BYTES);
+
+/** The last entry of every branch that is not beyond the wanted number. */
+function wanted(graph: LedgerGraph, wants: Wants): EntryId[] {
+  return graph.authors().flatMap((author) => {
+    const upTo = wants.get(authorKey(author)) ?? -1;
+    return graph
+      .branchesOf(author)
+      .filter(({ fromSeq }) => fromSeq <= upTo)
+      .map(({ fromSeq, ids }) => ids[Math.min(upTo - fromSeq, ids.length - 1)] as EntryId);
+  });
 }

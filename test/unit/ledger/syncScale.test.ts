@@ -1,0 +1,138 @@
+import assert from 'node:assert/strict';
+import fc from 'fast-check';
+import { LedgerGraph } from '../../../src/ledger/index.ts';
+import type { SignedEntry } from '../../../src/spec/index.ts';
+import { draft, hashOf } from './entries.ts';
+import { bareChains, extend, idsOf, pairOf, sync } from './syncing.ts';
+
+const authorsOf = (count: number): string[] => Array.from({ length: count }, (_, i) => hashOf(`author ${i}`));
+
+describe('ledger/sync at scale', () => {
+  describe('with 200 authors and 100,000 entries on both sides', () => {
+    const authors = authorsOf(200);
+    let base: SignedEntry[];
+    before(() => {
+      base = bareChains(authors, 100_000);
+    });
+    after(() => {
+      base = [];
+    });
+    const hundredDifferences = (a: LedgerGraph, b: LedgerGraph): void => {
+      for (let k = 0; k < 50; k++) {
+        extend(a, authors[2 * k] as string, 'a');
+        extend(b, authors[2 * k + 1] as string, 'b');
+      }
+    };
+
+    it('says that both are equal in 200 bytes', () => {
+      const [a, b] = pairOf(base);
+      const { metadataBytes, rounds } = sync(a, b);
+      assert.equal(rounds, 1);
+      assert.ok(metadataBytes <= 200, `${metadataBytes} bytes`);
+    });
+
+    it('tells 100 differences over all authors in 6 KiB', () => {
+      const [a, b] = pairOf(base);
+      hundredDifferences(a, b);
+      const { metadataBytes, pulled, pushed } = sync(a, b);
+      assert.deepEqual([pulled.length, pushed.length], [50, 50]);
+      assert.deepEqual(idsOf(a), idsOf(b));
+      assert.ok(metadataBytes <= 6 * 1024, `${metadataBytes} bytes`);
+    });
+
+    for (const [where, depths] of [
+      ['at their ends', [499, 499, 499]],
+      ['early, in the middle and late', [3, 250, 480]],
+    ] as const) {
+      it(`tells three forked authors besides, forked ${where}, in 8 KiB`, () => {
+        const [a, b] = pairOf(
+          base.filter(({ core }) => core.seq <= (depths[authors.indexOf(core.author) - 190] ?? Number.POSITIVE_INFINITY)),
+        );
+        hundredDifferences(a, b);
+        depths.forEach((_, i) => {
+          extend(a, authors[190 + i] as string, 'one side', 3 + i);
+          extend(b, authors[190 + i] as string, 'other side', 9 - i);
+        });
+        const { metadataBytes } = sync(a, b);
+        for (const graph of [a, b]) {
+          assert.deepEqual(
+            [0, 1, 2].map((i) => graph.forksOf(authors[190 + i] as string).map((fork) => fork.seq)),
+            depths.map((depth) => [depth + 1]),
+          );
+        }
+        assert.deepEqual(idsOf(a), idsOf(b));
+        assert.ok(metadataBytes <= 8 * 1024, `${metadataBytes} bytes`);
+      });
+    }
+  });
+
+  it('costs what differs, not what is there: of 1,500 or of 6,000 authors twenty differ', () => {
+    const bytes = [1_500, 6_000].map((count) => {
+      const authors = authorsOf(count);
+      const [a, b] = pairOf(bareChains(authors, 2 * count));
+      for (let k = 0; k < 20; k++) extend(k % 2 === 0 ? a : b, authors[(k * count) / 20] as string, 'new');
+      const { metadataBytes, pulled, pushed, rounds } = sync(a, b);
+      assert.deepEqual([pulled.length, pushed.length], [10, 10]);
+      assert.deepEqual(idsOf(a), idsOf(b));
+      assert.ok(rounds <= 7, `${rounds} rounds`);
+      return metadataBytes;
+    }) as [number, number];
+    assert.ok(bytes[0] <= 6 * 1024 && bytes[1] <= 6 * 1024 && bytes[1] <= 1.5 * bytes[0], `${bytes} bytes`);
+  });
+
+  it('brings thousands of authors to the union whatever differs: chains, whole authors, forks, either side', () => {
+    const all = authorsOf(1_300);
+    const chains = all.flatMap((author) => {
+      const first = draft({ author });
+      return [first, draft({ author, prev: first })];
+    });
+    const change = fc.record({
+      author: fc.nat(1_299),
+      side: fc.nat(2),
+      count: fc.integer({ min: 1, max: 3 }),
+      /** -2: a second first entry. */
+      after: fc.constantFrom(undefined, undefined, 0, 1, -2),
+    });
+    const setting = fc.record({
+      changes: fc.array(change, { maxLength: 60 }),
+      /** Author names from here on the left, or on the right, are unknown to the other side. */
+      strangers: fc.tuple(fc.integer({ min: 0, max: 16 }), fc.integer({ min: 0, max: 16 })),
+      pageTips: fc.constantFrom(20, 16_384),
+      pageBytes: fc.constantFrom(2_000, 500_000),
+    });
+    fc.assert(
+      fc.property(setting, ({ changes, strangers, ...limits }) => {
+        const known = (side: 0 | 1): SignedEntry[] =>
+          chains.filter(({ core }) => Number.parseInt(core.author[0] as string, 16) < strangers[side]);
+        const [a, b] = [new LedgerGraph(), new LedgerGraph()];
+        for (const entry of known(0)) a.add(entry);
+        for (const entry of known(1)) b.add(entry);
+        changes.forEach(({ author, side, count, after }, i) => {
+          for (const graph of [a, b].slice(side % 2, side === 2 ? 2 : (side % 2) + 1))
+            extend(graph, all[author] as string, `change ${i}`, count, after);
+        });
+        const union = [...new Set([...idsOf(a), ...idsOf(b)])].sort();
+        const moved = 2 * union.length - a.size - b.size;
+        const { pulled, pushed } = sync(a, b, limits);
+        assert.deepEqual(idsOf(a), union);
+        assert.deepEqual(idsOf(b), union);
+        assert.equal(pulled.length + pushed.length, moved, 'each entry travels once');
+        assert.equal(sync(a, b, limits).rounds, 1);
+      }),
+      { numRuns: 8 },
+    );
+  });
+
+  it('takes an author with thousands of forks for what it is: many tips, a round more for each digit of its name', () => {
+    const author = hashOf('hydra');
+    const first = draft({ author });
+    const [a, b] = pairOf([first]);
+    for (let i = 0; i < 2_500; i++) {
+      for (const graph of i % 10 === 0 ? [a] : i % 10 === 1 ? [b] : [a, b]) graph.add(draft({ author, prev: first, salt: `${i}` }));
+    }
+    const { pulled, pushed, rounds } = sync(a, b);
+    assert.deepEqual([pulled.length, pushed.length], [250, 250]);
+    assert.equal(a.forksOf(author)[0]?.ids.length, 2_500);
+    assert.ok(rounds <= 16, `${rounds} rounds`);
+  });
+});
