@@ -5,8 +5,13 @@ import { type ContentIndex, chunkCount, contentOf, leafHash, verifyIndex } from 
 import type { BlobStore } from '../epoch/ports.ts';
 import { CHUNK_BYTES, type ContentRoot, StarlingError } from '../spec/index.ts';
 import { syncFolder } from './dataFolder.ts';
+import { diskFull } from './sqlite.ts';
 
-const ROOT = /^[0-9a-f]{64}$/;
+export const ROOT = /^[0-9a-f]{64}$/;
+/** Where files are written before they have their name. */
+export const UNFINISHED = 'unfinished';
+/** What a system call says when no space is left, for anyone or for this user. */
+const FULL = ['ENOSPC', 'EDQUOT'];
 
 /** A blob store that can serve content piece by piece, without holding all of it. */
 export interface FileBlobStore extends BlobStore {
@@ -24,7 +29,7 @@ export interface FileBlobStore extends BlobStore {
  * `get` recomputes the root: a file that rotted is removed, and DATA_CORRUPT says so once.
  */
 export function openBlobStore(folder: string): FileBlobStore {
-  const unfinished = join(folder, 'unfinished');
+  const unfinished = join(folder, UNFINISHED);
   rmSync(unfinished, { recursive: true, force: true });
   mkdirSync(unfinished, { recursive: true, mode: 0o700 });
   let writes = 0;
@@ -48,17 +53,16 @@ export function openBlobStore(folder: string): FileBlobStore {
       const path = pathOf(root);
       if ((await sizeOf(path)) === content.byteLength) return root;
       const temporary = join(unfinished, `${root}.${writes++}`);
-      const file = await open(temporary, 'wx', 0o600);
       try {
-        await file.writeFile(content);
-        await file.sync();
-      } finally {
-        await file.close();
+        await writeSynced(temporary, content);
+        const made = await mkdir(shelfOf(root), { recursive: true, mode: 0o700 });
+        await rename(temporary, path);
+        syncFolder(shelfOf(root));
+        if (made !== undefined) syncFolder(folder);
+      } catch (e) {
+        await rm(temporary, { force: true }); // half a file would take the space that is missing
+        throw FULL.includes((e as NodeJS.ErrnoException).code ?? '') ? diskFull(path, e) : e;
       }
-      const made = await mkdir(shelfOf(root), { recursive: true, mode: 0o700 });
-      await rename(temporary, path);
-      syncFolder(shelfOf(root));
-      if (made !== undefined) syncFolder(folder);
       return root;
     },
 
@@ -77,13 +81,8 @@ export function openBlobStore(folder: string): FileBlobStore {
     },
 
     async index(root) {
-      const index = await withFile(pathOf(root), async (file) => {
-        const sizeBytes = (await file.stat()).size;
-        const leaves: Uint8Array[] = [];
-        for (let i = 0; i < chunkCount(sizeBytes); i++) leaves.push(leafHash(await readAt(file, i)));
-        return { root, sizeBytes, leaves };
-      });
-      if (index !== undefined && !verifyIndex(root, index.sizeBytes, index.leaves)) throw await rotten(root);
+      const index = await indexFile(pathOf(root), root);
+      if (index === 'rotten') throw await rotten(root);
       return index;
     },
 
@@ -94,6 +93,27 @@ export function openBlobStore(folder: string): FileBlobStore {
       return chunk === undefined || chunk.byteLength === 0 ? undefined : chunk;
     },
   };
+}
+
+/** What a file holds, chunk by chunk; `rotten` when that is not what `root` stands for, `undefined` when there is none. */
+export async function indexFile(path: string, root: ContentRoot): Promise<ContentIndex | 'rotten' | undefined> {
+  const index = await withFile(path, async (file) => {
+    const sizeBytes = (await file.stat()).size;
+    const leaves: Uint8Array[] = [];
+    for (let i = 0; i < chunkCount(sizeBytes); i++) leaves.push(leafHash(await readAt(file, i)));
+    return { root, sizeBytes, leaves };
+  });
+  return index === undefined || verifyIndex(root, index.sizeBytes, index.leaves) ? index : 'rotten';
+}
+
+async function writeSynced(path: string, content: Uint8Array): Promise<void> {
+  const file = await open(path, 'wx', 0o600);
+  try {
+    await file.writeFile(content);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
 }
 
 /** Up to CHUNK_BYTES from the start of chunk `i`. */

@@ -9,6 +9,8 @@ export interface DataFolder {
   readonly lock: string;
   /** SQLite: the ledger's entries. */
   readonly ledger: string;
+  /** SQLite: final blocks with their certificates. */
+  readonly blocks: string;
   /** SQLite: small facts of this node alone. */
   readonly node: string;
   /** Folder of content by root. */
@@ -17,20 +19,29 @@ export interface DataFolder {
   readonly peers: string;
   /** The genesis of the swarm this folder belongs to; absent until one is founded or joined. */
   readonly genesis: string;
+  /** Where a repair moves what it replaces: one folder a repair. */
+  readonly damaged: string;
 }
 
 /** Makes the folder (0700, with its parents) if it is missing, and names what lies in it. */
 export function prepareDataFolder(path: string): DataFolder {
   mkdirSync(path, { recursive: true, mode: 0o700 });
+  return dataFolderAt(path);
+}
+
+/** Names what lies in a data folder, and makes nothing. */
+export function dataFolderAt(path: string): DataFolder {
   return {
     path,
     identity: join(path, 'identity.json'),
     lock: join(path, 'lock.db'),
     ledger: join(path, 'ledger.db'),
+    blocks: join(path, 'blocks.db'),
     node: join(path, 'node.db'),
     blobs: join(path, 'blobs'),
     peers: join(path, 'peers.json'),
     genesis: join(path, 'genesis.cbor'),
+    damaged: join(path, 'damaged'),
   };
 }
 
@@ -46,13 +57,19 @@ export function writeFileAtomic(path: string, content: Uint8Array | string, mode
   syncFolder(dirname(path));
 }
 
-/** Creates `path` (it must not exist) and syncs its content; the name itself needs `syncFolder`. */
+/**
+ * Creates `path` (it must not exist) and syncs its content; the name itself needs `syncFolder`. Leaves nothing behind when
+ * it throws.
+ */
 export function writeFileDurably(path: string, content: Uint8Array | string, mode: number): void {
   const bytes = typeof content === 'string' ? Buffer.from(content, 'utf8') : content;
   const file = openSync(path, 'wx', mode);
   try {
     for (let at = 0; at < bytes.byteLength; ) at += writeSync(file, bytes, at);
     fsyncSync(file);
+  } catch (e) {
+    rmSync(path, { force: true });
+    throw e;
   } finally {
     closeSync(file);
   }

@@ -2,55 +2,80 @@ import { fromHex, toHex } from '../crypto/index.ts';
 import type { EntryStore } from '../epoch/ports.ts';
 import { type EntryId, type SignedEntry, StarlingError } from '../spec/index.ts';
 import { decodeCore, entryId } from '../wire/index.ts';
-import { corrupt, guarded, inTransaction, openSqlite } from './sqlite.ts';
+import { checksumOf } from './checksum.ts';
+import { corrupt, guarded, inTransaction, openSqlite, type Table } from './sqlite.ts';
 
-/**
- * 'SLLE'. `position` is the order of appending. The composite signature stands in a column of its own, since it may
- * be pruned while the entry stays.
- */
-const LAYOUT = {
-  applicationId: 0x534c4c45,
-  version: 1,
-  schema: `CREATE TABLE entry (
-    position INTEGER PRIMARY KEY,
-    id BLOB NOT NULL UNIQUE,
-    core BLOB NOT NULL,
-    signature BLOB NOT NULL,
-    composite BLOB
-  ) STRICT;`,
-};
-
-interface Row {
-  readonly id: Uint8Array;
-  readonly core: Uint8Array;
-  readonly signature: Uint8Array;
-  readonly composite: Uint8Array | null;
+/** An entry store that can forget the signatures which nobody asks for any more. */
+export interface PrunableEntryStore extends EntryStore {
+  /**
+   * Drops the composite signatures beside these entries, in one transaction; ids, cores and Ed25519 signatures stay.
+   * Returns how many were dropped: entries that are not held, or have none, are passed over.
+   */
+  dropComposites(ids: Iterable<EntryId>): number;
 }
 
 /**
- * Opens or creates the ledger on disk. What is read is hashed again: an entry that does not match its id throws
- * DATA_CORRUPT, as does a file that SQLite finds damaged.
+ * 'SLLE'. `position` is the order of appending. The composite signature stands in a column of its own, since it may be
+ * pruned while the entry stays. The id covers the core; the checksum covers both signatures, or the one left.
  */
-export function openLedger(path: string): EntryStore & Disposable & { close(): void } {
-  const db = openSqlite(path, LAYOUT);
-  const columns = 'SELECT id, core, signature, composite FROM entry';
-  const insert = db.prepare('INSERT INTO entry (id, core, signature, composite) VALUES (?, ?, ?, ?) ON CONFLICT (id) DO NOTHING');
-  const byId = db.prepare(`${columns} WHERE id = ?`);
-  const inOrder = db.prepare(`${columns} ORDER BY position`);
-  const exists = db.prepare('SELECT 1 FROM entry WHERE id = ?');
-  const count = db.prepare('SELECT count(*) AS n FROM entry');
-
-  const entryOf = (row: Row): SignedEntry => {
-    const id = entryId(row.core);
-    if (toHex(row.id) !== id) throw corrupt(path, `entry ${id} stands under another id`);
+export const ENTRIES: Table<SignedEntry> = {
+  layout: {
+    applicationId: 0x534c4c45,
+    version: 2,
+    schema: `CREATE TABLE entry (
+      position INTEGER PRIMARY KEY,
+      id BLOB NOT NULL UNIQUE,
+      core BLOB NOT NULL,
+      signature BLOB NOT NULL,
+      composite BLOB,
+      checksum INTEGER NOT NULL
+    ) STRICT;`,
+  },
+  columns: 'id, core, signature, composite, checksum',
+  name: 'entry',
+  key: 'position',
+  read(row, path) {
+    const { id: held, core, signature, composite, checksum } = row as unknown as EntryRow;
+    const id = entryId(core);
+    if (toHex(held) !== id) throw corrupt(path, `entry ${toHex(held)} hashes to another id`);
+    if (signaturesChecksum(signature, composite) !== checksum) throw corrupt(path, `a signature of entry ${id} is not as it was written`);
     try {
-      const entry = { id, core: decodeCore(row.core), coreBytes: row.core, signature: row.signature };
-      return row.composite === null ? entry : { ...entry, composite: row.composite };
+      const entry = { id, core: decodeCore(core), coreBytes: core, signature };
+      return composite === null ? entry : { ...entry, composite };
     } catch (e) {
       if (e instanceof StarlingError) throw corrupt(path, e.message, e);
       throw e;
     }
-  };
+  },
+};
+
+interface EntryRow {
+  readonly id: Uint8Array;
+  readonly core: Uint8Array;
+  readonly signature: Uint8Array;
+  readonly composite: Uint8Array | null;
+  readonly checksum: number;
+}
+
+const signaturesChecksum = (signature: Uint8Array, composite: Uint8Array | null): number =>
+  composite === null ? checksumOf(signature) : checksumOf(signature, composite);
+
+/**
+ * Opens or creates the ledger on disk. What is read is hashed again: an entry that is not as it was written throws
+ * DATA_CORRUPT, as does a file that SQLite finds damaged. Throws DISK_FULL where an append finds no space.
+ */
+export function openLedger(path: string): PrunableEntryStore & Disposable & { close(): void } {
+  const db = openSqlite(path, ENTRIES.layout);
+  const insert = db.prepare(
+    'INSERT INTO entry (id, core, signature, composite, checksum) VALUES (?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING',
+  );
+  const byId = db.prepare(`SELECT ${ENTRIES.columns} FROM entry WHERE id = ?`);
+  const inOrder = db.prepare(`SELECT ${ENTRIES.columns} FROM entry ORDER BY position`);
+  const exists = db.prepare('SELECT 1 FROM entry WHERE id = ?');
+  const count = db.prepare('SELECT count(*) AS n FROM entry');
+  const prunable = db.prepare('SELECT signature FROM entry WHERE id = ? AND composite IS NOT NULL');
+  const prune = db.prepare('UPDATE entry SET composite = NULL, checksum = ? WHERE id = ?');
+
   const close = (): void => {
     if (db.isOpen) db.close();
   };
@@ -61,8 +86,8 @@ export function openLedger(path: string): EntryStore & Disposable & { close(): v
       return guarded(path, () =>
         inTransaction(db, () => {
           let added = 0;
-          for (const { id, coreBytes, signature, composite } of entries) {
-            added += Number(insert.run(fromHex(id), coreBytes, signature, composite ?? null).changes);
+          for (const { id, coreBytes, signature, composite = null } of entries) {
+            added += Number(insert.run(fromHex(id), coreBytes, signature, composite, signaturesChecksum(signature, composite)).changes);
           }
           return added;
         }),
@@ -71,17 +96,31 @@ export function openLedger(path: string): EntryStore & Disposable & { close(): v
     get: (id) =>
       guarded(path, () => {
         const row = byId.get(fromHex(id));
-        return row === undefined ? undefined : entryOf(row as unknown as Row);
+        return row === undefined ? undefined : ENTRIES.read(row, path);
       }),
     has: (id: EntryId) => guarded(path, () => exists.get(fromHex(id)) !== undefined),
     *all() {
       // One statement, so one snapshot; SQLite reports damage at any step.
       const rows = inOrder.iterate();
       for (let next = guarded(path, () => rows.next()); next.done !== true; next = guarded(path, () => rows.next())) {
-        yield entryOf(next.value as unknown as Row);
+        yield ENTRIES.read(next.value, path);
       }
     },
     size: () => guarded(path, () => count.get()?.n as number),
+    dropComposites: (ids) =>
+      guarded(path, () =>
+        inTransaction(db, () => {
+          let dropped = 0;
+          for (const id of ids) {
+            const key = fromHex(id);
+            const row = prunable.get(key);
+            if (row === undefined) continue;
+            prune.run(checksumOf(row.signature as Uint8Array), key);
+            dropped += 1;
+          }
+          return dropped;
+        }),
+      ),
     close,
     [Symbol.dispose]: close,
   };

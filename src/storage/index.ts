@@ -1,5 +1,6 @@
 export { openBlobStore } from './blobStore.ts';
-export { type DataFolder, prepareDataFolder, writeFileAtomic } from './dataFolder.ts';
+export { openBlocks } from './blockStore.ts';
+export { type DataFolder, dataFolderAt, prepareDataFolder, writeFileAtomic } from './dataFolder.ts';
 export { openLedger } from './entryStore.ts';
 export { loadOrCreateIdentity, loadOrCreateSeeds } from './keystore.ts';
 export { lockDataFolder } from './lock.ts';

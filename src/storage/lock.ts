@@ -1,17 +1,21 @@
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
 import { StarlingError } from '../spec/index.ts';
-import { isBusy } from './sqlite.ts';
+import { isBusy, translated } from './sqlite.ts';
 
 export interface DataLock extends Disposable {
   /** Idempotent. */
   release(): void;
 }
 
+/** Locks of this process: a handle that nobody refers to is collected, and its lock is gone. */
+const held = new Set<DatabaseSync>();
+
 /**
  * Takes a data folder for this process. The lock is SQLite's exclusive one on `path`: the kernel drops it when the
  * process ends, however it ends, so a dead process leaves nothing to clean up and no pid can be mistaken for
- * another. `<path>.pid` beside it is only for the message. Throws DATA_IN_USE at once, naming the holder's pid.
+ * another. `<path>.pid` beside it is only for the message. Throws DATA_IN_USE at once, naming the holder's pid, and
+ * DATA_CORRUPT when `path` is no lock.
  */
 export function lockDataFolder(path: string, pid: number = process.pid): DataLock {
   const pidPath = `${path}.pid`;
@@ -20,7 +24,7 @@ export function lockDataFolder(path: string, pid: number = process.pid): DataLoc
     db.exec('BEGIN EXCLUSIVE');
   } catch (e) {
     db.close();
-    if (!isBusy(e)) throw e;
+    if (!isBusy(e)) throw translated(path, e);
     const holder = holderOf(pidPath);
     throw new StarlingError(
       'DATA_IN_USE',
@@ -29,10 +33,12 @@ export function lockDataFolder(path: string, pid: number = process.pid): DataLoc
       { cause: e },
     );
   }
+  held.add(db);
   writeFileSync(pidPath, `${pid}\n`);
   const release = (): void => {
     if (!db.isOpen) return;
     rmSync(pidPath, { force: true });
+    held.delete(db);
     db.close();
   };
   return { release, [Symbol.dispose]: release };

@@ -1,26 +1,54 @@
 import type { NodeStore } from '../epoch/ports.ts';
-import { guarded, openSqlite } from './sqlite.ts';
+import { checksumOf } from './checksum.ts';
+import { corrupt, guarded, openSqlite, type Table } from './sqlite.ts';
 
-/** 'SLNO' */
-const LAYOUT = {
-  applicationId: 0x534c4e4f,
-  version: 1,
-  schema: 'CREATE TABLE fact (key TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT, WITHOUT ROWID;',
+/**
+ * A fact of this key says that votes which this node sent may be missing here: it must not vote before a block that was
+ * not final when it started is. Set by a repair.
+ */
+export const VOTES_LOST = 'votes/lost';
+
+export interface Fact {
+  readonly key: string;
+  readonly value: Uint8Array;
+}
+
+/** 'SLNO'. A vote that rotted could be signed a second time with another value, so each row carries a checksum. */
+export const FACTS: Table<Fact> = {
+  layout: {
+    applicationId: 0x534c4e4f,
+    version: 2,
+    schema: 'CREATE TABLE fact (key TEXT PRIMARY KEY, value BLOB NOT NULL, checksum INTEGER NOT NULL) STRICT, WITHOUT ROWID;',
+  },
+  columns: 'key, value, checksum',
+  name: 'fact',
+  key: 'key',
+  read({ key, value, checksum }, path) {
+    const fact = { key: key as string, value: value as Uint8Array };
+    if (checksumOf(fact.key, fact.value) !== checksum) throw corrupt(path, `fact ${fact.key} does not match its checksum`);
+    return fact;
+  },
 };
 
-/** Opens or creates the small facts of this node. Throws DATA_CORRUPT. */
+/** Opens or creates the small facts of this node. Throws DATA_CORRUPT, also for a fact that is not as it was written. */
 export function openNodeStore(path: string): NodeStore & Disposable & { close(): void } {
-  const db = openSqlite(path, LAYOUT);
-  const select = db.prepare('SELECT value FROM fact WHERE key = ?');
-  const upsert = db.prepare('INSERT INTO fact (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value');
+  const db = openSqlite(path, FACTS.layout);
+  const select = db.prepare(`SELECT ${FACTS.columns} FROM fact WHERE key = ?`);
+  const upsert = db.prepare(
+    'INSERT INTO fact (key, value, checksum) VALUES (?, ?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value, checksum = excluded.checksum',
+  );
   const remove = db.prepare('DELETE FROM fact WHERE key = ?');
   const close = (): void => {
     if (db.isOpen) db.close();
   };
   return {
-    get: (key) => guarded(path, () => select.get(key)?.value as Uint8Array | undefined),
+    get: (key) =>
+      guarded(path, () => {
+        const row = select.get(key);
+        return row === undefined ? undefined : FACTS.read(row, path).value;
+      }),
     set(key, value) {
-      guarded(path, () => upsert.run(key, value));
+      guarded(path, () => upsert.run(key, value, checksumOf(key, value)));
     },
     delete(key) {
       guarded(path, () => remove.run(key));

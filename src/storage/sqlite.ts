@@ -1,4 +1,4 @@
-import { DatabaseSync } from 'node:sqlite';
+import { DatabaseSync, type SQLOutputValue } from 'node:sqlite';
 import { StarlingError } from '../spec/index.ts';
 
 /** The one place that names node:sqlite. Every call blocks: a commit has reached the disk when it returns. */
@@ -10,6 +10,7 @@ const BUSY_TIMEOUT_MS = 1_000;
 /** Primary result codes (sqlite.org/rescode.html). */
 const SQLITE_BUSY = 5;
 const SQLITE_CORRUPT = 11;
+const SQLITE_FULL = 13;
 const SQLITE_NOTADB = 26;
 
 /** What a database file is for: told apart by `application_id`, its layout by `user_version`. */
@@ -19,6 +20,19 @@ export interface Layout {
   readonly version: number;
   /** Runs once, when the file is new. */
   readonly schema: string;
+}
+
+export type Row = Readonly<Record<string, SQLOutputValue>>;
+
+/** The one table of a database, and what a row of it stands for. */
+export interface Table<R> {
+  readonly layout: Layout;
+  readonly name: string;
+  readonly columns: string;
+  /** What its rows are in the order of. */
+  readonly key: string;
+  /** Throws DATA_CORRUPT where the row is not as it was written. */
+  read(row: Row, path: string): R;
 }
 
 /**
@@ -64,22 +78,32 @@ export function inTransaction<T>(db: Sqlite, body: () => T): T {
   }
 }
 
-/** Turns what SQLite reports about a damaged or locked file into errors that say what to do. */
+/** Turns what SQLite reports about a damaged file, a locked one or a full disk into errors that say what to do. */
 export function guarded<T>(path: string, body: () => T): T {
   try {
     return body();
   } catch (e) {
-    const code = sqliteCode(e);
-    if (code === SQLITE_CORRUPT || code === SQLITE_NOTADB) throw corrupt(path, (e as Error).message, e);
-    if (code === SQLITE_BUSY) {
-      throw new StarlingError(
+    throw translated(path, e);
+  }
+}
+
+/** One error of SQLite as `guarded` throws it; any other as it is. */
+export function translated(path: string, e: unknown): unknown {
+  switch (sqliteCode(e)) {
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB:
+      return corrupt(path, (e as Error).message, e);
+    case SQLITE_FULL:
+      return diskFull(path, e);
+    case SQLITE_BUSY:
+      return new StarlingError(
         'DATA_IN_USE',
         `${path} is locked by another process`,
         { field: path, fix: 'stop the other process' },
         { cause: e },
       );
-    }
-    throw e;
+    default:
+      return e;
   }
 }
 
@@ -87,7 +111,16 @@ export const corrupt = (path: string, reason: string, cause?: unknown): Starling
   new StarlingError(
     'DATA_CORRUPT',
     `${path} is damaged: ${reason}`,
-    { field: path, fix: 'move it away and start again: the ledger is fetched from peers; or restore a backup' },
+    { field: path, fix: 'stop the daemon and run `starling fsck --repair`; what is lost then is fetched from peers' },
+    { cause },
+  );
+
+/** Nothing of the write is there, and what was there before is whole. */
+export const diskFull = (path: string, cause: unknown): StarlingError =>
+  new StarlingError(
+    'DISK_FULL',
+    `no space left for ${path}`,
+    { field: path, fix: 'free some disk space; the write is tried again' },
     { cause },
   );
 

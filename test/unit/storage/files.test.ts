@@ -184,8 +184,9 @@ describe('storage in files', () => {
     it('is free as soon as its process is dead, whatever that left behind', async () => {
       const module = join(import.meta.dirname, '../../../src/storage/lock.ts');
       const script = `import { lockDataFolder } from ${JSON.stringify(module)};
-        lockDataFolder(${JSON.stringify(path())}); process.stdout.write('held'); setInterval(() => {}, 1000);`;
-      const child = spawn(process.execPath, ['--input-type=module', '-e', script], { stdio: ['ignore', 'pipe', 'inherit'] });
+        lockDataFolder(${JSON.stringify(path())}); await new Promise(setImmediate); gc();
+        process.stdout.write('held'); setInterval(() => {}, 1000);`;
+      const child = spawn(process.execPath, ['--expose-gc', '--input-type=module', '-e', script], { stdio: ['ignore', 'pipe', 'inherit'] });
       try {
         await once(child.stdout, 'data');
         assert.throws(() => lockDataFolder(path()), holds(child.pid as number));
