@@ -1,4 +1,4 @@
-import { fromHex, hashWithDomain, sha256, toHex } from '../crypto/hash.ts';
+import { fromHex, hashWithDomain, toHex } from '../crypto/hash.ts';
 import { leafHash, merkleRoot } from '../crypto/merkle.ts';
 import {
   type FederatedRecord,
@@ -9,7 +9,7 @@ import {
   type SystemEvent,
   TRUST_ONE,
 } from '../spec/index.ts';
-import { encode } from '../wire/cbor.ts';
+import { recordLeaf } from '../wire/index.ts';
 import { isTrusted } from './committee.ts';
 import { naturalLog } from './log.ts';
 import type { BlockFacts, Step } from './step.ts';
@@ -72,9 +72,3 @@ export function fusionEntropy(weights: readonly number[]): number {
   for (const w of positive) entropy -= (w / total) * naturalLog(w / total);
   return Math.min(ONE, Math.max(0, Math.round((entropy / naturalLog(positive.length)) * ONE)));
 }
-
-const recordLeaf = (r: FederatedRecord): Uint8Array =>
-  encode([fromHex(r.nodeId), fromHex(r.deltaHash), r.trustBefore, r.trustAfter, fromHex(r.parentBlock)]);
-
-export const nextEventHash = (before: Hex, e: SystemEvent): Hex =>
-  toHex(sha256(fromHex(before), encode([e.timestamp, fromHex(e.metaHash), e.fusionEntropy, e.complianceScore, fromHex(e.federatedHash)])));

@@ -1,11 +1,12 @@
-import { toHex } from '../crypto/hash.ts';
+import { toHex, ZERO_HASH } from '../crypto/hash.ts';
 import { EMPTY_ROOT } from '../crypto/merkle.ts';
 import { type DecisionId, type Genesis, type Hex, type MemberState, type SwarmId, type SwarmState, TRUST_ONE } from '../spec/index.ts';
+import { nextEventHash } from '../wire/index.ts';
 import { grantOpenly, isTrusted, type Roll, settleCommittee, sortedMembers } from './committee.ts';
 import { admitJoins, memberOf } from './joins.ts';
 import { applyEvidence, applyMembership } from './membership.ts';
 import { isOpen, modelRootAfter, restoredEpoch, tally } from './motions.ts';
-import { eventOf, nextEventHash, recordsOf, recordsRootOf } from './records.ts';
+import { eventOf, recordsOf, recordsRootOf } from './records.ts';
 import { nextScaleExponent } from './scales.ts';
 import type { BlockFacts, Step } from './step.ts';
 import { scaleFreeDistances, updateTrust } from './trust.ts';
@@ -14,7 +15,7 @@ import { isRefused } from './verdicts.ts';
 /** The decision every chain starts from: the swarm id stands for it. */
 export const genesisDecision = (swarm: SwarmId): DecisionId => swarm;
 
-/** Before the first block: the founders are members, and voters where their class may. The chain of events starts at the swarm id. */
+/** Before the first block: the founders are members, and voters where their class may. */
 export function initialState(genesis: Genesis, swarm: SwarmId, emptyTreeRoot: Hex): SwarmState {
   return {
     epoch: 0,
@@ -27,7 +28,7 @@ export function initialState(genesis: Genesis, swarm: SwarmId, emptyTreeRoot: He
     invites: [],
     motions: [],
     recordsRoot: toHex(EMPTY_ROOT),
-    eventHash: swarm,
+    eventHash: ZERO_HASH,
     refused: false,
   };
 }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { type Identity, identityFromSeeds, nativeMldsa } from '../../../src/crypto/index.ts';
+import type { Identity } from '../../../src/crypto/index.ts';
 import {
   type AggregateHeader,
   EMA_ONE,
@@ -14,9 +14,8 @@ import { initialState, reduce, type Step, stateRoot, trustOf } from '../../../sr
 import { makeCertificate } from '../../../src/wire/index.ts';
 import { draft, hashOf, SWARM } from '../ledger/entries.ts';
 import { genesis as sample } from '../wire/samples.ts';
+import { identityOf } from './world.ts';
 
-const identityOf = (n: number): Identity =>
-  identityFromSeeds({ mldsaSeed: new Uint8Array(32).fill(n), ed25519Seed: new Uint8Array(32).fill(n + 100) }, nativeMldsa);
 const [ann, ben, cas, dan] = [1, 2, 3, 4].map(identityOf) as [Identity, Identity, Identity, Identity];
 const genesis: Genesis = {
   ...sample,
@@ -37,10 +36,11 @@ interface Given {
   readonly distances?: readonly string[];
   readonly maxAbs?: readonly number[];
   readonly cut?: readonly SignedEntry[];
+  readonly block?: Step['block'];
 }
 
 /** A decision of epoch `epoch` with one contribution of each author. */
-function stepOf(state: SwarmState, { by = [], distances, maxAbs = [20_000, 20_000], cut = [] }: Given): Step {
+function stepOf(state: SwarmState, { by = [], distances, maxAbs = [20_000, 20_000], cut = [], block }: Given): Step {
   const epoch = state.epoch + 1;
   const header: AggregateHeader | undefined =
     by.length === 0
@@ -58,7 +58,7 @@ function stepOf(state: SwarmState, { by = [], distances, maxAbs = [20_000, 20_00
     treeSize: state.treeSize + cut.length,
     treeRoot: hashOf(`tree ${epoch}`),
     modelRoot: hashOf(`model ${epoch}`),
-    block: undefined,
+    block,
     modelRootAt: () => undefined,
   };
 }
@@ -136,12 +136,12 @@ describe('the state', () => {
 
 describe('the state root', () => {
   /** Made once: what another version of Starling says of the same decisions. */
-  const GOLDEN = '05b2bce46301f0bc29d2cfd55bd3792344b0d3283527fd7db15856f57d45cd6a';
+  const GOLDEN = '3ab3a0315c7c47722ba68aea61b729a4ed11eee6ebe09784b22f12bfaee6da17';
   const history: Given[] = [
     { cut: [joinOf(cas), joinOf(dan, 'edge')] },
     { by: [ann, ben, cas, dan], distances: ['10', '12', '9', '90'], maxAbs: [30_000, 3] },
-    {},
-    { by: [ben, dan], distances: ['4', '4'] },
+    { block: { timeMs: 1_000, evidence: [], rosterHash: hashOf('none') } },
+    { by: [ben, dan], distances: ['4', '4'], block: { timeMs: 2_000, evidence: [], rosterHash: hashOf('roster') } },
   ];
 
   it('is the same for the same decisions, and has not changed since it was written down', () => {
