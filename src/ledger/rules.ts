@@ -1,5 +1,6 @@
 import { type PublicKeys, verifyComposite, verifyEd25519 } from '../crypto/index.ts';
 import {
+  type AnyEntryCore,
   type EntryId,
   type ErrorCode,
   type Fingerprint,
@@ -47,6 +48,9 @@ export function checkEntry(entry: SignedEntry, context: RuleContext): EntryVerdi
     return reject('BAD_DEPS', `deps must be at most ${MAX_DEPS} ids, ascending`);
   }
 
+  const invited = checkInvite(core);
+  if (invited.kind !== 'accept') return invited;
+
   const keys = core.kind === 'join' ? core.body.certificate : context.certificateOf(core.author);
   if (keys !== undefined) {
     const verdict = checkSignature(entry, keys);
@@ -64,6 +68,23 @@ export function checkEntry(entry: SignedEntry, context: RuleContext): EntryVerdi
 /** 1 + the highest lam among prev and deps, 1 when there are none (PROTOCOL section 3). */
 export const lamportAfter = (parents: readonly SignedEntry[]): number =>
   parents.reduce((highest, parent) => Math.max(highest, parent.core.lam), 0) + 1;
+
+/**
+ * What the form of an invite says. Its signature waits for the state, which knows the issuer: whose join has arrived differs
+ * from node to node, and an entry that some nodes take and others refuse could stand in a block that only some can check.
+ */
+function checkInvite(core: AnyEntryCore): EntryVerdict {
+  if (core.kind !== 'join' || core.body.invite === null) return ACCEPT;
+  const { invite, certificate } = core.body;
+  // [REJECT] an invite to another swarm
+  if (invite.swarm !== core.swarm) return reject('BAD_INVITE', `an invite to swarm ${invite.swarm}, this one is ${core.swarm}`);
+  // [REJECT] an invite for another class
+  if (invite.nodeClass !== certificate.nodeClass)
+    return reject('BAD_INVITE', `an invite for class ${invite.nodeClass}, the author is of class ${certificate.nodeClass}`);
+  // [REJECT] an invite of the author to itself: nobody votes before it joined
+  if (invite.issuer === core.author) return reject('BAD_INVITE', 'the author invited itself');
+  return ACCEPT;
+}
 
 function checkSignature({ coreBytes, signature }: SignedEntry, keys: PublicKeys): EntryVerdict {
   // [REJECT] not signed by its author

@@ -1,15 +1,17 @@
 export * from './aggregate.ts';
 export { decodeBeat, encodeBeat, signBeat, verifyBeat } from './beats.ts';
-export { type BlockRecord, decodeBlock, decodeBlockRecord, encodeBlock, encodeBlockRecord, makeBlock } from './blocks.ts';
+export { BLOCK_MAX_BYTES, type BlockRecord, decodeBlock, decodeBlockRecord, encodeBlock, encodeBlockRecord, makeBlock } from './blocks.ts';
 export * from './blocksMessages.ts';
 export * from './cbor.ts';
 export { checkCertificate, makeCertificate } from './certificate.ts';
+export { checkpointText, type OpenedCheckpoint, openCheckpoint, signCheckpoint, verifyCheckpoint } from './checkpoint.ts';
 export * from './entry.ts';
 export { checkEvidenceForm } from './evidence.ts';
 export * from './fields.ts';
 export { decodeGenesis, elementsOf, encodeGenesis, parameterCount, swarmIdOf } from './genesis.ts';
 export { decodeInviteToken, encodeInviteToken, makeInvite, verifyInvite } from './invite.ts';
 export * from './messages.ts';
+export { noteKeyHash, openNote } from './note.ts';
 export { decodeProposal, encodeProposal, signProposal, verifyProposal } from './proposals.ts';
 export * from './rosterMessages.ts';
 export * from './safetensors.ts';

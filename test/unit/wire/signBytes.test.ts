@@ -2,22 +2,48 @@ import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { toHex } from '../../../src/crypto/index.ts';
-import type { AggregateHeader } from '../../../src/spec/index.ts';
+import type { AggregateHeader, FederatedRecord, SystemEvent } from '../../../src/spec/index.ts';
 import {
   aggregateHash,
   attestBytes,
+  beatBytes,
+  blockHash,
   certificateBytes,
+  checkpointText,
+  cutHash,
   DOMAINS,
   decisionId,
   encodeCore,
   encodeGenesis,
   entryBytes,
   entryId,
+  evidenceHash,
   haveBytes,
+  inviteBytes,
+  nextEventHash,
+  proposalBytes,
+  recordLeaf,
+  rosterHash,
   stanceBytes,
   swarmIdOf,
+  voteBytes,
+  votersHash,
 } from '../../../src/wire/index.ts';
-import { alice, aliceCertificate, cbor, contributionCore, decisionCore, fromHexBytes, genesis, id, joinCore } from './samples.ts';
+import { beat, block, checkpoint, doubleEntry, doubleVote, invite, reproposal, SWARM, vote } from './finalitySamples.ts';
+import {
+  alice,
+  aliceCertificate,
+  ballotCore,
+  cbor,
+  contributionCore,
+  decisionCore,
+  fromHexBytes,
+  genesis,
+  id,
+  joinCore,
+  membershipCore,
+  verdictCore,
+} from './samples.ts';
 
 /** Made once by this code, then frozen: a change here changes what old signatures mean. */
 const golden = JSON.parse(readFileSync(new URL('../../vectors/wire/sign-bytes.json', import.meta.url), 'utf8')) as Record<string, string>;
@@ -35,6 +61,15 @@ const aggregate: AggregateHeader = {
   distances: ['0', '12345678901234567890'],
 };
 
+const record: FederatedRecord = { nodeId: node, deltaHash: id(0x40), trustBefore: 2 ** 28, trustAfter: 2 ** 29, parentBlock: id(0x20) };
+const event: SystemEvent = {
+  timestamp: 1_700_000_000_001,
+  metaHash: id(0x90),
+  fusionEntropy: 2 ** 30,
+  complianceScore: 0,
+  federatedHash: id(0x91),
+};
+
 /** What the code says now. */
 const actual: Record<string, string> = {
   certificate: toHex(certificateBytes(aliceCertificate)),
@@ -48,6 +83,24 @@ const actual: Record<string, string> = {
   stance: toHex(stanceBytes(stance)),
   have: toHex(haveBytes(have)),
   swarmId: swarmIdOf(encodeGenesis(genesis)),
+  membership: toHex(entryBytes(encodeCore(membershipCore))),
+  verdict: toHex(entryBytes(encodeCore(verdictCore))),
+  ballot: toHex(entryBytes(encodeCore(ballotCore))),
+  invitedJoin: entryId(encodeCore({ ...joinCore, body: { certificate: aliceCertificate, invite } })),
+  invite: toHex(inviteBytes(invite)),
+  cutHash: cutHash([id(0x43), id(0x42)], [id(0x41), id(0x42)]),
+  rosterHash: rosterHash([id(0x41), id(0x42)], [65_535, 1]),
+  votersHash: votersHash([id(0x02), node, id(0x01)]),
+  evidenceHash: evidenceHash([doubleVote, doubleEntry]),
+  noEvidenceHash: evidenceHash([]),
+  blockHash: blockHash(block.header),
+  vote: toHex(voteBytes(SWARM, vote())),
+  voteForNone: toHex(voteBytes(SWARM, vote({ step: 'prevote', round: 0, block: null }))),
+  proposal: toHex(proposalBytes(SWARM, reproposal)),
+  beat: toHex(beatBytes(SWARM, beat)),
+  record: toHex(recordLeaf(record)),
+  eventHash: nextEventHash(id(0), event),
+  checkpoint: toHex(Buffer.from(checkpointText(checkpoint))),
 };
 
 const b = fromHexBytes;
@@ -66,6 +119,49 @@ const contribution = core(
   [7, b(id(0x40)), 4820, 300, [32_767, 0], { loss: 0.25, accuracy: 1 }],
 );
 const decision = [7, b(id(0x20)), [b(id(0x41)), b(id(0x42))], [65_535, 1], b(id(0x50))];
+
+const swarm = b(SWARM);
+const inviteFields = [1, swarm, 'relay', true, 1_800_000_000_000, 3, Buffer.alloc(16, 0x0f), b(node)];
+const later = (kind: number, body: unknown) => core(3, b(id(0x34)), 302, 7, kind, [], body);
+const voteOf = (round: number, step: number, value: Buffer | null) => [7, round, step, value, b(node)];
+const signed = (value: string | null) => [...voteOf(1, 1, value === null ? null : b(value)), vote({ block: value }).signature];
+const evidence = [
+  [0, signed(null), signed(id(0x70))],
+  [1, b(node), 300, b(id(0x71)), b(id(0x72))],
+];
+const header = [
+  1,
+  swarm,
+  7,
+  b(id(0x20)),
+  70_000,
+  b(id(0x80)),
+  b(
+    sha(
+      domain(
+        'starling/cut/1',
+        [0x41, 0x42, 0x43, 0x44].map((n) => b(id(n))),
+      ),
+    ),
+  ),
+  b(
+    sha(
+      domain('starling/roster/1', [
+        [b(id(0x41)), b(id(0x42))],
+        [65_535, 1],
+      ]),
+    ),
+  ),
+  b(id(0x81)),
+  b(id(0x50)),
+  b(id(0x82)),
+  b(id(0x83)),
+  b(id(0x84)),
+  b(id(0x85)),
+  b(sha(domain('starling/evidence/1', evidence))),
+  1_700_000_000_001,
+];
+const blockIs = b(sha(domain('starling/block/1', header)));
 
 /** The same, written out by hand with another encoder and node:crypto. */
 const independent: Record<string, string> = {
@@ -90,6 +186,47 @@ const independent: Record<string, string> = {
       founders: [[...certificate, aliceCertificate.signature]],
     }),
   ),
+  membership: later(3, [2]).toString('hex'),
+  verdict: later(4, [7, b(id(0x20)), b(id(0x50)), false, 'the loss rose']).toString('hex'),
+  ballot: later(5, [1, b(id(0x43)), 7]).toString('hex'),
+  invitedJoin: sha(
+    core(
+      0,
+      null,
+      1,
+      0,
+      0,
+      [],
+      [
+        [...certificate, aliceCertificate.signature],
+        [...inviteFields, invite.signature],
+      ],
+    ),
+  ),
+  invite: domain('starling/invite/1', inviteFields).toString('hex'),
+  cutHash: sha(
+    domain(
+      'starling/cut/1',
+      [0x41, 0x42, 0x43].map((n) => b(id(n))),
+    ),
+  ),
+  rosterHash: sha(
+    domain('starling/roster/1', [
+      [b(id(0x41)), b(id(0x42))],
+      [65_535, 1],
+    ]),
+  ),
+  votersHash: sha(domain('starling/voters/1', [b(id(0x01)), b(id(0x02)), b(node)])),
+  evidenceHash: sha(domain('starling/evidence/1', evidence)),
+  noEvidenceHash: sha(domain('starling/evidence/1', [])),
+  blockHash: blockIs.toString('hex'),
+  vote: domain('starling/vote/1', [swarm, ...voteOf(1, 1, b(id(0x70)))]).toString('hex'),
+  voteForNone: domain('starling/vote/1', [swarm, ...voteOf(0, 0, null)]).toString('hex'),
+  proposal: domain('starling/proposal/1', [swarm, 7, 3, b(node), blockIs, 1]).toString('hex'),
+  beat: domain('starling/beat/1', [swarm, b(node), 1_700_000_000_002, 7, blockIs, b(id(0x80)), b(id(0x82))]).toString('hex'),
+  record: domain('starling/record/1', [b(node), b(id(0x40)), 2 ** 28, 2 ** 29, b(id(0x20))]).toString('hex'),
+  eventHash: sha(domain('starling/event/1', [b(id(0)), 1_700_000_000_001, b(id(0x90)), 2 ** 30, 0, b(id(0x91))])),
+  checkpoint: Buffer.from(`starling/${SWARM}\n70000\n${b(id(0x80)).toString('base64')}\nepoch 7\nmodel ${id(0x82)}\n`).toString('hex'),
 };
 
 describe('sign bytes', () => {
@@ -112,6 +249,8 @@ describe('sign bytes', () => {
       certificateBytes({ ...aliceCertificate, signature: new Uint8Array(0) } as typeof aliceCertificate),
       certificateBytes(aliceCertificate),
     );
+    assert.deepEqual(inviteBytes({ ...invite, signature: new Uint8Array(0) } as typeof invite), inviteBytes(invite));
+    assert.deepEqual(voteBytes(SWARM, { ...vote(), signature: new Uint8Array(0) } as never), voteBytes(SWARM, vote()));
     assert.deepEqual(attestBytes({ ...attest, signature: new Uint8Array(64) } as typeof attest), attestBytes(attest));
   });
 });
