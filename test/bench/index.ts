@@ -5,6 +5,7 @@ export const BENCHES: Readonly<Record<string, () => Promise<{ rows(): Promise<Be
   kernels: () => import('./kernels.ts'),
   roster: () => import('./roster.ts'),
   ledger: () => import('./ledger.ts'),
+  reconcile: () => import('./reconcile.ts'),
   gossip: () => import('./gossip.ts'),
   epoch: () => import('./epoch.ts'),
   start: () => import('./start.ts'),

@@ -2,10 +2,11 @@ import { closeSync, fsyncSync, openSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { verifyComposite, verifyEd25519, ZERO_HASH } from '../../src/crypto/index.ts';
 import { Replica } from '../../src/epoch/replica.ts';
-import { answerSync, LedgerGraph, SyncClient } from '../../src/ledger/index.ts';
+import { LedgerGraph } from '../../src/ledger/index.ts';
 import type { NodeCertificate, SignedEntry } from '../../src/spec/index.ts';
 import { openLedger } from '../../src/storage/index.ts';
 import { checkCertificate, entryBytes, UPDATE_CONTEXT } from '../../src/wire/index.ts';
+import { hypercoreRows, pull } from './ledgerHypercore.ts';
 import type { BenchRow } from './row.ts';
 import { median, quantile, timed } from './samples.ts';
 import { contributionBody, identityOf, SWARM, signedLedger } from './signedLedger.ts';
@@ -18,9 +19,8 @@ const ENTRIES = 5_000;
 const RUNS = 3;
 /** Entries that are appended one by one. */
 const SINGLE = 200;
-const HEAD = { epoch: 0, size: 0, root: ZERO_HASH };
 
-/** Appends and commits against a plain file with fsync; replication against its signature checks alone. */
+/** Appends and commits against a plain file with fsync; replication against its signature checks alone; both against hypercore. */
 export async function rows(): Promise<BenchRow[]> {
   using temporary = temporaryFolder();
   const folder = temporary.path;
@@ -32,6 +32,7 @@ export async function rows(): Promise<BenchRow[]> {
     ...commits(folder),
     ...(await replication(folder, 'half of them contributions', mixed)),
     ...(await replication(folder, 'Ed25519 only', plain)),
+    ...(await hypercoreRows(folder)),
   ];
 }
 
@@ -96,13 +97,6 @@ async function replication(folder: string, what: string, entries: readonly Signe
   const rate = entries.length / (median(replicated) / 1_000);
   const ratio = median(checked) / median(replicated);
   return [row(`replication of ${entries.length}, ${what}`, rate, 'entries/s', 'their signature checks alone', ratio, RUNS)];
-}
-
-function pull(replica: Replica, source: LedgerGraph): void {
-  const client = new SyncClient(replica.graph, HEAD);
-  for (let request = client.next(); request !== undefined; request = client.next()) {
-    replica.offer(client.receive(answerSync(source, HEAD, request).response));
-  }
 }
 
 function checkSignatures(entries: readonly SignedEntry[]): void {

@@ -53,7 +53,7 @@ export function signedLedger(authors: number, count: number, contributions: bool
     graph.add(entry);
     return entry.id;
   };
-  for (const node of nodes) write(node, 'join', 0, { certificate: makeCertificate(node, 'core', ['update/int16']) });
+  for (const node of nodes) write(node, 'join', 0, { certificate: makeCertificate(node, 'core', ['update/int16']), invite: null });
   for (let epoch = 1; graph.size < count; epoch++) {
     const roster = contributions ? nodes.map((node) => write(node, 'contribution', epoch, contributionBody(epoch))).sort() : [];
     const weights = roster.map(() => 8_192);
