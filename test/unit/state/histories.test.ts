@@ -44,7 +44,9 @@ const chorus = fc
   )
   .map(([all, action, subject]) => (epoch: number): SignedEntry[] => {
     if (action === 'restore') return all.map((n) => ballot(n, action, null, 0, epoch - 1));
-    return [...(action === 'admit' ? [joins(subject)] : []), ...all.map((n) => ballot(n, action, who(subject), epoch - 1))];
+    // Most founders vote already; the last four never are founders or seldom.
+    const whom = action === 'admit' ? 4 + (subject % 4) : subject;
+    return [...(action === 'admit' ? [joins(whom)] : []), ...all.map((n) => ballot(n, action, who(whom), epoch - 1))];
   });
 
 interface Move {
@@ -54,7 +56,7 @@ interface Move {
 }
 const move: fc.Arbitrary<Move> = fc.record({
   entries: fc.array(entry, { maxLength: 6 }),
-  chorus: fc.option(chorus, { freq: 1 }),
+  chorus: fc.option(chorus, { freq: 2 }),
   given: fc.record({
     by: fc.subarray([0, 1, 2, 3, 4, 5]),
     verdicts: fc.array(fc.tuple(person, fc.boolean()), { maxLength: 5 }),
@@ -113,7 +115,7 @@ describe('any history', () => {
           if (step.block === undefined) assert.equal(from, to);
         });
       }),
-      { numRuns: 400 },
+      { numRuns: 200 },
     );
   });
 
@@ -132,7 +134,7 @@ describe('any history', () => {
           );
         });
       }),
-      { numRuns: 300 },
+      { numRuns: 150 },
     );
   });
 
@@ -146,7 +148,7 @@ describe('any history', () => {
           else assert.equal(sum, 0);
         });
       }),
-      { numRuns: 300 },
+      { numRuns: 150 },
     );
   });
 
@@ -176,7 +178,7 @@ describe('any history', () => {
           }
         });
       }),
-      { numRuns: 300 },
+      { numRuns: 150 },
     );
   });
 
@@ -237,9 +239,9 @@ describe('any history', () => {
           assert.deepEqual(after.motions.map(plain), asMotions(voices));
         });
       }),
-      { numRuns: 600 },
+      { numRuns: 400 },
     );
-    for (const [what, times] of Object.entries(seen)) assert.ok(times > 20, `${what} ${times} times`);
+    for (const [what, times] of Object.entries(seen)) assert.ok(times > 10, `${what} ${times} times`);
   });
 });
 
