@@ -21,7 +21,7 @@ export class VirtualClock implements Clock {
 
   /** Simulated days begin at 2026-01-01. */
   wallMs(): number {
-    return 1_767_225_600_000 + this.#nowMs;
+    return 1_767_225_600_000 + Math.floor(this.#nowMs);
   }
 
   after(delayMs: number, run: () => void): Timer {
@@ -81,6 +81,47 @@ export class VirtualClock implements Clock {
       i = child;
     }
     heap[i] = last;
+  }
+}
+
+/** How far one machine's clock is wrong. */
+export interface Skew {
+  /** Its milliseconds for one true one: 1.05 runs five percent fast. */
+  readonly rate: number;
+  /** Ms by which its date is wrong. */
+  readonly wallOffsetMs: number;
+}
+
+export const TRUE_TIME: Skew = { rate: 1, wallOffsetMs: 0 };
+
+/** Ms. A timer never fires before its own clock says so, whatever rounding does: an early one would be set again for ever. */
+const LATE_MS = 0.001;
+
+/** The clock of one process on one machine: skewed, and silent once the process is dead. */
+export class ProcessClock implements Clock {
+  readonly #true: Clock;
+  readonly #skew: Skew;
+  readonly #isAlive: () => boolean;
+
+  constructor(base: Clock, skew: Skew, isAlive: () => boolean) {
+    this.#true = base;
+    this.#skew = skew;
+    this.#isAlive = isAlive;
+  }
+
+  nowMs(): number {
+    return this.#true.nowMs() * this.#skew.rate;
+  }
+
+  wallMs(): number {
+    return Math.floor(this.#true.wallMs() + this.#true.nowMs() * (this.#skew.rate - 1) + this.#skew.wallOffsetMs);
+  }
+
+  after(delayMs: number, run: () => void): Timer {
+    const trueMs = this.#skew.rate === 1 ? delayMs : delayMs / this.#skew.rate + LATE_MS;
+    return this.#true.after(trueMs, () => {
+      if (this.#isAlive()) run();
+    });
   }
 }
 

@@ -7,9 +7,14 @@ export interface LinkModel {
   /** Share of gossip and notifications that never arrive. Requests and answers, as over TCP, are sent again. */
   readonly loss: number;
   readonly minDelayMs: number;
+  /** Uniform delays end here; of exponential ones 99 in 100 do, the others take as long as they take. */
   readonly maxDelayMs: number;
   /** Share of gossip messages that arrive twice. */
   readonly duplication: number;
+  /** Uniform unless it says otherwise. */
+  readonly delay?: 'uniform' | 'exponential';
+  /** Share of gossip and notifications that are held back for up to HELD_BACK times the longest delay: later ones overtake. */
+  readonly reordering?: number;
 }
 
 /** Ms after a cut until a peer counts as gone, and after a heal until it is connected again (tuned libp2p: 2.4-2.9 s, 1 s). */
@@ -18,6 +23,11 @@ const RECONNECT_MS = 1_000;
 
 /** Ms until a lost packet of a request or an answer is sent again (RFC 6298: at least 200 ms in practice), doubling. */
 const RETRANSMIT_MS = 200;
+
+/** Longest delays that a held-back message waits. */
+const HELD_BACK = 10;
+/** Mean of an exponential delay whose 99th percentile is 1. */
+const TAIL_MEAN = 1 / Math.log(100);
 
 /** A network of peers under a virtual clock: it delays, drops, repeats and parts messages as its seed says. */
 export class SimulatedNetwork {
@@ -81,8 +91,10 @@ export class SimulatedNetwork {
   deliver(from: PeerId, to: PeerId, run: () => void, reliable = false): void {
     this.messages++;
     if (!this.reachable(from, to)) return;
-    const { minDelayMs, maxDelayMs, loss } = this.link;
-    let delayMs = minDelayMs + this.random.uniform() * (maxDelayMs - minDelayMs);
+    const { minDelayMs, maxDelayMs, loss, delay, reordering = 0 } = this.link;
+    const drawn = this.random.uniform();
+    let delayMs = minDelayMs + (delay === 'exponential' ? -Math.log(1 - drawn) * TAIL_MEAN : drawn) * (maxDelayMs - minDelayMs);
+    if (!reliable && reordering > 0 && this.random.uniform() < reordering) delayMs += this.random.uniform() * HELD_BACK * maxDelayMs;
     for (let resendMs = RETRANSMIT_MS; this.random.uniform() < loss; resendMs *= 2) {
       if (!reliable) return;
       delayMs += resendMs;
@@ -129,20 +141,30 @@ export class SimulatedPort implements Gossip, Streams {
     this.#onMessage = handler;
   }
 
-  async publish(topic: string, data: Uint8Array): Promise<{ readonly recipients: number }> {
+  publish(topic: string, data: Uint8Array): Promise<{ readonly recipients: number }> {
+    return this.publishTo(() => true, topic, data);
+  }
+
+  /** As `publish`, to the peers that `isMeant` alone: what an honest node cannot do. */
+  async publishTo(isMeant: (peer: PeerId) => boolean, topic: string, data: Uint8Array): Promise<{ readonly recipients: number }> {
     if (data.byteLength > GOSSIP_MAX_BYTES) throw new StarlingError('TOO_LARGE', 'gossip message over the bound', { phase: 'publish' });
     let recipients = 0;
     if (this.closed) return { recipients };
     const sent = Uint8Array.from(data);
     for (const port of this.#network.ports()) {
-      if (port === this || !port.#topics.has(topic) || !this.#network.reachable(this.peer, port.peer)) continue;
+      if (port === this || !isMeant(port.peer) || !port.#topics.has(topic) || !this.#network.reachable(this.peer, port.peer)) continue;
       recipients++;
       const copies = this.#network.random.uniform() < this.#network.link.duplication ? 2 : 1;
       for (let i = 0; i < copies; i++) {
-        this.#network.deliver(this.peer, port.peer, () => void port.#onMessage?.(topic, sent.slice(), this.peer));
+        this.#network.deliver(this.peer, port.peer, () => port.#hear(topic, sent.slice(), this.peer));
       }
     }
     return { recipients };
+  }
+
+  /** A handler that fails (a disk that ends under it) harms nobody else: the message is gone. */
+  #hear(topic: string, data: Uint8Array, from: PeerId): void {
+    void this.#onMessage?.(topic, data, from).catch(() => undefined);
   }
 
   request(peer: PeerId, protocol: StreamProtocol, payload: Uint8Array, options: RequestOptions): Promise<Uint8Array> {

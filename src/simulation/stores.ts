@@ -1,7 +1,8 @@
 /** Memory in the place of disk. A crash in the simulated world drops the node and keeps its stores. */
 import { contentOf } from '../crypto/index.ts';
-import type { BlobStore, EntryStore, NodeStore } from '../epoch/ports.ts';
-import type { ContentRoot, EntryId, SignedEntry } from '../spec/index.ts';
+import type { BlobStore, BlockStore, EntryStore, NodeStore } from '../epoch/ports.ts';
+import { type ContentRoot, type EntryId, type SignedEntry, StarlingError } from '../spec/index.ts';
+import type { BlockRecord } from '../wire/index.ts';
 
 export class MemoryEntryStore implements EntryStore {
   readonly #entries = new Map<EntryId, SignedEntry>();
@@ -22,6 +23,30 @@ export class MemoryEntryStore implements EntryStore {
   }
   size(): number {
     return this.#entries.size;
+  }
+}
+
+export class MemoryBlockStore implements BlockStore {
+  /** Index = epoch - 1. */
+  readonly #records: BlockRecord[] = [];
+
+  append(record: BlockRecord): void {
+    const { epoch } = record.block.header;
+    if (epoch !== this.head() + 1)
+      throw new StarlingError('EPOCH_REGRESSION', `block ${epoch} does not follow block ${this.head()}`, {
+        field: 'epoch',
+        phase: 'store',
+      });
+    this.#records.push(record);
+  }
+  get(epoch: number): BlockRecord | undefined {
+    return this.#records[epoch - 1];
+  }
+  head(): number {
+    return this.#records.length;
+  }
+  truncate(epoch: number): void {
+    this.#records.length = Math.min(this.#records.length, Math.max(0, epoch));
   }
 }
 

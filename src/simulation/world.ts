@@ -1,14 +1,13 @@
 /** Whole swarms in one process: the nodes of the product over virtual time, a lossy network and memory. */
-import { createReference } from '../compute/index.ts';
-import { hashWithDomain, type Identity, identityFromSeeds, nobleMldsa, utf8 } from '../crypto/index.ts';
-import { Engine, type EpochPorts, type Journal } from '../epoch/index.ts';
+import { hashWithDomain, identityFromSeeds, nobleMldsa, utf8 } from '../crypto/index.ts';
+import type { Journal } from '../epoch/index.ts';
 import { Random } from '../learning/random.ts';
 import { makeGenesis } from '../node/genesis.ts';
-import type { Genesis, NodeClass, StarlingError, SwarmId } from '../spec/index.ts';
+import { type Genesis, mayContribute, type NodeClass, type SwarmId } from '../spec/index.ts';
 import { encodeGenesis, makeCertificate, swarmIdOf } from '../wire/index.ts';
-import { VirtualClock } from './clock.ts';
+import { type Skew, VirtualClock } from './clock.ts';
 import { type LinkModel, SimulatedNetwork } from './network.ts';
-import { MemoryBlobStore, MemoryEntryStore, MemoryNodeStore } from './stores.ts';
+import { type Intercept, SimulatedNode, type Surroundings } from './node.ts';
 
 export interface WorldOptions {
   readonly nodes: number;
@@ -18,127 +17,21 @@ export interface WorldOptions {
   readonly parameters?: number;
   /** Ms of virtual time a trainer takes: uniform in this range. */
   readonly trainMs?: readonly [number, number];
-  readonly rules?: Partial<Pick<Genesis, 'epochDeadlineMs' | 'minDeadlineMs' | 'updateDtype' | 'lambda'>>;
+  readonly rules?: Partial<Pick<Genesis, 'epochDeadlineMs' | 'minDeadlineMs' | 'updateDtype' | 'lambda' | 'voting'>>;
   readonly classes?: readonly NodeClass[];
   readonly journal?: Journal;
+  /** Nodes that `boot` does not start. */
+  readonly late?: ReadonlySet<number>;
+  /** How far each node's clock is wrong. */
+  readonly skew?: (index: number) => Skew;
+  /** Ms of virtual time that a blob takes to become durable, at most. */
+  readonly diskWriteMs?: number;
+  readonly intercept?: Intercept;
 }
 
 const CALM: LinkModel = { loss: 0, minDelayMs: 1, maxDelayMs: 5, duplication: 0 };
 
-/** One simulated machine: its stores outlive its process. */
-export class SimulatedNode {
-  readonly index: number;
-  readonly identity: Identity;
-  readonly entries = new MemoryEntryStore();
-  readonly blobs = new MemoryBlobStore();
-  readonly store = new MemoryNodeStore();
-  readonly nodeClass: NodeClass;
-  /** Undefined while the process is down. */
-  engine: Engine | undefined;
-  fatal: StarlingError | undefined;
-  /** Ids that `submit` returned: what a user was told is safe. */
-  readonly acknowledged: string[] = [];
-  readonly #world: World;
-  #training = false;
-  /** Counts process starts: a callback of an earlier life must do nothing. */
-  #life = 0;
-
-  constructor(world: World, index: number, identity: Identity, nodeClass: NodeClass) {
-    this.#world = world;
-    this.index = index;
-    this.identity = identity;
-    this.nodeClass = nodeClass;
-  }
-
-  get up(): Engine {
-    if (this.engine === undefined) throw new Error(`node ${this.index} is down`);
-    return this.engine;
-  }
-
-  async start(): Promise<void> {
-    const { clock, network, swarm, genesis, initialModel, options } = this.#world;
-    this.#life++;
-    const random = Random.from(options.seed, 'node', this.index, this.#life);
-    const port = network.attach(this.identity.peerId);
-    const ports: EpochPorts = {
-      clock,
-      entropy: { bytes: (n) => Uint8Array.from({ length: n }, () => random.below(256)), uniform: () => random.uniform() },
-      gossip: port,
-      streams: port,
-      entries: this.entries,
-      blobs: this.blobs,
-      store: this.store,
-      journal: options.journal ?? QUIET,
-      compute: createReference(),
-    };
-    const init = { identity: this.identity, nodeClass: this.nodeClass, swarm, genesis, initialModel, ports };
-    const life = this.#life;
-    const engine = new Engine(
-      init,
-      { alone: this.index === 0 && life === 1 },
-      {
-        changed: (topic) => {
-          if (topic === 'epoch' && this.#life === life) this.#train(engine, life);
-        },
-        fatal: (error) => {
-          this.fatal = error;
-        },
-      },
-    );
-    this.engine = engine;
-    await engine.start();
-  }
-
-  /** The process dies at once: nothing is said to anyone, what was stored stays. */
-  kill(): void {
-    this.#life++;
-    this.engine?.stop();
-    this.engine = undefined;
-    this.#training = false;
-    this.#world.network.detach(this.identity.peerId);
-  }
-
-  /** A trainer that contributes once an epoch from now on. */
-  attachTrainer(): void {
-    this.up.setTrainers(1);
-    this.#train(this.up, this.#life);
-  }
-
-  #train(engine: Engine, life: number): void {
-    if (this.#training || !this.#world.training) return;
-    this.#training = true;
-    const [least, most] = this.#world.options.trainMs ?? [20, 200];
-    const random = Random.from(this.#world.options.seed, 'train', this.index, this.#world.clock.nowMs());
-    const epoch = engine.ctx.chain.head.state.epoch + 1;
-    this.#world.clock.after(least + random.uniform() * (most - least), () => {
-      if (this.#life !== life) return;
-      void this.#contribute(engine, epoch, random).finally(() => {
-        if (this.#life !== life) return;
-        this.#training = false;
-        if (engine.ctx.chain.head.state.epoch + 1 > epoch) this.#train(engine, life);
-      });
-    });
-  }
-
-  /** Half the way to this node's own optimum, with noise: what gradient descent on a quadratic loss does. */
-  async #contribute(engine: Engine, epoch: number, random: Random): Promise<void> {
-    if (!this.#world.training) return;
-    const theta = await engine.ctx.chain.model(engine.ctx.chain.head.state.epoch);
-    const goal = this.#world.optimumOf(this.index);
-    const values = theta.map((v, k) => 0.5 * ((goal[k] as number) - v) + 0.01 * random.normal());
-    try {
-      const { contributionId } = await engine.submit({ epoch, kind: 'delta', samples: 100 + this.index, metrics: {}, values });
-      this.acknowledged.push(contributionId);
-    } catch (error) {
-      const code = (error as StarlingError).code;
-      if (code !== 'EPOCH_PAST' && code !== 'EPOCH_FAR' && code !== 'ALREADY_CONTRIBUTED') throw error;
-    }
-  }
-}
-
-const QUIET: Journal = { log: () => undefined, count: () => undefined, observe: () => undefined };
-
-export class World {
+export class World implements Surroundings {
   readonly options: WorldOptions;
   readonly clock = new VirtualClock();
   readonly network: SimulatedNetwork;
@@ -169,6 +62,10 @@ export class World {
       epochDeadlineMs: options.rules?.epochDeadlineMs ?? 3_000,
       minDeadlineMs: options.rules?.minDeadlineMs ?? 300,
       missEpochs: 10,
+      admission: 'open',
+      voting: options.rules?.voting ?? 'open',
+      snapshotEpochs: 10,
+      retainEpochs: 100,
       scaleExponent: -12,
     } as const;
     const certificate = makeCertificate(founder.identity, founder.nodeClass, []);
@@ -183,15 +80,13 @@ export class World {
     return Float32Array.from(this.initialModel, () => common.normal() + 0.3 * own.normal());
   }
 
-  /** Starts every node, the founder first, and attaches a trainer to each once all are members. */
+  /** Starts every node that is not late, the founder first, and attaches a trainer to each once all are members. */
   async boot(untilMs = 60_000): Promise<void> {
-    for (const node of this.nodes) await node.start();
-    const joined = await this.clock.runUntil(
-      () => this.nodes.every((n) => n.up.ctx.chain.head.state.members.length === this.nodes.length),
-      untilMs,
-    );
+    const early = this.nodes.filter((n) => this.options.late?.has(n.index) !== true);
+    for (const node of early) await node.start();
+    const joined = await this.clock.runUntil(() => early.every((n) => n.up.ctx.chain.head.state.members.length === early.length), untilMs);
     if (!joined) throw new Error('the simulated swarm did not form');
-    for (const node of this.nodes) if (node.nodeClass === 'core' || node.nodeClass === 'edge') node.attachTrainer();
+    for (const node of early) if (mayContribute(node.nodeClass)) node.attachTrainer();
   }
 
   /** Runs until every node that is up has applied `epoch`. */

@@ -1,0 +1,118 @@
+/** What a machine keeps when its process dies, and a power cut that takes what was not yet kept. */
+import type { BlobStore, BlockStore, Clock, EntryStore, NodeStore } from '../epoch/ports.ts';
+import type { Random } from '../learning/random.ts';
+import { MemoryBlobStore, MemoryBlockStore, MemoryEntryStore, MemoryNodeStore } from './stores.ts';
+
+export interface DiskPorts {
+  readonly entries: EntryStore;
+  readonly blocks: BlockStore;
+  readonly blobs: BlobStore;
+  readonly store: NodeStore;
+}
+
+export interface DiskOptions {
+  /** Ms of virtual time that a blob takes to become durable, at most: uniform from 0. The other stores are synchronous. */
+  readonly writeMs: number;
+  readonly random: Random;
+  readonly clock: Clock;
+  /** The power went in the middle of a write. */
+  readonly onCut: () => void;
+}
+
+/** One machine's disk. It outlives processes; `wipe` is a new disk. */
+export class Disk implements DiskPorts {
+  entries = new MemoryEntryStore();
+  blocks = new MemoryBlockStore();
+  blobs = new MemoryBlobStore();
+  store = new MemoryNodeStore();
+
+  wipe(): void {
+    this.entries = new MemoryEntryStore();
+    this.blocks = new MemoryBlockStore();
+    this.blobs = new MemoryBlobStore();
+    this.store = new MemoryNodeStore();
+  }
+}
+
+/**
+ * The disk as one process sees it. What a call of the ports promised when it returned stays. A power cut comes in the
+ * middle of a write: that write is there as a whole or not at all (one transaction, one renamed file), its caller never
+ * hears of it, and nothing that the dead process still tries has any effect.
+ */
+export class MountedDisk implements DiskPorts {
+  readonly entries: EntryStore;
+  readonly blocks: BlockStore;
+  readonly blobs: BlobStore;
+  readonly store: NodeStore;
+  readonly #options: DiskOptions;
+  #mounted = true;
+  /** Writes until the power goes. */
+  #cutAfter = Number.POSITIVE_INFINITY;
+
+  constructor(disk: Disk, options: DiskOptions) {
+    this.#options = options;
+    const { entries, blocks, blobs, store } = disk;
+    const write = <T>(run: () => T): T => this.#write(run);
+    this.entries = {
+      append: (added) => write(() => entries.append(added)),
+      get: (id) => entries.get(id),
+      has: (id) => entries.has(id),
+      all: () => entries.all(),
+      size: () => entries.size(),
+    };
+    this.blocks = {
+      append: (record) => write(() => blocks.append(record)),
+      get: (epoch) => blocks.get(epoch),
+      head: () => blocks.head(),
+      truncate: (epoch) => write(() => blocks.truncate(epoch)),
+    };
+    this.blobs = {
+      put: (content) => this.#put(blobs, Uint8Array.from(content)),
+      get: (root) => blobs.get(root),
+      has: (root) => blobs.has(root),
+      delete: async (root) => write(() => blobs.delete(root)),
+    };
+    this.store = {
+      get: (key) => store.get(key),
+      set: (key, value) => write(() => store.set(key, value)),
+      delete: (key) => write(() => store.delete(key)),
+    };
+  }
+
+  /** The power goes in the middle of the `writes`-th write from now, 1 for the next. */
+  cutAt(writes: number): void {
+    this.#cutAfter = writes;
+  }
+
+  /** The process is dead. */
+  unmount(): void {
+    this.#mounted = false;
+  }
+
+  #write<T>(run: () => T): T {
+    this.#requireMounted();
+    if (--this.#cutAfter > 0) return run();
+    if (this.#options.random.uniform() < 0.5) run();
+    this.unmount();
+    this.#options.onCut();
+    throw new PowerCut();
+  }
+
+  async #put(blobs: MemoryBlobStore, content: Uint8Array): Promise<string> {
+    const { writeMs, random, clock } = this.#options;
+    if (writeMs > 0) await new Promise<void>((resolve) => clock.after(random.uniform() * writeMs, resolve));
+    return this.#write(() => blobs.put(content));
+  }
+
+  #requireMounted(): void {
+    if (!this.#mounted) throw new PowerCut();
+  }
+}
+
+/** What a process would see if it were still there to see it. */
+export class PowerCut extends Error {
+  constructor() {
+    super('the power went');
+    this.name = 'PowerCut';
+  }
+}

@@ -1,0 +1,175 @@
+import { createReference } from '../compute/index.ts';
+import type { Identity } from '../crypto/index.ts';
+import { Engine, type EpochPorts, type Journal } from '../epoch/index.ts';
+import { Random } from '../learning/random.ts';
+import { asStarlingError, type ErrorCode, type Genesis, type NodeClass, type StarlingError, type SwarmId } from '../spec/index.ts';
+import { ProcessClock, type Skew, TRUE_TIME, type VirtualClock } from './clock.ts';
+import { Disk, MountedDisk, PowerCut } from './disk.ts';
+import type { SimulatedNetwork, SimulatedPort } from './network.ts';
+
+/** Changes what a node's engine is given: how a dishonest one is made. */
+export type Intercept = (node: SimulatedNode, ports: EpochPorts, port: SimulatedPort, swarm: SwarmId) => EpochPorts;
+
+/** What a node needs of its world. */
+export interface Surroundings {
+  readonly clock: VirtualClock;
+  readonly network: SimulatedNetwork;
+  readonly swarm: SwarmId;
+  readonly genesis: Genesis;
+  readonly initialModel: Float32Array;
+  readonly training: boolean;
+  readonly options: {
+    readonly seed: number;
+    readonly trainMs?: readonly [number, number];
+    readonly journal?: Journal;
+    readonly skew?: (index: number) => Skew;
+    readonly diskWriteMs?: number;
+    readonly intercept?: Intercept;
+  };
+  optimumOf(i: number): Float32Array;
+}
+
+/** Why a contribution may be refused although all is well: the epoch went on, or this node had its turn. */
+const EXPECTED: readonly ErrorCode[] = ['EPOCH_PAST', 'EPOCH_FAR', 'ALREADY_CONTRIBUTED', 'FORKED_AUTHOR', 'NOT_MEMBER'];
+
+/** One simulated machine: its disk outlives its process. */
+export class SimulatedNode {
+  readonly index: number;
+  readonly identity: Identity;
+  readonly disk = new Disk();
+  readonly nodeClass: NodeClass;
+  /** Undefined while the process is down. */
+  engine: Engine | undefined;
+  /** Whether this life has read its disk: before that its chain is on the way to where it was. */
+  started = false;
+  /** Why the process stopped by itself, or what went wrong in it that never may. */
+  fatal: StarlingError | undefined;
+  /** Ids that `submit` returned: what a user was told is safe. */
+  readonly acknowledged: string[] = [];
+  readonly #world: Surroundings;
+  #mounted: MountedDisk | undefined;
+  #training = false;
+  /** Counts process starts: a callback of an earlier life must do nothing. */
+  #life = 0;
+
+  constructor(world: Surroundings, index: number, identity: Identity, nodeClass: NodeClass) {
+    this.#world = world;
+    this.index = index;
+    this.identity = identity;
+    this.nodeClass = nodeClass;
+  }
+
+  get entries(): Disk['entries'] {
+    return this.disk.entries;
+  }
+
+  get up(): Engine {
+    if (this.engine === undefined) throw new Error(`node ${this.index} is down`);
+    return this.engine;
+  }
+
+  async start(): Promise<void> {
+    const { network, swarm, genesis, initialModel, options } = this.#world;
+    const life = ++this.#life;
+    const random = Random.from(options.seed, 'node', this.index, life);
+    const port = network.attach(this.identity.peerId);
+    const clock = new ProcessClock(this.#world.clock, options.skew?.(this.index) ?? TRUE_TIME, () => this.#life === life);
+    const disk = new MountedDisk(this.disk, {
+      writeMs: options.diskWriteMs ?? 0,
+      random: Random.from(options.seed, 'disk', this.index, life),
+      clock,
+      onCut: () => this.kill(),
+    });
+    this.#mounted = disk;
+    const plain: EpochPorts = {
+      clock,
+      entropy: { bytes: (n) => Uint8Array.from({ length: n }, () => random.below(256)), uniform: () => random.uniform() },
+      gossip: port,
+      streams: port,
+      entries: disk.entries,
+      blocks: disk.blocks,
+      blobs: disk.blobs,
+      store: disk.store,
+      journal: options.journal ?? QUIET,
+      compute: createReference(),
+    };
+    const ports = options.intercept?.(this, plain, port, swarm) ?? plain;
+    const init = { identity: this.identity, nodeClass: this.nodeClass, swarm, genesis, initialModel, ports };
+    const engine = new Engine(
+      init,
+      { alone: this.index === 0 && life === 1 },
+      {
+        changed: (topic) => {
+          if (topic === 'epoch' && this.#life === life) this.#train(engine, life);
+        },
+        fatal: (error) => {
+          this.fatal = error;
+        },
+      },
+    );
+    this.engine = engine;
+    await engine.start();
+    if (this.#life === life) this.started = true;
+  }
+
+  /** The process dies at once: nothing is said to anyone, what was stored stays. */
+  kill(): void {
+    this.#life++;
+    this.#mounted?.unmount();
+    this.engine?.stop();
+    this.engine = undefined;
+    this.started = false;
+    this.#training = false;
+    this.#world.network.detach(this.identity.peerId);
+  }
+
+  /** The power goes in the middle of the `writes`-th write from now, 1 for the next; the process dies with it. */
+  killInWrite(writes: number): void {
+    this.#mounted?.cutAt(writes);
+  }
+
+  /** A trainer that contributes once an epoch from now on. */
+  attachTrainer(): void {
+    this.up.setTrainers(1);
+    this.#train(this.up, this.#life);
+  }
+
+  #train(engine: Engine, life: number): void {
+    if (this.#training || !this.#world.training) return;
+    this.#training = true;
+    const [least, most] = this.#world.options.trainMs ?? [20, 200];
+    const random = Random.from(this.#world.options.seed, 'train', this.index, this.#world.clock.nowMs());
+    const epoch = engine.ctx.chain.head.state.epoch + 1;
+    this.#world.clock.after(least + random.uniform() * (most - least), () => {
+      if (this.#life !== life) return;
+      void this.#contribute(engine, epoch, random)
+        .catch((error: unknown) => {
+          if (this.#life === life) this.failed(error);
+        })
+        .finally(() => {
+          if (this.#life !== life) return;
+          this.#training = false;
+          if (engine.ctx.chain.head.state.epoch + 1 > epoch) this.#train(engine, life);
+        });
+    });
+  }
+
+  /** Half the way to this node's own optimum, with noise: what gradient descent on a quadratic loss does. */
+  async #contribute(engine: Engine, epoch: number, random: Random): Promise<void> {
+    if (!this.#world.training) return;
+    const theta = await engine.ctx.chain.model(engine.ctx.chain.head.state.epoch);
+    const goal = this.#world.optimumOf(this.index);
+    const values = theta.map((v, k) => 0.5 * ((goal[k] as number) - v) + 0.01 * random.normal());
+    const { contributionId } = await engine.submit({ epoch, kind: 'delta', samples: 100 + this.index, metrics: {}, values });
+    this.acknowledged.push(contributionId);
+  }
+
+  /** Something went wrong in this process that may be as it should, or else is remembered. */
+  failed(error: unknown): void {
+    if (error instanceof PowerCut) return;
+    const problem = asStarlingError(error, { phase: 'submit' });
+    if (!EXPECTED.includes(problem.code)) this.fatal ??= problem;
+  }
+}
+
+const QUIET: Journal = { log: () => undefined, count: () => undefined, observe: () => undefined };
