@@ -1,8 +1,8 @@
 export { mayContributeNow, votersOf } from './committee.ts';
 export { restoredEpoch } from './motions.ts';
-export { faultsOf, quorumOf } from './quorum.ts';
+export { quorumOf } from './quorum.ts';
 export { eventOf, recordsOf, trustOf } from './records.ts';
 export { genesisDecision, initialState, reduce } from './reduce.ts';
-export { proveState, type StateLeaf, type StateProof, stateLeaves, stateRoot } from './root.ts';
+export { proveState, stateLeaves, stateRoot } from './root.ts';
 export type { BlockFacts, Step } from './step.ts';
-export { isRefused, type Verdicts, verdictsOf } from './verdicts.ts';
+export { isRefused, verdictsOf } from './verdicts.ts';

@@ -6,16 +6,16 @@ import { encode } from '../wire/cbor.ts';
 
 /** Concerns of the state, in the order of their leaves. */
 const LEAVES = ['model', 'records', 'event', 'ledger', 'scales', 'members', 'invites', 'motions'] as const;
-export type StateLeafName = (typeof LEAVES)[number];
+type StateLeafName = (typeof LEAVES)[number];
 
-export interface StateLeaf {
+interface StateLeaf {
   readonly name: StateLeafName;
   /** Canonical CBOR of [1, name, epoch, value]. */
   readonly bytes: Uint8Array;
 }
 
 /** Shows that `leaf` is leaf `index` of the `size` under a state root: `verifyInclusion(leafHash(leaf), index, size, path, root)`. */
-export interface StateProof {
+interface StateProof {
   readonly leaf: Uint8Array;
   readonly index: number;
   readonly size: number;

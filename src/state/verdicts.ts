@@ -3,7 +3,7 @@ import type { SwarmState } from '../spec/index.ts';
 import { votersOf } from './committee.ts';
 import type { Step } from './step.ts';
 
-export interface Verdicts {
+interface Verdicts {
   readonly good: number;
   readonly bad: number;
 }

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { StarlingError } from '../../../src/spec/index.ts';
-import { initialState, isRefused, quorumOf, reduce, restoredEpoch, verdictsOf } from '../../../src/state/index.ts';
+import { initialState, isRefused, reduce, restoredEpoch, verdictsOf } from '../../../src/state/index.ts';
 import { MAX_VOICES, MOTION_EPOCHS } from '../../../src/state/motions.ts';
+import { quorumOf } from '../../../src/state/quorum.ts';
 import { hashOf, SWARM } from '../ledger/entries.ts';
 import {
   ballot,

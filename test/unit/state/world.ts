@@ -29,7 +29,7 @@ export const people: readonly Identity[] = [1, 2, 3, 4, 5, 6, 7, 8]
 export const who = (n: number): Fingerprint => (people[n] as Identity).fingerprint;
 
 const certificates = new Map<string, ReturnType<typeof makeCertificate>>();
-export function certificateOf(n: number, nodeClass: NodeClass = 'core'): ReturnType<typeof makeCertificate> {
+function certificateOf(n: number, nodeClass: NodeClass = 'core'): ReturnType<typeof makeCertificate> {
   const key = `${n}/${nodeClass}`;
   const certificate = certificates.get(key) ?? makeCertificate(people[n] as Identity, nodeClass, []);
   certificates.set(key, certificate);
