@@ -23,7 +23,7 @@ export const FAN_OUT = 16;
 /** Tips up to which a range is listed: sixteen tags take as many bytes as eight tips, and a round less is worth eight. */
 const SHORT_LIST = 16;
 /** The same where a long list is welcome: frontiers of up to a thousand authors are told whole, in one round. */
-export const FULL_LIST = 1_024;
+const FULL_LIST = 1_024;
 /** Ranges in one request: 150 KiB at most. */
 export const MAX_ASKS = 4_096;
 /** Ranges and tips that one exchange takes from a peer: a quarter of a million authors fit, a peer that never ends does not. */

@@ -123,6 +123,17 @@ describe('ledger/sync at scale', () => {
     );
   });
 
+  it('lists all of thousands of authors to a newcomer in five rounds, at the price of a list', () => {
+    const authors = authorsOf(4_000);
+    const [a, b] = [new LedgerGraph(), new LedgerGraph()];
+    for (const author of authors) b.add(draft({ author }));
+    extend(a, hashOf('newcomer'), 'a');
+    const { metadataBytes, rounds, pulled } = sync(a, b, { pageBytes: 1e9, pageTips: 16_384 });
+    assert.equal(pulled.length, 4_000);
+    // A tip of 11 bytes, a want of 5, and 8 that CBOR puts around an entry.
+    assert.ok(rounds <= 5 && metadataBytes <= (11 + 5 + 8) * 4_000 + 1_000, `${rounds} rounds, ${metadataBytes} bytes`);
+  });
+
   it('takes an author with thousands of forks for what it is: many tips, a round more for each digit of its name', () => {
     const author = hashOf('hydra');
     const first = draft({ author });
