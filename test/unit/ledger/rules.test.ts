@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { type Identity, identityFromSeeds, sha256, utf8 } from '../../../src/crypto/index.ts';
 import { checkEntry, type EntryVerdict, LedgerGraph } from '../../../src/ledger/index.ts';
-import type { AnyEntryCore, ErrorCode, SignedEntry } from '../../../src/spec/index.ts';
-import { entryBytes, makeCertificate, UPDATE_CONTEXT } from '../../../src/wire/index.ts';
+import type { AnyEntryCore, ErrorCode, Invite, SignedEntry } from '../../../src/spec/index.ts';
+import { entryBytes, makeCertificate, makeInvite, UPDATE_CONTEXT } from '../../../src/wire/index.ts';
 import { type Draft, draft, hashOf, SWARM, sealed } from './entries.ts';
 
 const identity = (name: string): Identity =>
@@ -107,6 +107,36 @@ describe('ledger/rules', () => {
     );
     refuses(joinOf(eve, { ...certificate, nodeClass: 'relay' }), 'BAD_CERTIFICATE');
     assert.deepEqual(check(joinOf(eve, certificate)), { kind: 'accept' });
+  });
+
+  it('accepts membership, verdicts and ballots under Ed25519 alone, after the first entry', () => {
+    const kinds = [
+      { kind: 'membership', body: { action: 'leave' } },
+      { kind: 'verdict', body: { epoch: 1, base: SWARM, aggregateHash: hashOf('sum'), good: true, reason: '' } },
+      { kind: 'ballot', body: { action: 'admit', subject: bob.fingerprint, epoch: 1 } },
+    ] as const;
+    for (const change of kinds) {
+      const entry = signedChange(change);
+      assert.deepEqual(check(entry), { kind: 'accept' });
+      refuses({ ...entry, signature: eve.signEd25519(entryBytes(entry.coreBytes)) }, 'BAD_SIGNATURE');
+      refuses({ ...entry, composite: ada.signComposite(UPDATE_CONTEXT, entryBytes(entry.coreBytes)) }, 'MALFORMED');
+      refuses(next(ada, { change }), 'BAD_SEQUENCE');
+    }
+  });
+
+  it('refuses a join whose invite is to another swarm, for another class, or its own; its issuer is for the state to judge', () => {
+    const fields = { swarm: SWARM, nodeClass: 'core', vote: true, expiresMs: 1, uses: 1, nonce: '00'.repeat(16) } as const;
+    const invitedJoin = (invite: Invite): SignedEntry => {
+      const body = { certificate: makeCertificate(eve, 'core', []), invite };
+      return sign(draft({ author: eve.fingerprint, change: { kind: 'join', body } }), eve);
+    };
+    const invite = makeInvite(fields, ada);
+    refuses(invitedJoin(makeInvite({ ...fields, swarm: hashOf('another swarm') }, ada)), 'BAD_INVITE');
+    refuses(invitedJoin(makeInvite({ ...fields, nodeClass: 'relay' }, ada)), 'BAD_INVITE');
+    refuses(invitedJoin(makeInvite(fields, eve)), 'BAD_INVITE');
+    // The same for who holds the issuer's join and who does not.
+    for (const known of [graph, new LedgerGraph()])
+      for (const one of [invite, { ...invite, uses: 2 }]) assert.deepEqual(check(invitedJoin(one), known), { kind: 'accept' });
   });
 
   it('refuses an author whose chain does not start with a join', () => {

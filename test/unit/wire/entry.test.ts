@@ -3,7 +3,19 @@ import fc from 'fast-check';
 import { toHex, verifyComposite, verifyEd25519 } from '../../../src/crypto/index.ts';
 import { type AnyEntryCore, ENTRY_MAX_BYTES, type EntryCore, type EntryKind, StarlingError } from '../../../src/spec/index.ts';
 import { decodeCore, decodeEntry, encode, encodeCore, encodeEntry, entryBytes, UPDATE_CONTEXT } from '../../../src/wire/index.ts';
-import { alice, cbor, contributionCore, cores, decisionCore, id, joinCore, signedEntry } from './samples.ts';
+import {
+  alice,
+  ballotCore,
+  cbor,
+  contributionCore,
+  cores,
+  decisionCore,
+  id,
+  joinCore,
+  membershipCore,
+  signedEntry,
+  verdictCore,
+} from './samples.ts';
 
 const hash = fc.uint8Array({ minLength: 32, maxLength: 32 }).map(toHex);
 const hashSet = (maxLength: number) => fc.uniqueArray(hash, { maxLength }).map((hashes) => hashes.sort());
@@ -40,7 +52,21 @@ const decision = hashSet(5).chain((roster) =>
     aggregateHash: hash,
   }),
 );
+const membership = fc.record({ action: fc.constantFrom('away' as const, 'leave' as const, 'resume' as const) });
+const verdict = fc.record({ epoch: fc.integer({ min: 1 }), base: hash, aggregateHash: hash }).chain((body) =>
+  fc.oneof(
+    fc.constant({ ...body, good: true, reason: '' }),
+    fc.stringMatching(/^[ -~]{0,200}$/).map((reason) => ({ ...body, good: false, reason })),
+  ),
+);
+const ballot = fc.oneof(
+  fc.record({ action: fc.constantFrom('admit' as const, 'remove' as const), subject: hash, epoch: uint }),
+  fc.record({ action: fc.constant('restore' as const), subject: fc.constant(null), epoch: uint }),
+);
 const anyCore: fc.Arbitrary<AnyEntryCore> = fc.oneof(
+  fc.tuple(common, chained, membership).map(([a, b, body]) => ({ ...a, ...b, kind: 'membership' as const, body: { ...body } })),
+  fc.tuple(common, chained, verdict).map(([a, b, body]) => ({ ...a, ...b, kind: 'verdict' as const, body: { ...body } })),
+  fc.tuple(common, chained, ballot).map(([a, b, body]) => ({ ...a, ...b, kind: 'ballot' as const, body: { ...body } })),
   fc.tuple(common, chained, contribution).map(([a, b, body]) => ({ ...a, ...b, kind: 'contribution' as const, body: { ...body } })),
   fc.tuple(common, chained, decision).map(([a, b, body]) => ({ ...a, ...b, kind: 'decision' as const, body: { ...body } })),
 );
@@ -91,6 +117,20 @@ const certificateBody = (position: number, value: unknown): [EntryCore<'join'>, 
   [[1, Buffer.alloc(1952), Buffer.alloc(32), 'core', [], Buffer.alloc(3373)].with(position, value as never), null],
 ];
 
+const verdictBody = (position: number, value: unknown): [EntryCore<'verdict'>, number, unknown] => [
+  verdictCore,
+  10,
+  [7, Buffer.alloc(32), Buffer.alloc(32), false, 'worse'].with(position, value as never),
+];
+const inviteBody = (position: number, value: unknown): [EntryCore<'join'>, number, unknown] => [
+  joinCore,
+  10,
+  [
+    [1, Buffer.alloc(1952), Buffer.alloc(32), 'core', [], Buffer.alloc(3373)],
+    [1, Buffer.alloc(32), 'edge', false, 0, 1, Buffer.alloc(16), Buffer.alloc(32), Buffer.alloc(3373)].with(position, value as never),
+  ],
+];
+
 /** What, the core, the position in the array, the value put there, the field that the error names. */
 const refusals: readonly (readonly [string, [AnyEntryCore, number, unknown], string])[] = [
   ['another version', [decisionCore, 0, 2], 'entry.v'],
@@ -124,6 +164,25 @@ const refusals: readonly (readonly [string, [AnyEntryCore, number, unknown], str
   ['a certificate with a short key', certificateBody(1, Buffer.alloc(1951)), 'join.certificate.mldsaPublicKey'],
   ['an unknown class', certificateBody(3, 'king'), 'join.certificate.nodeClass'],
   ['17 capabilities', certificateBody(4, new Array(17).fill('a')), 'join.certificate.capabilities'],
+  ['a join without a word about an invite', [joinCore, 10, [[]]], 'join'],
+  ['an invite of another version', inviteBody(0, 2), 'join.invite.v'],
+  ['an invite for an unknown class', inviteBody(2, 'king'), 'join.invite.nodeClass'],
+  ['an invite with a vote for an edge', inviteBody(3, true), 'join.invite.vote'],
+  ['an invite with half a vote', inviteBody(3, 1), 'join.invite.vote'],
+  ['an invite for nobody', inviteBody(5, 0), 'join.invite.uses'],
+  ['an invite for everybody', inviteBody(5, 65_537), 'join.invite.uses'],
+  ['an invite with a long nonce', inviteBody(6, Buffer.alloc(32)), 'join.invite.nonce'],
+  ['an invite with a short signature', inviteBody(8, Buffer.alloc(64)), 'join.invite.signature'],
+  ['an unknown membership action', [membershipCore, 10, [3]], 'membership.action'],
+  ['a membership action by name', [membershipCore, 10, ['leave']], 'membership.action'],
+  ['a verdict on epoch 0', verdictBody(0, 0), 'verdict.epoch'],
+  ['a verdict by number', verdictBody(3, 1), 'verdict.good'],
+  ['a good verdict with a reason', verdictBody(3, true), 'verdict.reason'],
+  ['a reason of 201 characters', verdictBody(4, 'x'.repeat(201)), 'verdict.reason'],
+  ['a reason of two lines', verdictBody(4, 'a\nb'), 'verdict.reason'],
+  ['an unknown ballot', [ballotCore, 10, [3, Buffer.alloc(32), 7]], 'ballot.action'],
+  ['a ballot about nobody', [ballotCore, 10, [0, null, 7]], 'ballot.subject'],
+  ['a restore of somebody', [ballotCore, 10, [2, Buffer.alloc(32), 7]], 'ballot.subject'],
   ['a certificate with a short signature', certificateBody(5, Buffer.alloc(64)), 'join.certificate.signature'],
 ];
 

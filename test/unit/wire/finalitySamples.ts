@@ -15,7 +15,13 @@ export const vote = (change: Partial<VoteBody> = {}): Vote =>
   signVote(SWARM, { epoch: 7, round: 1, step: 'precommit', block: id(0x70), voter: node, ...change }, alice);
 
 export const doubleVote: Evidence = { kind: 'vote', first: vote({ block: null }), second: vote() };
-export const doubleEntry: Evidence = { kind: 'entry', author: node, seq: 300, first: id(0x71), second: id(0x72) };
+export const doubleEntry: Extract<Evidence, { kind: 'entry' }> = {
+  kind: 'entry',
+  author: node,
+  seq: 300,
+  first: id(0x71),
+  second: id(0x72),
+};
 
 export const block: Block = makeBlock(
   {

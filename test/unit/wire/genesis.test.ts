@@ -69,6 +69,10 @@ const refusals: readonly (readonly [string, Record<string, unknown>, string])[] 
     'genesis.tensors',
   ],
   ['an unknown rule', { ...wire, aggregation: 'median' }, 'genesis.aggregation'],
+  ['another admission', { ...wire, admission: 'vote' }, 'genesis.admission'],
+  ['another way to vote', { ...wire, voting: 'stake' }, 'genesis.voting'],
+  ['no snapshots', { ...wire, snapshotEpochs: 0 }, 'genesis.snapshotEpochs'],
+  ['nothing retained', { ...wire, retainEpochs: 0 }, 'genesis.retainEpochs'],
   ['an unknown dtype', { ...wire, updateDtype: 'int4' }, 'genesis.updateDtype'],
   ['an exponent below -60', { ...wire, scaleExponents: [-61, 0] }, 'genesis.scaleExponents[0]'],
   ['an exponent above 20', { ...wire, scaleExponents: [0, 21] }, 'genesis.scaleExponents[1]'],
@@ -84,6 +88,8 @@ const refusals: readonly (readonly [string, Record<string, unknown>, string])[] 
 describe('genesis', () => {
   it('decodes to what was encoded', () => {
     assert.deepEqual(decodeGenesis(encodeGenesis(genesis)), genesis);
+    const invited = { ...genesis, admission: 'invite', voting: 'open' } as const;
+    assert.deepEqual(decodeGenesis(encodeGenesis(invited)), invited);
   });
 
   it('counts elements, a scalar as one', () => {

@@ -1,6 +1,15 @@
 /** Valid values of every kind, and a second, independent canonical CBOR encoder to hold the first to account. */
+import assert from 'node:assert/strict';
 import { type Identity, identityFromSeeds, nobleMldsa } from '../../../src/crypto/index.ts';
-import type { AnyEntryCore, EntryCore, Genesis, NodeCertificate, SignedEntry } from '../../../src/spec/index.ts';
+import {
+  type AnyEntryCore,
+  type EntryCore,
+  type ErrorCode,
+  type Genesis,
+  type NodeCertificate,
+  type SignedEntry,
+  StarlingError,
+} from '../../../src/spec/index.ts';
 import { encodeCore, entryBytes, entryId, makeCertificate, UPDATE_CONTEXT } from '../../../src/wire/index.ts';
 
 /** 64 hex digits of one byte. */
@@ -119,3 +128,12 @@ function head(major: number, n: number): Buffer {
 }
 
 export const fromHexBytes = (hex: string): Buffer => Buffer.from(hex, 'hex');
+
+/** That `run` throws this error, about this field. */
+export function refuses(run: () => unknown, code: ErrorCode, field: string): void {
+  assert.throws(run, (e) => {
+    assert.ok(e instanceof StarlingError, String(e));
+    assert.deepEqual([e.code, e.facts.field], [code, field]);
+    return true;
+  });
+}

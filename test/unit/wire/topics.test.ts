@@ -8,6 +8,7 @@ import {
   parseStreamProtocol,
   parseTopic,
   streamProtocol,
+  votesTopic,
 } from '../../../src/wire/index.ts';
 
 const swarm = `0123abcd${'f'.repeat(56)}`;
@@ -16,6 +17,7 @@ describe('topics', () => {
   it('have the names of PROTOCOL section 2', () => {
     assert.equal(epochTopic(swarm, 12), '/starling/0123abcd/epoch/12');
     assert.equal(ledgerTopic(swarm), '/starling/0123abcd/ledger');
+    assert.equal(votesTopic(swarm), '/starling/0123abcd/votes');
     assert.equal(streamProtocol(swarm, 'sync'), '/starling/0123abcd/sync/1');
     assert.equal(kadProtocol(swarm), '/starling/0123abcd/kad/1');
     assert.equal(GENESIS_PROTOCOL, '/starling/genesis/1');
@@ -28,6 +30,7 @@ describe('topics', () => {
       }),
     );
     assert.deepEqual(parseTopic(ledgerTopic(swarm)), { kind: 'ledger', swarm8: '0123abcd' });
+    assert.deepEqual(parseTopic(votesTopic(swarm)), { kind: 'votes', swarm8: '0123abcd' });
     assert.deepEqual(parseStreamProtocol(streamProtocol(swarm, 'keys')), { swarm8: '0123abcd', name: 'keys' });
   });
 
@@ -40,6 +43,7 @@ describe('topics', () => {
       '/starling/0123abcd/epoch/-1',
       '/starling/0123abcd/epoch/9007199254740993',
       '/starling/0123abcd/ledger/',
+      '/starling/0123abcd/votes/1',
       '/other/0123abcd/ledger',
     ])
       assert.throws(() => parseTopic(topic), { code: 'MALFORMED' }, topic);
