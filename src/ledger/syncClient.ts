@@ -8,7 +8,7 @@ import { Reconciliation, violation } from './reconcile.ts';
 import { decodeResponse, encodeRequest, type SyncHead, type SyncRequest, type SyncResponse } from './syncMessages.ts';
 import { SYNC_LIMITS, type SyncLimits, saltOf } from './syncServer.ts';
 
-/** Points or authors in one list of a request: 300 KiB at most. What does not fit is left to the next sync. */
+/** Points in one list of a request: 300 KiB at most. What does not fit is left to the next sync. */
 const MAX_POINTS = 16_384;
 /** Entries of one exchange that this side did not take, because a rule refuses them or a parent is missing. */
 const MAX_REFUSED = 4_096;
@@ -48,8 +48,10 @@ export class SyncClient {
   readonly #ranges: Reconciliation;
   #phase: Phase = 'hello';
   #peer: SyncHead | undefined;
-  /** Authors of whom the peer has more, each with its highest number. */
-  #wants: ReadonlyMap<Hex, number> = new Map();
+  /** Ends of the peer's branches that are not held here. */
+  #want: readonly Point[] = [];
+  /** Their authors, each with the highest number. */
+  #upTo: ReadonlyMap<Hex, number> = new Map();
   /** Entries that both hold: ends of branches, of either side or where a fork parts. */
   #shared: readonly EntryId[] = [];
   /** Those of wanted authors. */
@@ -137,7 +139,7 @@ export class SyncClient {
         return {
           type: 'want',
           salt,
-          wants: this.#wants,
+          want: this.#want,
           have: this.#points([...this.#common, ...this.#open]),
           after: this.#pulled ?? null,
         };
@@ -164,17 +166,17 @@ export class SyncClient {
   #plan(): void {
     const { same, tips } = this.#ranges;
     const found = resolvePoints(this.#graph, this.#salt, tips);
-    const wants = new Map<Hex, number>();
-    tips.forEach(({ key, seq }, i) => {
-      if (found[i] === undefined && (wants.has(key) || wants.size < MAX_POINTS)) wants.set(key, Math.max(seq, wants.get(key) ?? 0));
-    });
+    const want = tips.filter((_, i) => found[i] === undefined).slice(0, MAX_POINTS);
+    const upTo = new Map<Hex, number>();
+    for (const { key, seq } of want) upTo.set(key, Math.max(seq, upTo.get(key) ?? 0));
     const shared = new Set([...same, ...found.filter((entry) => entry !== undefined)]);
-    const isWanted = (entry: SignedEntry): boolean => wants.has(authorKey(entry.core.author));
-    this.#wants = wants;
+    const isWanted = (entry: SignedEntry): boolean => upTo.has(authorKey(entry.core.author));
+    this.#want = want;
+    this.#upTo = upTo;
     this.#shared = [...shared].map((entry) => entry.id);
     this.#common = [...shared].filter(isWanted).slice(0, MAX_POINTS);
     this.#open = this.#frontier.heads.filter((entry) => isWanted(entry) && !shared.has(entry)).slice(0, MAX_POINTS);
-    this.#phase = wants.size > 0 ? 'want' : 'push';
+    this.#phase = want.length > 0 ? 'want' : 'push';
   }
 
   /** The peer lacks some of the open ends: search their chains for what it does hold. */
@@ -184,7 +186,7 @@ export class SyncClient {
       throw violation('lost entries that it held a moment ago', 'sync.known');
     }
     // No branch of the peer is longer than its author's longest tip tells.
-    const longest = new Map(this.#wants);
+    const longest = new Map(this.#upTo);
     for (const { core } of this.#common) {
       const key = authorKey(core.author);
       longest.set(key, Math.max(core.seq, longest.get(key) ?? 0));
@@ -235,7 +237,7 @@ export class SyncClient {
     if (more && entries.length === 0) throw violation('announced more entries and sent none', 'sync.entries');
     for (const entry of entries) {
       const { author, seq } = entry.core;
-      if (seq > (this.#wants.get(authorKey(author)) ?? -1)) throw violation('sent an entry that nobody asked for', 'sync.entries');
+      if (seq > (this.#upTo.get(authorKey(author)) ?? -1)) throw violation('sent an entry that nobody asked for', 'sync.entries');
       const cursor = cursorOf(entry);
       if (this.#pulled !== undefined && compareCursor(this.#pulled, cursor) >= 0)
         throw violation('sent entries out of order', 'sync.entries');

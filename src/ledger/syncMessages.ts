@@ -18,7 +18,7 @@ import {
 import type { Cursor } from './difference.ts';
 import { type Point, SALT_BYTES } from './frontier.ts';
 import type { RangeAnswer, RangeAsk } from './reconcile.ts';
-import { packAnswers, packAsks, packPoints, packWants, readAnswers, readAsks, readPoints, readWants, type Wants } from './syncPacking.ts';
+import { packAnswers, packAsks, packPoints, readAnswers, readAsks, readPoints } from './syncPacking.ts';
 
 /** Where a node stands: its epoch, and size and root of the tree over its order. Informational in sync. */
 export interface SyncHead {
@@ -37,8 +37,14 @@ export type SyncRequest =
   | { readonly type: 'look'; readonly salt: Hex; readonly asks: readonly RangeAsk[] }
   /** Which of these entries do you hold? */
   | { readonly type: 'probe'; readonly salt: Hex; readonly points: readonly Point[] }
-  /** Entries of the wanted authors that are not on the chains to `have`, after the cursor. */
-  | { readonly type: 'want'; readonly salt: Hex; readonly wants: Wants; readonly have: readonly Point[]; readonly after: Cursor | null }
+  /** Entries on the chains to `want` that are not on those to `have`, after the cursor. */
+  | {
+      readonly type: 'want';
+      readonly salt: Hex;
+      readonly want: readonly Point[];
+      readonly have: readonly Point[];
+      readonly after: Cursor | null;
+    }
   | { readonly type: 'push'; readonly entries: readonly SignedEntry[] };
 
 export type SyncResponse =
@@ -67,7 +73,7 @@ export function encodeRequest(request: SyncRequest): Uint8Array {
       return encode(['probe', fromHex(request.salt), packPoints(request.points)]);
     case 'want': {
       const after = request.after === null ? null : [request.after.lam, fromHex(request.after.id)];
-      return encode(['want', fromHex(request.salt), packWants(request.wants), packPoints(request.have), after]);
+      return encode(['want', fromHex(request.salt), packPoints(request.want), packPoints(request.have), after]);
     }
     case 'push':
       return encode(['push', request.entries.map(encodeEntry)]);
@@ -91,11 +97,11 @@ export function decodeRequest(bytes: Uint8Array): SyncRequest {
       return { type, salt: readSalt(salt), points: readPacked(points, 'sync.points', readPoints) };
     }
     case 'want': {
-      const [salt, wants, have, after] = readTuple(fields, 'sync.want', 4);
+      const [salt, want, have, after] = readTuple(fields, 'sync.want', 4);
       return {
         type,
         salt: readSalt(salt),
-        wants: readPacked(wants, 'sync.wants', readWants),
+        want: readPacked(want, 'sync.want', readPoints),
         have: readPacked(have, 'sync.have', readPoints),
         after: readNullable(after, 'sync.after', readCursor),
       };

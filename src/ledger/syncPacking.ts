@@ -64,15 +64,6 @@ export function readPoints(bytes: Uint8Array, field: string): Point[] {
   return reader.all(() => readPoint(reader));
 }
 
-/** Author keys, each with the number up to which its entries are wanted. */
-export type Wants = ReadonlyMap<Hex, number>;
-
-export const packWants = (wants: Wants): Uint8Array => Buffer.concat([...wants].flatMap(([key, upTo]) => [fromHex(key), number(upTo)]));
-export function readWants(bytes: Uint8Array, field: string): Wants {
-  const reader = new Reader(bytes, field);
-  return new Map(reader.all(() => [reader.hex(KEY_DIGITS / 2), reader.number()]));
-}
-
 /** Added to the count of digits of a range whose list may be long. */
 const FULL = 128;
 

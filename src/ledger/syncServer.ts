@@ -1,10 +1,9 @@
 import type { EntryId, Hex, SignedEntry } from '../spec/index.ts';
 import { differencePage } from './difference.ts';
-import { authorKey, Frontier, resolvePoints, SALT_BYTES } from './frontier.ts';
+import { Frontier, resolvePoints, SALT_BYTES } from './frontier.ts';
 import type { LedgerGraph } from './graph.ts';
 import { answerRanges, WHOLE_FRONTIER } from './reconcile.ts';
 import { decodeRequest, encodeResponse, type SyncHead, type SyncRequest, type SyncResponse } from './syncMessages.ts';
-import type { Wants } from './syncPacking.ts';
 
 /** Bounds of one frame. */
 export interface SyncLimits {
@@ -44,11 +43,12 @@ function respond(graph: LedgerGraph, head: SyncHead, request: SyncRequest, limit
     case 'probe':
       return { type: 'known', known: resolvePoints(graph, request.salt, request.points).map((entry) => entry !== undefined) };
     case 'want': {
-      const have = resolvePoints(graph, request.salt, request.have);
+      const found = resolvePoints(graph, request.salt, [...request.have, ...request.want]);
+      const have = found.splice(0, request.have.length);
       // Without a common point the difference cannot be told: the asker probes for it.
       if (have.includes(undefined)) return { type: 'known', known: have.map((entry) => entry !== undefined) };
-      const ids = have.map((entry) => (entry as SignedEntry).id);
-      return { type: 'entries', ...differencePage(graph, wanted(graph, request.wants), ids, request.after ?? undefined, limits.pageBytes) };
+      const [haveIds, wantIds] = [have, found].map((entries) => entries.flatMap((entry) => entry?.id ?? [])) as [EntryId[], EntryId[]];
+      return { type: 'entries', ...differencePage(graph, wantIds, haveIds, request.after ?? undefined, limits.pageBytes) };
     }
     case 'push':
       return { type: 'ok' };
@@ -57,14 +57,3 @@ function respond(graph: LedgerGraph, head: SyncHead, request: SyncRequest, limit
 
 /** The salt of an exchange, from the digest of the one who asks. */
 export const saltOf = (digest: Hex): Hex => digest.slice(0, 2 * SALT_BYTES);
-
-/** The last entry of every branch that is not beyond the wanted number. */
-function wanted(graph: LedgerGraph, wants: Wants): EntryId[] {
-  return graph.authors().flatMap((author) => {
-    const upTo = wants.get(authorKey(author)) ?? -1;
-    return graph
-      .branchesOf(author)
-      .filter(({ fromSeq }) => fromSeq <= upTo)
-      .map(({ fromSeq, ids }) => ids[Math.min(upTo - fromSeq, ids.length - 1)] as EntryId);
-  });
-}
