@@ -1,10 +1,13 @@
 /** The methods as a client sees them: types only, so that a client loads neither schemas nor a server. */
 
-import type { EntryId, Fingerprint, Hex } from '../spec/types.ts';
+import type { Proof } from '../ledger/proofFile.ts';
+import type { EntryId, Fingerprint, Hex, NodeClass } from '../spec/types.ts';
 import type {
+  CheckpointView,
   EpochCurrent,
   EpochView,
   EventTopic,
+  InviteView,
   LedgerHead,
   LedgerReport,
   ModelView,
@@ -12,6 +15,7 @@ import type {
   NodeInfo,
   NodeService,
   PeerView,
+  ProofRequest,
   SwarmView,
   TrainerStatus,
 } from './service.ts';
@@ -44,6 +48,10 @@ export interface Calls {
   peers_list: Call<None, readonly PeerView[]>;
   peers_dial: Call<{ readonly address: string }, PeerView>;
   swarm_info: Call<None, SwarmView>;
+  swarm_invite: Call<
+    { readonly nodeClass?: NodeClass; readonly vote?: boolean; readonly expiresMs: number; readonly uses?: number },
+    { readonly token: string; readonly invite: Omit<InviteView['invite'], 'signature'> }
+  >;
   epoch_current: Call<None, EpochCurrent>;
   epoch_get: Call<{ readonly epoch: number }, EpochView>;
   epoch_list: Call<{ readonly limit?: number }, readonly EpochView[]>;
@@ -55,7 +63,8 @@ export interface Calls {
   ledger_head: Call<None, LedgerHead>;
   ledger_list: Call<{ readonly from?: number; readonly limit?: number }, readonly EntryJson[]>;
   ledger_get: Call<{ readonly id: EntryId }, EntryJson>;
-  ledger_prove: Call<{ readonly id: EntryId }, ReturnType<NodeService['ledgerProve']>>;
+  ledger_prove: Call<Omit<ProofRequest, 'kind'> & { readonly kind?: ProofRequest['kind'] }, Proof>;
+  ledger_checkpoint: Call<None, CheckpointView>;
   ledger_consistency: Call<{ readonly fromSize: number }, ReturnType<NodeService['ledgerConsistency']>>;
   ledger_verify: Call<None, LedgerReport>;
   trust_list: Call<None, ReturnType<NodeService['trust']>>;

@@ -3,7 +3,19 @@
  * Shapes here are what clients see: hashes lower-case hex, durations ms, sizes bytes.
  */
 import type { ComputeInfo } from '../compute/api.ts';
-import type { ContentRoot, EntryId, Fingerprint, Hex, NodeClass, PeerId, SignedEntry, TensorSpec } from '../spec/index.ts';
+import type { Proof } from '../ledger/proofFile.ts';
+import type {
+  Checkpoint,
+  ContentRoot,
+  EntryId,
+  Fingerprint,
+  Hex,
+  Invite,
+  NodeClass,
+  PeerId,
+  SignedEntry,
+  TensorSpec,
+} from '../spec/index.ts';
 
 export interface NodeInfo {
   readonly fingerprint: Fingerprint;
@@ -146,6 +158,43 @@ export interface LedgerReport {
   readonly problems: readonly { readonly entry: EntryId; readonly code: string; readonly message: string }[];
 }
 
+/** What to prove, and against what (`starling ledger prove`). */
+export interface ProofRequest {
+  readonly kind: 'entry' | 'record' | 'event' | 'block' | 'consistency';
+  /** entry: which; record: the contribution whose record is wanted. */
+  readonly id?: EntryId | undefined;
+  /** event, block: the epoch; the newest by default. */
+  readonly epoch?: number | undefined;
+  /** consistency: text of the earlier checkpoint. */
+  readonly since?: string | undefined;
+  /** Text of the checkpoint that the reader holds; the proof leads to it. By default it leads to the newest block. */
+  readonly checkpoint?: string | undefined;
+}
+
+/** A signed checkpoint of the newest final block, as text and in parts. */
+export interface CheckpointView extends Checkpoint {
+  /** C2SP signed note. */
+  readonly note: string;
+  readonly signer: Fingerprint;
+}
+
+/** The right to join that a voter hands out (`starling invite`). */
+export interface InviteRequest {
+  /** Class that its holder may take. */
+  readonly nodeClass: NodeClass;
+  readonly vote: boolean;
+  /** Milliseconds since 1970. */
+  readonly expiresMs: number;
+  /** Joins that it admits. */
+  readonly uses: number;
+}
+
+/** The token is the invite in one line. */
+export interface InviteView {
+  readonly token: string;
+  readonly invite: Invite;
+}
+
 export type EventTopic = 'epoch' | 'peers' | 'ledger' | 'trust' | 'log';
 
 export interface NodeService {
@@ -156,6 +205,8 @@ export interface NodeService {
   peers(): readonly PeerView[];
   dial(address: string): Promise<PeerView>;
   swarm(): SwarmView;
+  /** Throws NOT_VOTER, BAD_INVITE. */
+  invite(request: InviteRequest): InviteView;
   epoch(): EpochCurrent;
   /** Throws NOT_FOUND. */
   epochAt(epoch: number): Promise<EpochView>;
@@ -174,13 +225,10 @@ export interface NodeService {
   /** In ledger order from `from`; provisional. */
   ledgerList(from: number, limit: number): readonly { readonly index: number; readonly entry: SignedEntry }[];
   ledgerGet(id: EntryId): { readonly entry: SignedEntry; readonly index: number | null };
-  ledgerProve(id: EntryId): {
-    readonly entry: EntryId;
-    readonly index: number;
-    readonly treeSize: number;
-    readonly treeRoot: Hex;
-    readonly path: readonly Hex[];
-  };
+  /** Throws UNKNOWN_ENTRY, NOT_FOUND for what no block holds yet, BAD_PROOF for a checkpoint that this chain does not lead to. */
+  ledgerProve(request: ProofRequest): Proof;
+  /** Throws NOT_FOUND before the first block. */
+  ledgerCheckpoint(): CheckpointView;
   ledgerConsistency(fromSize: number): {
     readonly fromSize: number;
     readonly fromRoot: Hex;

@@ -1,6 +1,9 @@
+export { type AuditCheck, type AuditReport, audit } from './audit.ts';
+export type { AuditRules } from './auditChain.ts';
 export * from './graph.ts';
 export * from './order.ts';
 export * from './proof.ts';
+export { type ChainProof, PROOF_MAX_BYTES, type Proof } from './proofFile.ts';
 export * from './rules.ts';
 export { SyncClient } from './syncClient.ts';
 export type { SyncHead } from './syncMessages.ts';

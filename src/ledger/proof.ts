@@ -1,5 +1,5 @@
 import { equals } from 'uint8arrays';
-import { nodeHash } from '../crypto/merkle.ts';
+import { leafHash, nodeHash } from '../crypto/merkle.ts';
 
 /**
  * Whether `leaf` (a leaf hash) is leaf `index` of the tree with `size` leaves and this root.
@@ -70,6 +70,31 @@ export function verifyConsistency(
   }
   return sn === 0n && equals(fr, rootFrom) && equals(sr, rootTo); // 7
 }
+
+/** A sibling on the way from a leaf to the root, and on which side of the way it lies. */
+export interface Sibling {
+  readonly side: 'left' | 'right';
+  readonly hash: Uint8Array;
+}
+
+/**
+ * The siblings of an inclusion path, with the sides that RFC 9162 section 2.1.3.2 takes from index and size. What vouches
+ * for no index and no size can be proved so.
+ */
+export function withSides(index: number, size: number, path: readonly Uint8Array[]): Sibling[] {
+  let [fn, sn] = [index, size - 1];
+  return path.map((hash) => {
+    const isRight = fn % 2 === 1 || fn === sn;
+    if (isRight) for (; fn % 2 === 0 && fn !== 0; sn = Math.floor(sn / 2)) fn /= 2;
+    fn = Math.floor(fn / 2);
+    sn = Math.floor(sn / 2);
+    return { side: isRight ? 'left' : 'right', hash };
+  });
+}
+
+/** The root that a leaf and its siblings give (RFC 9162 section 2.1.1). `leaf` is what the leaf hash covers. */
+export const rootAbove = (leaf: Uint8Array, siblings: readonly Sibling[]): Uint8Array =>
+  siblings.reduce((below, { side, hash }) => (side === 'left' ? nodeHash(hash, below) : nodeHash(below, hash)), leafHash(leaf));
 
 const areSizes = (...sizes: readonly number[]): boolean => sizes.every((s) => Number.isSafeInteger(s) && s >= 0);
 

@@ -2,7 +2,8 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parse } from 'smol-toml';
 import { z } from 'zod';
-import { NODE_CLASSES, type NodeClass, StarlingError } from '../spec/index.ts';
+import { type Invite, NODE_CLASSES, type NodeClass, StarlingError } from '../spec/index.ts';
+import { decodeInviteToken } from '../wire/invite.ts';
 import { checkKeys, validate } from './configKeys.ts';
 
 /** How one daemon runs. Layers: defaults < <data>/config.toml < STARLING_* < flags. */
@@ -18,13 +19,15 @@ export interface DaemonConfig {
   /** Port of the API on 127.0.0.1; 0 picks a free one. */
   readonly apiPort: number;
   readonly class: NodeClass;
+  /** What a voter handed to this node: its join carries it. */
+  readonly invite?: Invite;
   readonly compute: { readonly backend: 'auto' | 'ts' | 'webasm' | 'webgpu' };
   readonly log: { readonly level: 'debug' | 'info' | 'warn' | 'error' | 'silent' };
 }
 
 /** What a layer may say; a layer says only what it changes. Lists may come as one comma-separated text (environment). */
 export type DaemonLayer = Partial<Record<DaemonKey, unknown>>;
-export type DaemonKey = 'bootstrap' | 'swarm' | 'listen' | 'api_port' | 'class' | 'compute.backend' | 'log.level';
+export type DaemonKey = 'bootstrap' | 'swarm' | 'listen' | 'api_port' | 'class' | 'invite' | 'compute.backend' | 'log.level';
 
 const DEFAULT_LISTEN: readonly string[] = ['/ip4/0.0.0.0/tcp/7740', '/ip4/0.0.0.0/udp/7740/quic-v1'];
 const DEFAULT_API_PORT = 7747;
@@ -55,6 +58,7 @@ const DaemonSchema = z.strictObject({
   listen: List.default([...DEFAULT_LISTEN]),
   api_port: Port.default(DEFAULT_API_PORT),
   class: z.enum(NODE_CLASSES).default('core'),
+  invite: z.string().min(1).optional(),
   'compute.backend': z.enum(['auto', 'ts', 'webasm', 'webgpu']).default('auto'),
   'log.level': z.enum(['debug', 'info', 'warn', 'error', 'silent']).default('info'),
 });
@@ -67,7 +71,8 @@ const OTHER_VARIABLES: readonly string[] = ['STARLING_DATA', 'STARLING_API', 'ST
 
 /**
  * The configuration of the daemon of `data`. `flags` are the command line's, in the file's spelling.
- * Throws BAD_CONFIG naming the layer, the key and, for an unknown one, the nearest valid key.
+ * Throws BAD_CONFIG naming the layer, the key and, for an unknown one, the nearest valid key; BAD_INVITE for a token
+ * that is none.
  */
 export function loadDaemonConfig(data: string, flags: DaemonLayer = {}, environment: NodeJS.ProcessEnv = process.env): DaemonConfig {
   const path = join(data, 'config.toml');
@@ -88,6 +93,7 @@ export function loadDaemonConfig(data: string, flags: DaemonLayer = {}, environm
     listen: merged.listen,
     apiPort: merged.api_port,
     class: merged.class,
+    ...(merged.invite === undefined ? {} : { invite: decodeInviteToken(merged.invite) }),
     compute: { backend: merged['compute.backend'] },
     log: { level: merged['log.level'] },
   };

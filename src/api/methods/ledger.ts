@@ -6,6 +6,8 @@ import { Count, EntryResult, Epoch, Hash, NoParams } from '../schemas.ts';
 /** Entries in one answer: an entry's JSON may take 70 KiB. */
 const LIST_MAX = 1_000;
 const LIST_DEFAULT = 100;
+/** Characters. A signed checkpoint has some 5,000. */
+const Note = z.string().max(65_536).describe('text of a signed checkpoint');
 
 export const ledgerMethods = [
   defineMethod({
@@ -41,10 +43,23 @@ export const ledgerMethods = [
   }),
   defineMethod({
     name: 'ledger_prove',
-    summary: 'Inclusion proof of an entry (RFC 9162 section 2.1.3).',
-    params: z.strictObject({ id: Hash }),
-    result: z.looseObject({ entry: Hash, index: Count, treeSize: Count, treeRoot: Hash, path: z.array(Hash) }),
-    run: (service, { id }) => service.ledgerProve(id),
+    summary: 'A proof that `starling audit` checks offline: of an entry, a record, an event, a block, or that nothing was taken back.',
+    params: z.strictObject({
+      id: Hash.optional(),
+      kind: z.enum(['entry', 'record', 'event', 'block', 'consistency']).default('entry'),
+      epoch: z.int().min(1).optional(),
+      since: Note.optional(),
+      checkpoint: Note.optional(),
+    }),
+    result: z.looseObject({ v: z.literal(1), kind: z.string(), swarm: Hash }),
+    run: (service, request) => service.ledgerProve(request),
+  }),
+  defineMethod({
+    name: 'ledger_checkpoint',
+    summary: 'Size and roots of the newest final block, signed by this node (C2SP signed note).',
+    params: NoParams,
+    result: z.looseObject({ note: z.string(), signer: Hash, swarm: Hash, epoch: Epoch, treeSize: Count, treeRoot: Hash, modelRoot: Hash }),
+    run: (service) => service.ledgerCheckpoint(),
   }),
   defineMethod({
     name: 'ledger_consistency',

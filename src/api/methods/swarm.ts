@@ -18,4 +18,20 @@ export const swarmMethods = [
     }),
     run: (service) => service.swarm(),
   }),
+  defineMethod({
+    name: 'swarm_invite',
+    summary: 'Signs the right to join, and perhaps to vote; its token is for `starling daemon --invite`. Only voters may.',
+    params: z.strictObject({
+      expiresMs: Count.describe('milliseconds since 1970'),
+      nodeClass: NodeClassName.default('core'),
+      vote: z.boolean().default(false),
+      uses: z.int().min(1).default(1),
+    }),
+    result: z.looseObject({ token: z.string(), invite: z.looseObject({ nodeClass: NodeClassName, vote: z.boolean(), issuer: Hash }) }),
+    run(service, request) {
+      const { token, invite } = service.invite(request);
+      const { signature: _, ...facts } = invite;
+      return { token, invite: facts };
+    },
+  }),
 ];

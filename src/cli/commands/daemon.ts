@@ -10,6 +10,7 @@ interface Flags {
   readonly listen?: string[];
   readonly apiPort?: number;
   readonly class?: string;
+  readonly invite?: string;
 }
 
 export const registerDaemon: Register = (program, context) => {
@@ -21,11 +22,19 @@ export const registerDaemon: Register = (program, context) => {
     .option('--listen <addr>', 'multiaddr to listen on instead of the defaults (repeatable)', collect)
     .option('--api-port <n>', 'port of the API on 127.0.0.1; 0 picks a free one', wholeNumber(0, 65_535))
     .addOption(new Option('--class <class>', 'what this node does in the swarm').choices([...NODE_CLASSES]))
+    .option('--invite <token>', 'what `starling invite` printed on a voter: admits this node, perhaps with the right to vote')
     .action(async (flags: Flags) => {
       const { loadDaemonConfig } = await import('../../node/config.ts');
       const config = loadDaemonConfig(
         context.data(),
-        { bootstrap: flags.bootstrap, swarm: flags.swarm, listen: flags.listen, api_port: flags.apiPort, class: flags.class },
+        {
+          bootstrap: flags.bootstrap,
+          swarm: flags.swarm,
+          listen: flags.listen,
+          api_port: flags.apiPort,
+          class: flags.class,
+          invite: flags.invite,
+        },
         context.environment,
       );
       // Measured: 27 MiB less of a daemon's 125, and no slower. By default V8 doubles its nursery while modules load,
