@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { basename, join } from 'node:path';
+import type { ContentRoot } from '../spec/index.ts';
 import { indexFile, ROOT, UNFINISHED } from './blobStore.ts';
 import type { Damage } from './damage.ts';
 
@@ -10,15 +11,15 @@ const SHELF = /^[0-9a-f]{2}$/;
 export type BlobDamage = Damage & { readonly path: string };
 
 export interface BlobInspection {
-  /** Files that are what their root stands for. */
-  readonly sound: number;
+  /** Roots whose file is what they stand for. */
+  readonly sound: ReadonlySet<ContentRoot>;
   readonly damages: readonly BlobDamage[];
 }
 
 /** Reads every file of a blob folder and changes nothing. A missing folder is an empty one. */
 export async function inspectBlobs(folder: string): Promise<BlobInspection> {
   const damages: BlobDamage[] = [];
-  let sound = 0;
+  const sound = new Set<ContentRoot>();
   if (!existsSync(folder)) return { sound, damages };
   const found = (kind: Damage['kind'], path: string, message: string): void => {
     damages.push({ kind, path, message, where: join(basename(folder), path.slice(folder.length + 1)) });
@@ -35,7 +36,7 @@ export async function inspectBlobs(folder: string): Promise<BlobInspection> {
         if (!file.isFile() || !ROOT.test(file.name) || !file.name.startsWith(shelf.name))
           found('stranger', at, 'its name is no root of this shelf');
         else if ((await indexFile(at, file.name)) === 'rotten') found('content', at, 'it does not hash to its name');
-        else sound += 1;
+        else sound.add(file.name);
       }
     }
   }

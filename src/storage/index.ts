@@ -1,8 +1,12 @@
+export { inspectBlobs } from './blobCheck.ts';
 export { openBlobStore } from './blobStore.ts';
-export { openBlocks } from './blockStore.ts';
+export { BLOCKS, openBlocks } from './blockStore.ts';
+export type { Damage } from './damage.ts';
 export { type DataFolder, dataFolderAt, prepareDataFolder, writeFileAtomic } from './dataFolder.ts';
-export { openLedger } from './entryStore.ts';
-export { loadOrCreateIdentity, loadOrCreateSeeds } from './keystore.ts';
+export { ENTRIES, openLedger } from './entryStore.ts';
+export { type Inspection, inspectTable } from './inspect.ts';
+export { loadOrCreateIdentity, loadOrCreateSeeds, loadSeeds } from './keystore.ts';
 export { lockDataFolder } from './lock.ts';
-export { openNodeStore } from './nodeStore.ts';
+export { FACTS, type Fact, openNodeStore, VOTES_LOST } from './nodeStore.ts';
 export { openPeerBook } from './peerBook.ts';
+export { Quarantine, REPAIRED } from './quarantine.ts';

@@ -1,5 +1,6 @@
-import { existsSync } from 'node:fs';
-import { basename } from 'node:path';
+import { closeSync, cpSync, existsSync, mkdtempSync, openSync, readSync, rmSync, statSync, truncateSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { basename, join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { StarlingError } from '../spec/index.ts';
 import type { Damage, DamageKind } from './damage.ts';
@@ -28,9 +29,14 @@ export function inspectTable<R>(path: string, table: Table<R>): Inspection<R> {
   const log = findLogDamage(`${path}-wal`);
   if (log !== undefined) damages.push({ kind: 'log', where: `${basename(path)}-wal`, message: log });
 
-  const db = openForReading(path, found);
+  using whole = atFullLength(path, found);
+  const db = openForReading(whole.path, found);
   if (db === undefined) return { rows: [], damages };
   try {
+    if (db.prepare('SELECT count(*) AS n FROM sqlite_schema').get()?.n === 0) {
+      found('missing', 'it has no table: cut off, or never written');
+      return { rows: [], damages };
+    }
     const { application_id: id } = db.prepare('PRAGMA application_id').get() as Row;
     if (id !== table.layout.applicationId) {
       found('unreadable', 'it belongs to something else');
@@ -53,6 +59,31 @@ export function inspectTable<R>(path: string, table: Table<R>): Inspection<R> {
   } finally {
     db.close();
   }
+}
+
+/** Bytes of a database's header up to what is read of it (sqlite.org/fileformat2.html#the_database_header). */
+const HEADER_BYTES = 32;
+
+/**
+ * SQLite opens no file that is shorter than its header says. The pages that are left can be read in a copy that has zeros
+ * for the others; the copy is gone when this is disposed of.
+ */
+function atFullLength(path: string, found: (kind: DamageKind, message: string) => void): { readonly path: string } & Disposable {
+  const header = Buffer.alloc(HEADER_BYTES);
+  const file = openSync(path, 'r');
+  readSync(file, header, 0, HEADER_BYTES, 0);
+  closeSync(file);
+  const { size } = statSync(path);
+  const pageBytes = header.readUInt16BE(16) === 1 ? 65_536 : header.readUInt16BE(16);
+  const wanted = header.toString('latin1', 0, 15) === 'SQLite format 3' ? pageBytes * header.readUInt32BE(28) : 0;
+  if (size >= wanted || size < pageBytes) return { path, [Symbol.dispose]: () => {} };
+  found('structure', `it is cut short: ${size} of ${wanted} bytes`);
+  const folder = mkdtempSync(join(tmpdir(), 'starling-fsck-'));
+  const copy = join(folder, basename(path));
+  cpSync(path, copy);
+  if (existsSync(`${path}-wal`)) cpSync(`${path}-wal`, `${copy}-wal`);
+  truncateSync(copy, wanted);
+  return { path: copy, [Symbol.dispose]: () => rmSync(folder, { recursive: true }) };
 }
 
 function openForReading(path: string, found: (kind: DamageKind, message: string) => void): DatabaseSync | undefined {

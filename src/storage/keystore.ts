@@ -25,7 +25,8 @@ export function loadOrCreateSeeds(path: string, randomBytes: (length: number) =>
   return loadSeeds(path) as IdentitySeeds;
 }
 
-function loadSeeds(path: string): IdentitySeeds | undefined {
+/** `undefined` when there is none. Throws DATA_CORRUPT as above. */
+export function loadSeeds(path: string): IdentitySeeds | undefined {
   const mode = statSync(path, { throwIfNoEntry: false })?.mode;
   if (mode === undefined) return undefined;
   if ((mode & 0o077) !== 0) {
