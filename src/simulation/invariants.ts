@@ -1,7 +1,18 @@
 /** What must hold at every moment of every run. */
 import type { Applied } from '../epoch/chain.ts';
-import type { BlockHash, ContentRoot, EntryId, Hex } from '../spec/index.ts';
-import type { SimulatedNode } from './node.ts';
+import type { BlockHash, ContentRoot, EntryId, Hex, StarlingError } from '../spec/index.ts';
+
+/** What is looked at of a node. */
+export interface Watched {
+  readonly index: number;
+  /** Whether its process runs and has read its disk. */
+  readonly started: boolean;
+  readonly fatal: StarlingError | undefined;
+  readonly acknowledged: readonly EntryId[];
+  readonly disk: { readonly entries: { has(id: EntryId): boolean } };
+  /** Not asked for unless `started`. */
+  readonly up: { readonly ctx: { readonly chain: { readonly finalized: Applied; at(epoch: number): Applied | undefined } } };
+}
 
 /**
  * conflict: two blocks at one epoch. roots: one block, two trees, states or models. regress: a final epoch was taken back.
@@ -27,7 +38,8 @@ export interface Agreed {
   readonly modelRoot: ContentRoot;
   /** Contributions and joins of its roster. */
   readonly roster: number;
-  readonly first: SimulatedNode;
+  /** Index of that node. */
+  readonly first: number;
 }
 
 /** Of one honest process: the newest final step seen so far. */
@@ -44,11 +56,11 @@ export class Invariants {
   readonly violations: Violation[] = [];
   /** Index = epoch - 1. */
   readonly agreed: Agreed[] = [];
-  readonly #honest: readonly SimulatedNode[];
+  readonly #honest: readonly Watched[];
   readonly #nowMs: () => number;
   readonly #seen = new Map<number, Seen>();
 
-  constructor(honest: readonly SimulatedNode[], nowMs: () => number) {
+  constructor(honest: readonly Watched[], nowMs: () => number) {
     this.#honest = honest;
     this.#nowMs = nowMs;
     for (const { index } of honest) this.#seen.set(index, { final: undefined, epoch: 0, stopped: false });
@@ -77,7 +89,7 @@ export class Invariants {
   }
 
   /** The node's disk is empty from now on: what it had final, it may have to learn again. */
-  forget(node: SimulatedNode): void {
+  forget(node: Watched): void {
     const seen = this.#seen.get(node.index);
     if (seen !== undefined) Object.assign(seen, { final: undefined, epoch: 0 });
   }
@@ -102,7 +114,7 @@ export class Invariants {
     }
   }
 
-  #advance(node: SimulatedNode, seen: Seen, finalized: Applied): void {
+  #advance(node: Watched, seen: Seen, finalized: Applied): void {
     const { epoch } = finalized.state;
     if (epoch < seen.epoch) this.#report('regress', node, epoch, `epoch ${seen.epoch} was final here`);
     for (let n = Math.min(seen.epoch + 1, epoch); n <= epoch; n++) {
@@ -113,19 +125,19 @@ export class Invariants {
     seen.epoch = epoch;
   }
 
-  #compare(node: SimulatedNode, { id, state, stateRoot, body }: Applied): void {
+  #compare(node: Watched, { id, state, stateRoot, body }: Applied): void {
     const { epoch, treeRoot, modelRoot } = state;
-    const here = { epoch, block: id, treeRoot, stateRoot, modelRoot, roster: body?.roster.length ?? 0, first: node };
+    const here = { epoch, block: id, treeRoot, stateRoot, modelRoot, roster: body?.roster.length ?? 0, first: node.index };
     const before = this.agreed[epoch - 1];
     if (before === undefined) this.agreed[epoch - 1] = here;
-    else if (before.block !== id) this.#report('conflict', node, epoch, `block ${id}, on node ${before.first.index} ${before.block}`);
+    else if (before.block !== id) this.#report('conflict', node, epoch, `block ${id}, on node ${before.first} ${before.block}`);
     else
       for (const root of ROOTS)
         if (before[root] !== here[root])
-          this.#report('roots', node, epoch, `${root} ${here[root]}, on node ${before.first.index} ${before[root]}`);
+          this.#report('roots', node, epoch, `${root} ${here[root]}, on node ${before.first} ${before[root]}`);
   }
 
-  #report(kind: ViolationKind, node: SimulatedNode, epoch: number, detail: string): void {
+  #report(kind: ViolationKind, node: Watched, epoch: number, detail: string): void {
     this.violations.push({ kind, node: node.index, epoch, atMs: Math.round(this.#nowMs()), detail });
   }
 }

@@ -218,7 +218,7 @@ class Run {
         epoch: node.engine?.ctx.chain.finalized.state.epoch ?? 0,
         acknowledged: node.acknowledged.length,
       })),
-      epochs: agreed.map(({ first, ...epoch }) => ({ ...epoch, ...votesOf(first, epoch.epoch) })),
+      epochs: agreed.map(({ first, ...epoch }) => ({ ...epoch, ...votesOf(world.node(first), epoch.epoch) })),
       faults: this.#plan.events.length,
       recoveredMs,
       virtualMs: Math.round(world.clock.nowMs()),

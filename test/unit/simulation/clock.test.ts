@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { VirtualClock } from '../../../src/simulation/clock.ts';
+import { ProcessClock, VirtualClock } from '../../../src/simulation/clock.ts';
 
 const never = (): boolean => false;
 
@@ -93,5 +93,36 @@ describe('the virtual clock', () => {
     assert.equal(new Date(clock.wallMs()).toISOString(), '2026-01-01T00:00:00.000Z');
     await clock.runUntil(never, 1_500);
     assert.equal(new Date(clock.wallMs()).toISOString(), '2026-01-01T00:00:01.500Z');
+  });
+});
+
+describe("a machine's clock", () => {
+  it('runs fast or slow, is wrong about the date, and never wakes anyone early by its own count', async () => {
+    for (const rate of [0.95, 1, 1.1]) {
+      const clock = new VirtualClock();
+      const own = new ProcessClock(clock, { rate, wallOffsetMs: -5_000 }, () => true);
+      const woken: number[] = [];
+      for (let i = 1; i <= 200; i++) {
+        const atMs = i * 7.3;
+        own.after(atMs, () => woken.push(own.nowMs() - atMs));
+      }
+      await clock.runUntil(() => false, 2_000);
+      assert.equal(woken.length, 200);
+      for (const lateMs of woken) assert.ok(lateMs >= 0 && lateMs < 0.01, `${lateMs}`);
+      assert.ok(Math.abs(own.nowMs() - 2_000 * rate) < 1e-6);
+      assert.equal(own.wallMs(), Math.floor(clock.wallMs() + 2_000 * (rate - 1) - 5_000));
+    }
+  });
+
+  it('wakes nobody in a dead process', async () => {
+    const clock = new VirtualClock();
+    let alive = true;
+    const own = new ProcessClock(clock, { rate: 1, wallOffsetMs: 0 }, () => alive);
+    let rings = 0;
+    for (const atMs of [10, 20, 30]) own.after(atMs, () => rings++);
+    await clock.runUntil(() => rings === 1, 100);
+    alive = false;
+    await clock.runUntil(() => false, 100);
+    assert.equal(rings, 1);
   });
 });

@@ -223,4 +223,49 @@ describe('the simulated network', () => {
     assert.equal(again, one);
     assert.notEqual(other, one);
   });
+
+  it('has a long tail where delays are exponential: 99 in 100 end in time, a few much later', async () => {
+    const net = new Net('ab', { delay: 'exponential', minDelayMs: 10, maxDelayMs: 110 });
+    const count = 5_000;
+    for (let i = 0; i < count; i++) await net.say('a', `${i}`);
+    await net.wait(5_000);
+    const delays = net.heard.map((h) => h.atMs);
+    const mean = delays.reduce((sum, d) => sum + d, 0) / count;
+    assert.equal(delays.length, count);
+    assert.ok(Math.min(...delays) >= 10);
+    assert.ok(Math.abs(mean - (10 + 100 / Math.log(100))) < 1, `mean ${mean}`);
+    const late = delays.filter((d) => d > 110).length / count;
+    assert.ok(late > 0.006 && late < 0.014, `${late} late`);
+    assert.ok(Math.max(...delays) > 150);
+  });
+
+  it('holds messages back so that later ones overtake them, as often as it says', async () => {
+    const net = new Net('ab', { minDelayMs: 1, maxDelayMs: 2, reordering: 0.2 });
+    for (let i = 0; i < 1_000; i++) {
+      await net.say('a', `${i}`);
+      await net.wait(5);
+    }
+    await net.wait(100);
+    const order = net.heard.map((h) => Number(h.text));
+    const overtaken = order.filter((n, i) => order.slice(i + 1).some((later) => later < n)).length;
+    assert.equal(new Set(order).size, 1_000);
+    // A held-back message (0.2) is overtaken by those of the next 5 ms or more, in 15 of 20 ms.
+    assert.ok(overtaken > 100 && overtaken < 400, `${overtaken}`);
+    assert.ok((await new Net('ab', { minDelayMs: 1, maxDelayMs: 2 }).say('a', 'x')).recipients === 1);
+  });
+
+  it('lets one who is dishonest tell some and not others', async () => {
+    const net = new Net('abcd');
+    const { recipients } = await net.port('a').publishTo((peer) => peer !== 'c', TOPIC, Buffer.from('secret'));
+    await net.wait(100);
+    assert.deepEqual([recipients, net.hearers('secret')], [2, 'bd']);
+  });
+
+  it('lives on when a handler fails', async () => {
+    const net = new Net('ab');
+    net.port('b').onMessage(() => Promise.reject(new Error('a bad day')));
+    await net.say('a', 'one');
+    await net.wait(100);
+    assert.equal(net.hearers('one'), '');
+  });
 });
