@@ -1,4 +1,4 @@
-import { type DecisionBody, type DecisionId, type Fingerprint, holdsSeat, type SwarmState } from '../spec/index.ts';
+import { type BlockHash, type DecisionBody, type DecisionId, type Fingerprint, holdsSeat, type SwarmState } from '../spec/index.ts';
 
 /** The decisions that a node has applied, from genesis (epoch 0) to its head. */
 export interface AppliedChain {
@@ -21,14 +21,14 @@ interface Latest {
 class Node {
   readonly id: DecisionId;
   readonly parent: Node;
-  /** Decisions between it and the root: the epoch of everything that can be applied. */
+  /** The root's epoch and the decisions since: the epoch of everything that can be applied. */
   readonly depth: number;
   readonly jump: Node;
 
-  constructor(id: DecisionId, parent?: Node) {
+  constructor(id: DecisionId, parent: Node | undefined, rootEpoch = 0) {
     this.id = id;
     this.parent = parent ?? this;
-    this.depth = parent === undefined ? 0 : parent.depth + 1;
+    this.depth = parent === undefined ? rootEpoch : parent.depth + 1;
     const far = parent?.jump;
     this.jump =
       parent === undefined || far === undefined ? this : parent.depth - far.depth === far.depth - far.jump.depth ? far.jump : parent;
@@ -47,22 +47,25 @@ interface Voice {
 export const seatsOf = (state: SwarmState): Fingerprint[] => state.members.filter((m) => holdsSeat(m.nodeClass)).map((m) => m.fingerprint);
 
 /**
- * The tree of provisional decisions and its fork choice (PROTOCOL section 3): from the root take, among the
+ * The tree of provisional decisions over the newest final block, and its fork choice (PROTOCOL section 3): from the root take, among the
  * children, the one whose subtree holds the most seats (each counted by its latest decision), then the lower hash.
  * As GHOST (Sompolinsky and Zohar 2015) with one voice a seat. Seats are those of the decision that the children
  * stand on, so that every node that has applied it weighs alike; a child that no seat supports is never taken.
  */
 export class DecisionTree {
-  readonly root: DecisionId;
+  readonly root: BlockHash;
+  readonly rootEpoch: number;
   readonly #bodies = new Map<DecisionId, DecisionBody>();
   readonly #children = new Map<DecisionId, DecisionId[]>();
   readonly #authors = new Map<DecisionId, Set<Fingerprint>>();
   readonly #latest = new Map<Fingerprint, Latest>();
   readonly #nodes = new Map<DecisionId, Node>();
 
-  constructor(root: DecisionId) {
+  /** `root`: the block that everything in here stands on, of epoch `rootEpoch`. */
+  constructor(root: BlockHash, rootEpoch = 0) {
     this.root = root;
-    this.#nodes.set(root, new Node(root));
+    this.rootEpoch = rootEpoch;
+    this.#nodes.set(root, new Node(root, undefined, rootEpoch));
   }
 
   /**

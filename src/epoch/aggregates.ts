@@ -4,7 +4,8 @@ import { fromHex, toHex, ZERO_HASH } from '../crypto/index.ts';
 import { type AggregateHeader, type DecisionId, type Fingerprint, type Hex, type PeerId, StarlingError } from '../spec/index.ts';
 import { AGGREGATE_MAX_BYTES, aggregateHash, decodeAggregate, encodeAggregate } from '../wire/index.ts';
 import type { Aggregate } from './average.ts';
-import { type EpochContext, type HeldAggregate, peerOf } from './context.ts';
+import type { HeldAggregate } from './chain.ts';
+import { type EpochContext, peerOf } from './context.ts';
 import { answerMs } from './ports.ts';
 import { pullContent } from './pull.ts';
 
@@ -16,7 +17,17 @@ const headerKey = (hash: Hex): string => `aggregate/${hash}`;
 export async function keepAggregate(ctx: EpochContext, { hash, header, sum }: Pick<Aggregate, 'hash' | 'header' | 'sum'>): Promise<void> {
   if (header === undefined || sum === undefined) return;
   await ctx.ports.blobs.put(bytesOf(sum));
-  ctx.ports.store.set(headerKey(hash), encodeAggregate(header));
+  keepHeader(ctx, hash, header);
+}
+
+/** The header alone: of a final block whose sum was not asked for. Durable when it returns. */
+export function keepHeader(ctx: EpochContext, hash: Hex, header: AggregateHeader): void {
+  if (!holdsAggregate(ctx, hash)) ctx.ports.store.set(headerKey(hash), encodeAggregate(header));
+}
+
+export function heldHeader(ctx: EpochContext, hash: Hex): AggregateHeader | undefined {
+  const stored = ctx.ports.store.get(headerKey(hash));
+  return stored === undefined ? undefined : decodeAggregate(stored);
 }
 
 /** Whether this aggregate was kept before: nothing ever takes one away. */

@@ -4,8 +4,9 @@ import { asStarlingError, type DecisionBody, type DecisionId, StarlingError, typ
 import { fetchAggregate, holdsAggregate, keepAggregate } from './aggregates.ts';
 import { auditRoster, auditSum } from './audit.ts';
 import { average, holdsRows } from './average.ts';
-import type { Applied } from './chain.ts';
-import { type EpochContext, type HeldAggregate, peerOf } from './context.ts';
+import type { Applied, HeldAggregate } from './chain.ts';
+import { type EpochContext, peerOf, plantDecisions } from './context.ts';
+import { applyFinal } from './finality.ts';
 
 /**
  * Ms for which a decision is passed over whose aggregate could not be had: its holders may be on the other side of a
@@ -17,8 +18,26 @@ const INCOMPLETE_MS = 300;
 /** Aggregates asked for ahead of the one that is applied: a node that comes back catches up faster than the others go on. */
 const AHEAD = 8;
 
-/** Applies what the fork choice names, as far as it is settled and can be had. Returns the decisions applied now. */
+/**
+ * Applies the final blocks that are here; then, while no quorum is in reach, what the fork choice names of the provisional
+ * decisions, as far as it is settled and can be had. Returns what was applied now.
+ */
 export async function apply(ctx: EpochContext): Promise<Applied[]> {
+  const applied: Applied[] = [];
+  for (let outcome = await applyFinal(ctx); outcome.kind === 'applied'; outcome = await applyFinal(ctx)) {
+    plantDecisions(ctx);
+    for (const id of ctx.notices) if (ctx.chain.find(id) !== undefined) ctx.notices.delete(id);
+    applied.push(outcome.applied);
+  }
+  if (!ctx.quorate) return [...applied, ...(await applyProvisional(ctx))];
+  if (ctx.chain.isProvisional) {
+    const dropped = ctx.chain.rewind(ctx.chain.finalized.state.epoch);
+    ctx.ports.journal.log('info', 'epoch', 'a quorum is in reach: provisional results give way to blocks', { dropped: dropped.length });
+  }
+  return applied;
+}
+
+async function applyProvisional(ctx: EpochContext): Promise<Applied[]> {
   const applied: Applied[] = [];
   for (;;) {
     const nowMs = ctx.ports.clock.nowMs();
@@ -60,7 +79,7 @@ async function applyOne(ctx: EpochContext, baseEpoch: number, id: DecisionId): P
     await auditSum(ctx, base.state, body, header);
     ctx.timeline.mark(body.epoch, 'audit', sinceMs);
     const from = ctx.chain.head.state.epoch;
-    const done = await ctx.chain.extend(id, body, header, sum);
+    const done = ctx.chain.extend(id, await ctx.chain.draft(base, body, { header, sum }));
     if (from > baseEpoch)
       journal.log('info', 'epoch', 'the swarm chose another branch', { from: baseEpoch, dropped: from - baseEpoch, to: id });
     return done;

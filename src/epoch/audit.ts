@@ -4,6 +4,7 @@ import { ZERO_HASH } from '../crypto/index.ts';
 import { isKind } from '../ledger/index.ts';
 import type { AggregateHeader, DecisionBody, NodeClass, SignedEntry, SwarmState } from '../spec/index.ts';
 import { mayContribute, StarlingError } from '../spec/index.ts';
+import { mayContributeNow } from '../state/index.ts';
 import { average, holdsRows, weightsOf } from './average.ts';
 import type { EpochContext } from './context.ts';
 
@@ -62,6 +63,7 @@ export function ineligible(ctx: EpochContext, base: SwarmState, entry: SignedEnt
   if (core.anchorBlock !== base.decision) return 'it stands on another base';
   const nodeClass = classOf(ctx, base, entry);
   if (nodeClass === undefined || !mayContribute(nodeClass)) return `its author is of class ${nodeClass ?? 'unknown'}`;
+  if (!mayContributeNow(base, core.author, nodeClass, ctx.genesis)) return 'its author is not in good standing';
   if (core.body.samples > ctx.genesis.maxSamples) return `it claims ${core.body.samples} samples`;
   const sizeBytes = (ctx.spans.at(-1)?.end ?? 0) * dtypeBytes(ctx.genesis.updateDtype);
   if (core.body.sizeBytes !== sizeBytes) return `it holds ${core.body.sizeBytes} bytes, an update has ${sizeBytes}`;

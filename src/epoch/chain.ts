@@ -1,160 +1,289 @@
-/** The decisions this node has applied, from genesis to its head, with state, order and model after each. */
-import { applyAverage, bytesOf, float32Of, int32Of, layoutOf, type TensorSpan } from '../aggregation/index.ts';
+/**
+ * What this node has applied: final blocks from genesis on, and over the newest of them provisional decisions, which give
+ * way to the next block. With state, order and model after each.
+ */
+import { applyAverage, bytesOf, int32Of, layoutOf, type TensorSpan } from '../aggregation/index.ts';
 import { contentOf } from '../crypto/content.ts';
 import { toHex } from '../crypto/hash.ts';
 import { EMPTY_ROOT } from '../crypto/merkle.ts';
 import { type EntryOf, isKind, type LedgerGraph, LedgerOrder, type OrderedEntry } from '../ledger/index.ts';
 import {
   type AggregateHeader,
+  type Block,
+  type BlockHash,
+  type ContentRoot,
   type DecisionBody,
   type DecisionId,
+  type EntryId,
+  type Evidence,
   type Genesis,
   type Hex,
   StarlingError,
   type SwarmId,
   type SwarmState,
 } from '../spec/index.ts';
-import { genesisDecision, initialState, reduce, stateRoot } from '../state/index.ts';
+import { genesisDecision, initialState, isRefused, reduce, restoredEpoch, type Step, stateRoot } from '../state/index.ts';
+import { rosterHash } from '../wire/index.ts';
+import { Models } from './models.ts';
 import type { BlobStore } from './ports.ts';
 
+/** The aggregate of a decision. Both undefined where nothing was averaged; the sum alone where a certified root stands for it. */
+export interface HeldAggregate {
+  readonly header: AggregateHeader | undefined;
+  readonly sum: Int32Array | undefined;
+}
+
 export interface Applied {
-  readonly id: DecisionId;
+  readonly id: BlockHash | DecisionId;
   /** Undefined at genesis. */
   readonly body: DecisionBody | undefined;
   /** Undefined at genesis and where nothing was averaged. */
   readonly header: AggregateHeader | undefined;
+  /** Undefined at genesis and of a provisional decision. */
+  readonly block: Block | undefined;
   readonly state: SwarmState;
   readonly stateRoot: Hex;
+  /** The epoch whose model came back with this step. */
+  readonly restored: number | undefined;
 }
 
-/** Models kept in memory behind the head: a fork deeper than this is rebuilt from the stored sums. */
-const MODELS_KEPT = 8;
+/** What a block adds to a decision; its hash follows from what the step leads to. */
+export interface BlockParts {
+  readonly tips: readonly EntryId[];
+  readonly evidence: readonly Evidence[];
+  readonly timeMs: number;
+}
+
+/** A step that was worked out and not yet taken. */
+export interface Draft {
+  readonly body: DecisionBody;
+  readonly header: AggregateHeader | undefined;
+  /** Undefined for a provisional decision. */
+  readonly parts: BlockParts | undefined;
+  /** `decision` is filled in when the step is taken: a block's hash covers the rest of its state. */
+  readonly state: SwarmState;
+  readonly stateRoot: Hex;
+  /** P f32; undefined where the root is certified and the sum was not asked for. */
+  readonly model: Float32Array | undefined;
+  readonly restored: number | undefined;
+}
+
+export interface ChainInit {
+  readonly genesis: Genesis;
+  readonly swarm: SwarmId;
+  readonly graph: LedgerGraph;
+  readonly blobs: BlobStore;
+  readonly initialModel: Float32Array;
+}
 
 export class Chain {
   readonly genesis: Genesis;
   readonly spans: readonly TensorSpan[];
   readonly order: LedgerOrder;
-  readonly #graph: LedgerGraph;
-  readonly #blobs: BlobStore;
+  readonly models: Models;
+  readonly #init: ChainInit;
   /** Index = epoch. */
   readonly #applied: Applied[];
-  readonly #models = new Map<number, Float32Array>();
-  readonly #initialModel: Float32Array;
+  #finalEpoch = 0;
+  #lastApplied:
+    | { readonly before: Applied; readonly sumRoot: ContentRoot; readonly model: Float32Array; readonly modelRoot: ContentRoot }
+    | undefined;
 
-  constructor(init: { genesis: Genesis; swarm: SwarmId; graph: LedgerGraph; blobs: BlobStore; initialModel: Float32Array }) {
+  constructor(init: ChainInit) {
+    this.#init = init;
     this.genesis = init.genesis;
     this.spans = layoutOf(init.genesis.tensors);
     this.order = new LedgerOrder(init.graph);
-    this.#graph = init.graph;
-    this.#blobs = init.blobs;
-    this.#initialModel = init.initialModel;
     const state = initialState(init.genesis, init.swarm, toHex(EMPTY_ROOT));
-    this.#applied = [{ id: genesisDecision(init.swarm), body: undefined, header: undefined, state, stateRoot: stateRoot(state) }];
+    this.#applied = [
+      {
+        id: genesisDecision(init.swarm),
+        body: undefined,
+        header: undefined,
+        block: undefined,
+        state,
+        stateRoot: stateRoot(state),
+        restored: undefined,
+      },
+    ];
+    this.models = new Models(init.blobs, init.initialModel);
   }
 
+  /** The newest, provisional or final. */
   get head(): Applied {
     return this.#applied[this.#applied.length - 1] as Applied;
+  }
+
+  /** The newest final one. */
+  get finalized(): Applied {
+    return this.#applied[this.#finalEpoch] as Applied;
+  }
+
+  get isProvisional(): boolean {
+    return this.#applied.length - 1 > this.#finalEpoch;
   }
 
   at(epoch: number): Applied | undefined {
     return this.#applied[epoch];
   }
 
-  /** Drops everything after `epoch`; returns what was dropped, oldest first. */
+  /** Drops the provisional steps after `epoch`, or after the newest block; returns what was dropped, oldest first. */
   rewind(epoch: number): Applied[] {
-    const dropped = this.#applied.splice(epoch + 1);
-    for (const { state } of dropped) this.#models.delete(state.epoch);
-    this.order.rewind(epoch);
+    const keep = Math.max(epoch, this.#finalEpoch);
+    const dropped = this.#applied.splice(keep + 1);
+    this.models.forgetAfter(keep);
+    this.order.rewind(keep);
     return dropped;
   }
 
+  /** Undoes final blocks in this node's memory alone: a local rollback, after the block store was cut to the same epoch. */
+  rollback(epoch: number): void {
+    this.#finalEpoch = Math.min(this.#finalEpoch, epoch);
+    this.rewind(epoch);
+  }
+
   /**
-   * Applies one decision on the one it stands on, in the place of whatever was applied after that. `header` and `sum`
-   * are those of its aggregate, already checked against their hashes. Throws INCOMPATIBLE where it stands on nothing
-   * that is applied, MISSING_PARENT when an entry of its roster is not held, AGGREGATE_MISSING when the model it builds
-   * on cannot be had; the chain is then as it was.
+   * Works out where a step on `before` leads, and changes nothing. `aggregate`: checked against its hash; `certified`: the
+   * model root of a final block, which stands for a sum that is not at hand. Throws INCOMPATIBLE where `before` is not
+   * applied any more, MISSING_PARENT when an entry is not held, AGGREGATE_MISSING when a model cannot be had.
    */
-  async extend(id: DecisionId, body: DecisionBody, header: AggregateHeader | undefined, sum: Int32Array | undefined): Promise<Applied> {
-    const before = this.#applied[body.epoch - 1]?.state;
-    if (before === undefined || body.prev !== before.decision)
-      throw new StarlingError('INCOMPATIBLE', 'a decision must follow one that is applied', { phase: 'apply', field: 'prev' });
-    if (!body.roster.every((entry) => this.#graph.has(entry)))
-      throw new StarlingError('MISSING_PARENT', 'entries of its roster are not here', { field: 'roster', phase: 'apply' });
-    const theta = await this.model(before.epoch);
-    const model =
-      header === undefined || sum === undefined
-        ? theta
-        : applyAverage(theta, this.spans, {
-            sum,
-            weightTotal: header.weightTotal,
-            eta: this.genesis.eta,
-            exponents: before.scaleExponents,
-          });
-    const modelRoot = model === theta ? before.modelRoot : contentOf(bytesOf(model)).root;
-    // From here on nothing waits and nothing fails.
-    if (this.head.state !== before) this.rewind(before.epoch);
-    const cut = this.order.append(body.epoch, body.roster);
-    const state = reduce(this.genesis, before, {
-      id,
-      body,
-      header,
-      cut: cut.filter((e) => !e.void).map((e) => e.entry),
-      contributions: this.contributionsOf(body).map((e) => ({ author: e.core.author, body: e.core.body })),
-      treeSize: this.order.size,
-      treeRoot: this.order.root(),
-      modelRoot,
-    });
-    const applied: Applied = { id, body, header, state, stateRoot: stateRoot(state) };
-    this.#applied.push(applied);
-    this.#models.set(state.epoch, model);
-    this.#models.delete(state.epoch - MODELS_KEPT);
+  async draft(before: Applied, body: DecisionBody, aggregate: HeldAggregate, parts?: BlockParts, certified?: ContentRoot): Promise<Draft> {
+    const { header, sum } = aggregate;
+    const base = before.state;
+    if (this.at(base.epoch) !== before || body.prev !== before.id || body.epoch !== base.epoch + 1)
+      throw new StarlingError('INCOMPATIBLE', 'a step must follow one that is applied', { phase: 'apply', field: 'prev' });
+    const { cut, treeSize, treeRoot } = this.#look(base.epoch, body, parts);
+    const step = { body, header, cut, treeSize, treeRoot, ...this.#common(body, parts) };
+    const refused = isRefused(base, { ...step, modelRoot: base.modelRoot });
+    const restored = restoredEpoch(this.genesis, base, { ...step, modelRoot: base.modelRoot });
+    const root = restored === undefined ? undefined : this.at(restored)?.state.modelRoot;
+    let model: Float32Array | undefined;
+    let modelRoot = certified ?? base.modelRoot;
+    if (root !== undefined) modelRoot = root;
+    else if (header === undefined || refused) modelRoot = base.modelRoot;
+    else if (certified === undefined || sum !== undefined) {
+      ({ model, modelRoot } = await this.#apply(before, header, sum as Int32Array));
+    }
+    const state = reduce(this.genesis, this.#init.swarm, base, { ...step, modelRoot });
+    return { body, header, parts, state, stateRoot: stateRoot(state), model, restored };
+  }
+
+  /** Takes a provisional step, in the place of whatever provisional was applied after the one it stands on. */
+  extend(id: DecisionId, draft: Draft): Applied {
+    return this.#take(id, draft, undefined);
+  }
+
+  /** Takes a final step: `block` is the one that `draft` was worked out for, and is on disk. */
+  finalise(block: Block, draft: Draft): Applied {
+    if (block.header.epoch !== this.#finalEpoch + 1)
+      throw new StarlingError('EPOCH_REGRESSION', `block ${block.header.epoch} does not follow ${this.#finalEpoch}`, { phase: 'apply' });
+    this.rewind(this.#finalEpoch);
+    const applied = this.#take(block.hash, draft, block);
+    this.#finalEpoch = block.header.epoch;
     return applied;
   }
 
   /** The contributions of a decision's roster, in roster order. */
   contributionsOf(body: DecisionBody): EntryOf<'contribution'>[] {
     return body.roster.flatMap((id) => {
-      const entry = this.#graph.get(id);
+      const entry = this.#init.graph.get(id);
       return entry !== undefined && isKind(entry, 'contribution') ? [entry] : [];
     });
   }
 
   /** Parameters after `epoch`, P f32. MUST not be changed by the caller. Throws AGGREGATE_MISSING. */
   async model(epoch: number): Promise<Float32Array> {
-    if (epoch === 0) return this.#initialModel;
-    const kept = this.#models.get(epoch);
-    if (kept !== undefined) return kept;
-    const applied = this.#applied[epoch];
-    if (applied === undefined) throw new StarlingError('NOT_FOUND', `epoch ${epoch} is not applied here`, { field: 'epoch' });
-    const before = await this.model(epoch - 1);
-    if (applied.header === undefined) return before;
-    const sum = await this.#blobs.get(applied.header.sumRoot);
-    if (sum === undefined)
-      throw new StarlingError('AGGREGATE_MISSING', `the sum of epoch ${epoch} is not in the blob store`, {
-        phase: 'apply',
-        fix: 'restart the daemon: it fetches it from a peer',
-      });
-    const exponents = (this.#applied[epoch - 1] as Applied).state.scaleExponents;
-    return applyAverage(before, this.spans, {
-      sum: int32Of(sum),
-      weightTotal: applied.header.weightTotal,
-      eta: this.genesis.eta,
-      exponents,
+    return this.models.at(epoch, {
+      rootOf: (n) => this.at(n)?.state.modelRoot,
+      from: (n) => {
+        const restored = this.at(n)?.restored;
+        const isSame = this.at(n)?.state.modelRoot === this.at(n - 1)?.state.modelRoot;
+        return { epoch: restored ?? n - 1, bySum: restored === undefined && !isSame };
+      },
+      next: async (theta, n) => {
+        const applied = this.at(n) as Applied;
+        const sum = applied.header === undefined ? undefined : await this.#init.blobs.get(applied.header.sumRoot);
+        if (applied.header === undefined || sum === undefined) return undefined;
+        const exponents = (this.at(n - 1) as Applied).state.scaleExponents;
+        const { eta } = this.genesis;
+        return applyAverage(theta, this.spans, { sum: int32Of(sum), weightTotal: applied.header.weightTotal, eta, exponents });
+      },
     });
+  }
+
+  /** What the reducers looked at in a block of `epoch`, for records and events. Undefined where no block of it is applied. */
+  stepOf(epoch: number): { readonly before: SwarmState; readonly after: SwarmState; readonly step: Step } | undefined {
+    const before = this.at(epoch - 1)?.state;
+    const applied = this.at(epoch);
+    if (before === undefined || applied?.block === undefined || applied.body === undefined) return undefined;
+    const { body, header, block, state } = applied;
+    const cut = this.order.slice(before.treeSize, state.treeSize).filter((e) => !e.void);
+    const { treeSize, treeRoot, modelRoot } = state;
+    const parts = { ...block.body, timeMs: block.header.timeMs };
+    const step = { body, header, cut: cut.map((e) => e.entry), treeSize, treeRoot, modelRoot, ...this.#common(body, parts) };
+    return { before, after: state, step };
   }
 
   find(entry: string): OrderedEntry | undefined {
     return this.order.find(entry);
   }
+
+  #take(id: BlockHash | DecisionId, draft: Draft, block: Block | undefined): Applied {
+    const { body, header, parts, model, restored } = draft;
+    const before = this.at(body.epoch - 1);
+    if (before === undefined || before.id !== body.prev)
+      throw new StarlingError('INCOMPATIBLE', 'a step must follow one that is applied', { phase: 'apply', field: 'prev' });
+    if (this.head !== before) this.rewind(before.state.epoch);
+    this.order.append(body.epoch, tipsOf(body, parts));
+    const applied = { id, body, header, block, state: { ...draft.state, decision: id }, stateRoot: draft.stateRoot, restored };
+    this.#applied.push(applied);
+    if (model !== undefined) this.models.keep(body.epoch, applied.state.modelRoot, model);
+    return applied;
+  }
+
+  /** The model after a sum; the last one is remembered, since a proposer works out more than one block over it. */
+  async #apply(before: Applied, header: AggregateHeader, sum: Int32Array) {
+    const { sumRoot, weightTotal } = header;
+    const last = this.#lastApplied;
+    if (last?.before === before && last.sumRoot === sumRoot) return last;
+    const theta = await this.model(before.state.epoch);
+    const { eta } = this.genesis;
+    const model = applyAverage(theta, this.spans, { sum, weightTotal, eta, exponents: before.state.scaleExponents });
+    this.#lastApplied = { before, sumRoot, model, modelRoot: contentOf(bytesOf(model)).root };
+    return this.#lastApplied;
+  }
+
+  /** The cut that a step would take and the tree after it. */
+  #look(epoch: number, body: DecisionBody, parts: BlockParts | undefined) {
+    const beyond = this.#applied.slice(epoch + 1);
+    if (beyond.length > 0) this.order.rewind(epoch);
+    try {
+      const cut = this.order.append(body.epoch, tipsOf(body, parts));
+      return {
+        cut: cut.filter((e) => !e.void).map((e) => e.entry),
+        treeSize: this.order.size,
+        treeRoot: this.order.root(),
+      };
+    } finally {
+      this.order.rewind(epoch);
+      for (const { body: later, block } of beyond) if (later !== undefined) this.order.append(later.epoch, tipsOf(later, block?.body));
+    }
+  }
+
+  #common(body: DecisionBody, parts: BlockParts | undefined): Pick<Step, 'id' | 'contributions' | 'block' | 'modelRootAt'> {
+    return {
+      // Filled in when the step is taken.
+      id: body.prev,
+      contributions: this.contributionsOf(body).map((e) => ({ author: e.core.author, body: e.core.body })),
+      block:
+        parts === undefined
+          ? undefined
+          : { timeMs: parts.timeMs, evidence: parts.evidence, rosterHash: rosterHash(body.roster, body.weights) },
+      modelRootAt: (epoch) => (epoch < body.epoch ? this.at(epoch)?.state.modelRoot : undefined),
+    };
+  }
 }
 
-/** The model of a genesis from its bytes. Throws HASH_MISMATCH unless they are what the genesis names. */
-export function initialModelOf(genesis: Genesis, bytes: Uint8Array): Float32Array {
-  const { root } = contentOf(bytes);
-  if (root !== genesis.initialModelRoot)
-    throw new StarlingError('HASH_MISMATCH', `the initial model has root ${root}, the genesis names ${genesis.initialModelRoot}`, {
-      field: 'initialModelRoot',
-      fix: 'fetch the model again from another peer',
-    });
-  return float32Of(bytes);
-}
+/** What a cut is the closure of. */
+const tipsOf = (body: DecisionBody, parts: Pick<BlockParts, 'tips'> | undefined): readonly EntryId[] =>
+  parts === undefined ? body.roster : [...body.roster, ...parts.tips];

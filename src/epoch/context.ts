@@ -4,11 +4,12 @@ import { DecisionTree } from '../consensus/forkChoice.ts';
 import { type Identity, peerIdOf } from '../crypto/index.ts';
 import { type EntryOf, isKind } from '../ledger/index.ts';
 import type {
-  AggregateHeader,
   DecisionId,
+  EntryId,
   Fingerprint,
   Genesis,
   Hex,
+  Invite,
   NodeClass,
   PeerId,
   SignedEntry,
@@ -16,17 +17,14 @@ import type {
   SwarmId,
 } from '../spec/index.ts';
 import { decisionId } from '../wire/index.ts';
-import { Chain } from './chain.ts';
-import type { BlobStore, Clock, Entropy, EntryStore, Gossip, Journal, NodeStore, Streams } from './ports.ts';
+import { Chain, type HeldAggregate } from './chain.ts';
+import { EvidencePool } from './evidencePool.ts';
+import type { BlobStore, BlockStore, Clock, Entropy, EntryStore, Gossip, Journal, NodeStore, Streams } from './ports.ts';
+import { type Divergence, Reach } from './reach.ts';
 import { Replica } from './replica.ts';
 import { Timeline } from './timeline.ts';
 import { Updates } from './updates.ts';
-
-/** The aggregate of a decision. Both undefined where nothing was averaged. */
-export interface HeldAggregate {
-  readonly header: AggregateHeader | undefined;
-  readonly sum: Int32Array | undefined;
-}
+import { FinalBlocks } from './waitingBlocks.ts';
 
 /** The world of one node: everything an epoch touches outside itself. */
 export interface EpochPorts {
@@ -35,6 +33,7 @@ export interface EpochPorts {
   readonly gossip: Gossip;
   readonly streams: Streams;
   readonly entries: EntryStore;
+  readonly blocks: BlockStore;
   readonly blobs: BlobStore;
   readonly store: NodeStore;
   readonly journal: Journal;
@@ -48,6 +47,8 @@ export interface EpochInit {
   readonly genesis: Genesis;
   /** P f32, checked against the genesis. */
   readonly initialModel: Float32Array;
+  /** What a voter handed to this node, to join with. */
+  readonly invite?: Invite | undefined;
   readonly ports: EpochPorts;
 }
 
@@ -57,7 +58,22 @@ export interface EpochContext extends EpochInit {
   readonly spans: readonly TensorSpan[];
   readonly replica: Replica;
   readonly chain: Chain;
-  readonly decisions: DecisionTree;
+  /** Provisional decisions over the newest block; another tree with every block. */
+  decisions: DecisionTree;
+  /** Final blocks that came and are not applied yet. */
+  readonly finals: FinalBlocks;
+  readonly evidence: EvidencePool;
+  readonly reach: Reach;
+  /** Nodes whose replica differs from what is final here: nothing is fetched from them. */
+  readonly diverging: Map<Fingerprint, Divergence>;
+  /** False until this node has heard what its peers know of its own votes (PROTOCOL section 1). */
+  mayVote: boolean;
+  /** A height in which peers knew a vote of this node that it did not know itself: it does not vote there. */
+  abstainEpoch: number | undefined;
+  /** Membership entries and ballots that no block holds yet. */
+  readonly notices: Set<EntryId>;
+  /** Whether a quorum of the voters is in reach, so that blocks are made; else steps are provisional. */
+  quorate: boolean;
   /** Decisions that broke a rule, with the reason; never applied. */
   readonly refused: Map<DecisionId, StarlingError>;
   /** Decisions whose aggregate nobody in reach gave, with the monotonic ms until which the next best branch is taken. */
@@ -75,8 +91,6 @@ export function createContext(init: EpochInit): EpochContext {
   const { ports, swarm, genesis, identity } = init;
   const replica = new Replica({ swarm, identity, store: ports.entries });
   const chain = new Chain({ genesis, swarm, graph: replica.graph, blobs: ports.blobs, initialModel: init.initialModel });
-  const decisions = new DecisionTree(chain.head.id);
-  for (const entry of replica.graph.decisions()) learnDecision(decisions, entry);
   const directory = new Directory();
   for (const entry of replica.graph.entries()) directory.learn(entry);
   const updates = new Updates(genesis, chain.spans);
@@ -86,7 +100,15 @@ export function createContext(init: EpochInit): EpochContext {
     spans: chain.spans,
     replica,
     chain,
-    decisions,
+    decisions: new DecisionTree(chain.head.id),
+    finals: new FinalBlocks(),
+    evidence: new EvidencePool(),
+    reach: new Reach(ports.clock),
+    diverging: new Map(),
+    mayVote: false,
+    abstainEpoch: undefined,
+    notices: new Set(),
+    quorate: false,
     refused: new Map(),
     unavailable: new Map(),
     fetching: new Map(),
@@ -97,9 +119,18 @@ export function createContext(init: EpochInit): EpochContext {
 }
 
 /** Adds a decision entry to the tree; false when it says nothing new. */
-export function learnDecision(tree: DecisionTree, entry: EntryOf<'decision'>): boolean {
+export function learnDecision(ctx: EpochContext, entry: EntryOf<'decision'>): boolean {
   const { author, seq, body } = entry.core;
-  return tree.add(author, seq, decisionId(body), body);
+  return body.epoch > ctx.decisions.rootEpoch && ctx.decisions.add(author, seq, decisionId(body), body);
+}
+
+/** A tree over the newest block: what stands on earlier ones is past. */
+export function plantDecisions(ctx: EpochContext): void {
+  const { id, state } = ctx.chain.finalized;
+  ctx.decisions = new DecisionTree(id, state.epoch);
+  ctx.refused.clear();
+  ctx.unavailable.clear();
+  for (const entry of ctx.replica.graph.decisionsAfter(state.epoch)) learnDecision(ctx, entry);
 }
 
 /** The connected peer that is this node, if its join is known and it is connected. */

@@ -14,18 +14,21 @@ import {
   type SignedEntry,
   type StarlingError,
 } from '../spec/index.ts';
-import { encodeEntry, type Have, ledgerTopic } from '../wire/index.ts';
+import { encodeEntry, type Have, ledgerTopic, votesTopic } from '../wire/index.ts';
 import { apply } from './apply.ts';
 import { average } from './average.ts';
 import { Collector, type CollectorListener, isWorthKeeping } from './collector.ts';
-import { createContext, type EpochContext, type EpochInit, learnDecision, peerOf } from './context.ts';
+import { Committee, type CommitteeListener } from './committee.ts';
+import { createContext, type EpochContext, type EpochInit, learnDecision, peerOf, plantDecisions } from './context.ts';
 import { AdaptiveDeadline } from './deadline.ts';
 import { factsOf } from './facts.ts';
-import { finalise } from './finalise.ts';
+import { replayBlocks } from './finality.ts';
 import { Inbox, type InboxListener } from './inbox.ts';
-import { join, pendingJoins } from './join.ts';
+import { away, join, pendingJoins, resume } from './join.ts';
 import { type MachineEvent, type MachineState, step } from './machine.ts';
+import { ensureModel } from './modelPull.ts';
 import { Peering } from './peering.ts';
+import { decide } from './provisional.ts';
 import { type Residual, residualOf } from './residual.ts';
 import { openTalk, type RosterTalk } from './roster.ts';
 import type { UpdateSubmission } from './submission.ts';
@@ -33,6 +36,7 @@ import { type Submitted, submit } from './submit.ts';
 import { LedgerSync } from './sync.ts';
 import { Timers } from './timers.ts';
 import { EpochTopics } from './topics.ts';
+import { judge } from './verdict.ts';
 
 /** Ms between roster ticks while nothing is collected: announcements are repeated, no more. */
 const IDLE_TICK_MS = 1_000;
@@ -56,9 +60,10 @@ export interface EngineOptions {
   readonly alone: boolean;
 }
 
-export class Engine implements InboxListener, CollectorListener {
+export class Engine implements InboxListener, CollectorListener, CommitteeListener {
   readonly ctx: EpochContext;
   talk: RosterTalk;
+  readonly committee: Committee;
   readonly #listener: EngineListener;
   readonly #options: EngineOptions;
   readonly #peering: Peering;
@@ -93,6 +98,7 @@ export class Engine implements InboxListener, CollectorListener {
     this.#state = { phase: 'idle', facts: factsOf(this.ctx, this.#deadline.ms, new Map()) };
     const sync = new LedgerSync(this.ctx);
     this.#peering = new Peering(this.ctx, sync, this.#timers);
+    this.committee = new Committee(this.ctx, this.#timers, this);
     this.#inbox = new Inbox(this.ctx, this, sync);
     this.ctx.replica.onAccepted((entry) => this.#accepted(entry));
     init.ports.streams.onPeer((peer, connected) => {
@@ -115,6 +121,10 @@ export class Engine implements InboxListener, CollectorListener {
   /** Replays what the disk holds, subscribes, and joins once it has heard from the others. Resolves when it runs. */
   async start(): Promise<void> {
     this.ctx.ports.gossip.subscribe(ledgerTopic(this.ctx.swarm));
+    this.ctx.ports.gossip.subscribe(votesTopic(this.ctx.swarm));
+    await replayBlocks(this.ctx);
+    plantDecisions(this.ctx);
+    this.committee.start();
     await this.#advance();
     this.#begin();
     this.#timers.every(
@@ -132,6 +142,17 @@ export class Engine implements InboxListener, CollectorListener {
   stop(): void {
     this.#stopped = true;
     this.#timers.stop();
+    this.committee.stop();
+  }
+
+  /** Says that this node stops, so that nobody waits for it. What cannot be said does not keep it from stopping. */
+  async goAway(): Promise<void> {
+    try {
+      const entry = away(this.ctx);
+      if (entry !== undefined) await this.ctx.ports.gossip.publish(ledgerTopic(this.ctx.swarm), encodeEntry(entry));
+    } catch (error) {
+      this.ctx.ports.journal.log('warn', 'epoch', 'the others were not told that this node stops', asStarlingError(error).toJSON());
+    }
   }
 
   /** Steps 1 to 4. One at a time: two trainers of one node share its one contribution an epoch. */
@@ -184,6 +205,7 @@ export class Engine implements InboxListener, CollectorListener {
     this.#deadline.arrived(this.#nowMs - this.#lastStartMs);
     this.talk.negotiation.hold(entry.id);
     this.#dispatch({ type: 'held', author: entry.core.author, nowMs: this.#nowMs });
+    this.committee.voting.news();
     this.#listener.changed('epoch');
   }
 
@@ -236,7 +258,8 @@ export class Engine implements InboxListener, CollectorListener {
     this.#announce();
     this.#inbox.replay();
     this.#watch(this.#collector.begin(this.#residual));
-    if (pendingJoins(this.ctx).length > 0) this.#dispatch({ type: 'membership', nowMs: this.#nowMs });
+    if (pendingJoins(this.ctx).length > 0 || (this.ctx.quorate && this.ctx.notices.size > 0))
+      this.#dispatch({ type: 'membership', nowMs: this.#nowMs });
     this.#listener.changed('epoch');
   }
 
@@ -250,25 +273,55 @@ export class Engine implements InboxListener, CollectorListener {
   }
 
   async #average(roster: readonly EntryId[]): Promise<void> {
-    const base = this.ctx.chain.head.state;
+    const base = this.ctx.chain.head;
     // The head has moved and the next epoch is about to begin: this roster is of another one.
-    if (base.decision !== this.talk.base) return;
+    if (base.id !== this.talk.base) return;
     const sinceMs = this.#nowMs;
     try {
-      const aggregate = await average(this.ctx, base, roster);
-      this.ctx.timeline.mark(base.epoch + 1, 'average', sinceMs);
-      const doneMs = this.#nowMs;
-      await finalise(this.ctx, base, roster, aggregate);
-      this.ctx.timeline.mark(base.epoch + 1, 'finalise', doneMs);
-      this.#dispatch({ type: 'averaged' });
-      await this.#advance();
+      const aggregate = await average(this.ctx, base.state, roster);
+      this.ctx.timeline.mark(base.state.epoch + 1, 'average', sinceMs);
+      if (this.ctx.chain.head !== base) return;
+      if (this.ctx.quorate && !this.ctx.chain.isProvisional) {
+        await judge(this.ctx, base, aggregate);
+        this.#dispatch({ type: 'averaged', final: true });
+        if (this.#state.phase === 'voting') this.committee.voting.begin(roster);
+      } else await this.#decide(roster);
     } catch (error) {
       this.ctx.ports.journal.log('error', 'epoch', 'averaging failed; the epoch starts over', {
-        epoch: base.epoch + 1,
+        epoch: base.state.epoch + 1,
         ...asStarlingError(error).toJSON(),
       });
       this.#timers.once('retry', RETRY_MS, () => this.#begin());
     }
+  }
+
+  /** Without a quorum: this node's provisional decision for the settled roster. */
+  async #decide(roster: readonly EntryId[]): Promise<void> {
+    const base = this.ctx.chain.head.state;
+    const sinceMs = this.#nowMs;
+    await decide(this.ctx, base, roster, await average(this.ctx, base, roster));
+    this.ctx.timeline.mark(base.epoch + 1, 'finalise', sinceMs);
+    this.#dispatch({ type: 'averaged', final: false });
+    await this.#advance();
+  }
+
+  // --- the committee -----------------------------------------------------------------------------------------
+
+  finalNews(): void {
+    this.#watch(this.#advance());
+  }
+
+  /** With a quorum in reach again, what was provisional gives way; without one, this node goes on with those it reaches. */
+  reachChanged(): void {
+    if (this.#stopped) return;
+    const { state } = this;
+    if (this.ctx.quorate) {
+      if (state.phase === 'voting') this.committee.voting.begin(state.roster);
+      for (const peer of this.ctx.ports.streams.peers()) this.behind(peer);
+      this.#watch(this.#advance());
+    } else if (state.phase === 'voting') this.#watch(this.#decide(state.roster));
+    // Other seats negotiate from here on.
+    if (state.phase !== 'voting' && state.phase !== 'averaging' && state.phase !== 'applying') this.#begin();
   }
 
   // --- contributions and membership --------------------------------------------------------------------------
@@ -276,8 +329,10 @@ export class Engine implements InboxListener, CollectorListener {
   #accepted(entry: SignedEntry): void {
     this.ctx.directory.learn(entry);
     this.#listener.changed('ledger');
+    if (this.ctx.finals.has(this.ctx.chain.finalized.state.epoch + 1)) this.#watch(this.#advance());
+    this.committee.voting.news();
     if (isKind(entry, 'decision')) {
-      if (!learnDecision(this.ctx.decisions, entry)) return;
+      if (!learnDecision(this.ctx, entry)) return;
       // A roster is named, not depended on: what it names may not have come yet, and its author holds it.
       const author = peerOf(this.ctx, entry.core.author);
       if (author !== undefined && entry.core.body.roster.some((id) => !this.ctx.replica.graph.has(id))) this.behind(author);
@@ -287,7 +342,10 @@ export class Engine implements InboxListener, CollectorListener {
       if (isWorthKeeping(this.ctx, entry)) this.ctx.updates.expect(entry);
       else if (entry.core.body.epoch === this.ctx.chain.head.state.epoch)
         this.#deadline.arrived(this.#nowMs - (this.#state.phase === 'idle' ? this.#lastStartMs : this.#previousStartMs));
-    } else if (pendingJoins(this.ctx).includes(entry.id)) {
+    } else if (isKind(entry, 'membership') || isKind(entry, 'ballot')) {
+      this.ctx.notices.add(entry.id);
+      if (this.ctx.quorate) this.#dispatch({ type: 'membership', nowMs: this.#nowMs });
+    } else if (isKind(entry, 'join') && pendingJoins(this.ctx).includes(entry.id)) {
       if (this.#state.phase === 'negotiating') this.talk.negotiation.hold(entry.id);
       this.#dispatch({ type: 'membership', nowMs: this.#nowMs });
     }
@@ -313,19 +371,25 @@ export class Engine implements InboxListener, CollectorListener {
     while (this.#advanceAgain && !this.#stopped) {
       this.#advanceAgain = false;
       const sinceMs = this.#nowMs;
+      const finalBefore = this.ctx.chain.finalized;
       const applied = await apply(this.ctx);
       const head = this.ctx.chain.head;
+      if (this.ctx.chain.finalized !== finalBefore) {
+        this.committee.blockApplied();
+        this.committee.announce();
+      }
       if (applied.length === 0 && this.talk.base === head.id) continue;
       for (const one of applied) {
         this.ctx.timeline.mark(one.state.epoch, 'apply', sinceMs);
         this.ctx.ports.journal.observe('apply_ms', this.#nowMs - sinceMs);
-        this.ctx.ports.journal.log('info', 'epoch', 'applied', {
+        this.ctx.ports.journal.log('info', 'epoch', one.block === undefined ? 'applied provisionally' : 'finalised', {
           epoch: one.state.epoch,
-          decision: one.id,
+          [one.block === undefined ? 'decision' : 'block']: one.id,
           roster: one.body?.roster.length ?? 0,
           modelRoot: one.state.modelRoot,
         });
       }
+      await ensureModel(this.ctx);
       this.#residual.settle((updateHash, epoch) => this.#isRostered(updateHash, epoch), head.state.epoch);
       if (this.talk.base !== head.id) this.#begin();
       this.#listener.changed('trust');
@@ -334,9 +398,13 @@ export class Engine implements InboxListener, CollectorListener {
 
   /** Whether the chosen decision of `epoch` holds this own update. */
   #isRostered(updateHash: Hex, epoch: number): boolean {
-    const body = this.ctx.chain.at(epoch)?.body;
+    const applied = this.ctx.chain.at(epoch);
+    const body = applied?.body;
     return (
       body !== undefined &&
+      // What the committee refused, or what a restored model took the place of, is in no model.
+      applied?.state.refused === false &&
+      applied.restored === undefined &&
       this.ctx.chain.contributionsOf(body).some((e) => e.core.author === this.ctx.self && e.core.body.updateHash === updateHash)
     );
   }
@@ -347,7 +415,7 @@ export class Engine implements InboxListener, CollectorListener {
   async #join(): Promise<void> {
     if (!this.#options.alone) await this.#peering.heard(FIRST_SYNC_MS);
     if (this.#stopped) return;
-    const entry = join(this.ctx);
+    const entry = join(this.ctx) ?? resume(this.ctx);
     this.#joined.resolve();
     if (entry === undefined) return;
     for (const peer of this.ctx.ports.streams.peers()) this.behind(peer);

@@ -12,7 +12,9 @@ export function factsOf(ctx: EpochContext, deadlineMs: number, trainers: Readonl
   return {
     epoch: state.epoch + 1,
     base: id,
-    recent: new Set(state.members.filter((m) => m.lastEpoch > 0 && m.lastEpoch >= state.epoch - 1).map((m) => m.fingerprint)),
+    recent: new Set(
+      state.members.filter((m) => m.status === 'active' && m.lastEpoch > 0 && m.lastEpoch >= state.epoch - 1).map((m) => m.fingerprint),
+    ),
     trainers: new Map(),
     held: new Set(),
     deadlineMs: missedSomebody(ctx, trainers) ? patienceMs : deadlineMs + NEGOTIATION.disseminationMs,

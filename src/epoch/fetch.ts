@@ -1,4 +1,5 @@
 /** Updates that gossip did not bring: key and sealed bytes from the author or any holder, one at a time. */
+import { bytesOf } from '../aggregation/index.ts';
 import { asStarlingError, type EntryId, FRAME_MAX_BYTES, type PeerId, StarlingError } from '../spec/index.ts';
 import { decodeKeysMessage, encodeKeysMessage, type UpdateKey } from '../wire/index.ts';
 import type { EpochContext } from './context.ts';
@@ -88,7 +89,10 @@ export function serveKeys(
   return { pushed: message.keys.map((k) => k.id) };
 }
 
-/** Content as the `content` protocol serves it: sealed updates from memory, everything else from disk. */
+/** Content as the `content` protocol serves it: sealed updates and the newest models from memory, everything else from disk. */
 export const servedBlobs = (ctx: EpochContext): Pick<BlobStore, 'get'> => ({
-  get: async (root) => ctx.updates.sealed(root) ?? (await ctx.ports.blobs.get(root)),
+  get: async (root) => {
+    const model = ctx.chain.models.byRoot(root);
+    return ctx.updates.sealed(root) ?? (model === undefined ? await ctx.ports.blobs.get(root) : bytesOf(model));
+  },
 });

@@ -1,9 +1,11 @@
 /** What the network brings, judged and handed on. Registers the handlers of every protocol of the swarm. */
 import { equals } from 'uint8arrays';
 import { asStarlingError, type EntryId, MAX_ROSTER, type PeerId, type Verdict } from '../spec/index.ts';
-import { decodeRosterBundle, type Have } from '../wire/index.ts';
+import { decodeRosterBundle, type Have, votesTopic } from '../wire/index.ts';
 import { serveHeader } from './aggregates.ts';
+import { serveBlocks } from './blockSync.ts';
 import { isWorthKeeping } from './collector.ts';
+import type { Committee } from './committee.ts';
 import type { EpochContext } from './context.ts';
 import { servedBlobs, serveKeys } from './fetch.ts';
 import { serveContent } from './pull.ts';
@@ -14,6 +16,7 @@ import { verifyGossip } from './verify.ts';
 /** What the inbox tells whoever drives the epoch. */
 export interface InboxListener {
   readonly talk: RosterTalk;
+  readonly committee: Pick<Committee, 'gossip'>;
   /** Values of this contribution may have become readable. */
   updateNews(id: EntryId): void;
   trainerNews(have: Have): void;
@@ -40,6 +43,7 @@ export class Inbox {
     streams.handle('roster', async (from, payload) => this.#roster(from, payload));
     streams.handle('sync', async (from, payload) => this.#guard(() => sync.serve(from, payload)));
     streams.handle('content', serveContent(servedBlobs(ctx)));
+    streams.handle('blocks', async (_from, payload) => serveBlocks(ctx, payload));
     streams.handle('head', (_from, payload) => serveHeader(ctx, payload));
     streams.handle('keys', async (from, payload) => {
       const { reply, pushed } = serveKeys(ctx, from, payload);
@@ -56,7 +60,11 @@ export class Inbox {
   }
 
   async #gossip(topic: string, data: Uint8Array, from: PeerId): Promise<Verdict> {
-    const { verdict, missing, update } = this.#guard(() => verifyGossip(this.#ctx, topic, data));
+    const { verdict, missing, update } = this.#guard(() =>
+      topic === votesTopic(this.#ctx.swarm)
+        ? { verdict: this.#listener.committee.gossip(data, from), missing: [], update: undefined }
+        : verifyGossip(this.#ctx, topic, data),
+    );
     if (verdict.kind !== 'accept') {
       this.#ctx.ports.journal.count('gossip_refused', 1, { code: verdict.code, verdict: verdict.kind });
       if (verdict.kind === 'reject')

@@ -1,4 +1,4 @@
-export { initialModelOf } from './chain.ts';
 export type { EpochPorts } from './context.ts';
 export { Engine } from './engine.ts';
+export { initialModelOf } from './models.ts';
 export * from './ports.ts';

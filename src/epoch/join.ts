@@ -7,7 +7,23 @@ export function join(ctx: EpochContext): SignedEntry | undefined {
   if (ctx.replica.tip !== undefined) return undefined;
   const certificate = makeCertificate(ctx.identity, ctx.nodeClass, [`update/${ctx.genesis.updateDtype}`]);
   const { id, state } = ctx.chain.head;
-  return ctx.replica.append('join', { certificate }, id, state.epoch);
+  return ctx.replica.append('join', { certificate, invite: ctx.invite ?? null }, id, state.epoch);
+}
+
+/** Takes back what this node said, or the swarm decided, of its absence. Undefined where it is a member in good standing. */
+export function resume(ctx: EpochContext): SignedEntry | undefined {
+  const { id, state } = ctx.chain.head;
+  const member = state.members.find((m) => m.fingerprint === ctx.self);
+  if (member === undefined || (member.status !== 'away' && member.status !== 'suspended' && member.vote !== 'removed')) return undefined;
+  return ctx.replica.append('membership', { action: 'resume' }, id, state.epoch);
+}
+
+/** Says that this node stops, so that nobody waits for it. Durable when it returns; undefined where nobody waits. */
+export function away(ctx: EpochContext): SignedEntry | undefined {
+  const { id, state } = ctx.chain.head;
+  const isMember = state.members.some((m) => m.fingerprint === ctx.self && m.status === 'active');
+  if (!isMember || state.members.length === 1) return undefined;
+  return ctx.replica.append('membership', { action: 'away' }, id, state.epoch);
 }
 
 /** Joins that wait for a decision, the earliest first, as many as one epoch takes in. */

@@ -3,7 +3,8 @@
  * decided and gives way to the next; what is in a roster, a sum or a block is not its business.
  *
  *   idle --seen|membership--> collecting --all held|deadline|attested--> negotiating --settled--> averaging
- *   averaging --averaged--> applying;   any phase --begin--> idle (the decision was applied, or the base changed)
+ *   averaging --averaged--> voting, or applying where the step is provisional;   voting --averaged--> applying (no quorum)
+ *   any phase --begin--> idle (the block or decision was applied, or the base changed)
  */
 import type { DecisionId, EntryId, Fingerprint } from '../spec/index.ts';
 
@@ -35,6 +36,7 @@ export type MachineState =
     }
   | { readonly phase: 'negotiating'; readonly facts: EpochFacts; readonly startedMs: number; readonly frozenMs: number }
   | { readonly phase: 'averaging'; readonly facts: EpochFacts; readonly startedMs: number; readonly roster: readonly EntryId[] }
+  | { readonly phase: 'voting'; readonly facts: EpochFacts; readonly startedMs: number; readonly roster: readonly EntryId[] }
   | { readonly phase: 'applying'; readonly facts: EpochFacts; readonly startedMs: number };
 
 export type MachineEvent =
@@ -49,7 +51,8 @@ export type MachineEvent =
   | { readonly type: 'attested'; readonly attesters: number; readonly seats: number; readonly nowMs: number }
   | { readonly type: 'timer'; readonly nowMs: number }
   | { readonly type: 'settled'; readonly roster: readonly EntryId[] }
-  | { readonly type: 'averaged' };
+  /** The sum is there. Final: the committee votes on it; else this node has decided provisionally. */
+  | { readonly type: 'averaged'; readonly final: boolean };
 
 export type MachineEffect =
   | { readonly type: 'wakeAt'; readonly atMs: number }
@@ -95,7 +98,9 @@ export function step(state: MachineState, event: MachineEvent): Transition {
         effects: [{ type: 'average', roster: event.roster }],
       };
     case 'averaged':
-      return state.phase === 'averaging' ? stay({ phase: 'applying', facts: state.facts, startedMs: state.startedMs }) : stay(state);
+      if (state.phase === 'averaging' && event.final) return stay({ ...state, phase: 'voting' });
+      if (state.phase !== 'averaging' && state.phase !== 'voting') return stay(state);
+      return event.final ? stay(state) : stay({ phase: 'applying', facts: state.facts, startedMs: state.startedMs });
   }
 }
 

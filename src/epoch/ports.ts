@@ -3,6 +3,7 @@
  * `simulation/` over virtual time and memory; the node above is the same.
  */
 import { CHUNK_BYTES, type ContentRoot, type EntryId, type PeerId, type SignedEntry, type Verdict } from '../spec/index.ts';
+import type { BlockRecord } from '../wire/index.ts';
 
 export interface Timer {
   cancel(): void;
@@ -33,7 +34,7 @@ export interface Gossip {
   onMessage(handler: (topic: string, data: Uint8Array, from: PeerId) => Promise<Verdict>): void;
 }
 
-export const STREAM_PROTOCOLS = ['sync', 'content', 'keys', 'roster', 'head'] as const;
+export const STREAM_PROTOCOLS = ['sync', 'content', 'keys', 'roster', 'head', 'votes', 'blocks'] as const;
 /** Names of the swarm's stream protocols; on the wire `/starling/<swarm8>/<name>/1`. */
 export type StreamProtocol = (typeof STREAM_PROTOCOLS)[number];
 
@@ -72,6 +73,17 @@ export interface EntryStore {
   /** Every entry, in the order of appending (parents before children). */
   all(): IterableIterator<SignedEntry>;
   size(): number;
+}
+
+/** The final blocks on disk, one an epoch, each with the certificate that made it final. */
+export interface BlockStore {
+  /** Durable when it returns. Throws EPOCH_REGRESSION unless its epoch is head() + 1. */
+  append(record: BlockRecord): void;
+  get(epoch: number): BlockRecord | undefined;
+  /** Epoch of the newest block, 0 for none. */
+  head(): number;
+  /** Forgets every block after `epoch`: a local rollback. */
+  truncate(epoch: number): void;
 }
 
 /** Content by its Merkle root. */

@@ -95,10 +95,15 @@ export class Replica {
   }
 
   /** Signs the next entry of this node's chain. It is on disk when this returns, and nothing was sent before. */
-  append<K extends EntryKind>(kind: K, body: EntryCore<K>['body'], anchor: DecisionId, epochSeen: number): SignedEntry {
+  append<K extends EntryKind>(
+    kind: K,
+    body: EntryCore<K>['body'],
+    anchor: DecisionId,
+    epochSeen: number,
+    deps: readonly EntryId[] = this.graph.freshDeps(this.#init.identity.fingerprint),
+  ): SignedEntry {
     const { identity, swarm } = this.#init;
     const tip = this.tip;
-    const deps = this.graph.freshDeps(identity.fingerprint);
     const parents = [...(tip === undefined ? [] : [tip]), ...deps.map((id) => this.graph.get(id) as SignedEntry)];
     const core = {
       v: 1,

@@ -1,7 +1,9 @@
 /** Step 6, roster: what nodes hold and prefer, relayed between neighbours until they would propose the same. */
+import { seatsOf } from '../consensus/forkChoice.ts';
 import { type Attestation, Negotiation, quorumOf, type StanceView } from '../consensus/index.ts';
 import { toHex } from '../crypto/index.ts';
-import { type DecisionId, type Fingerprint, holdsSeat, NEGOTIATION, type PeerId, StarlingError } from '../spec/index.ts';
+import { type DecisionId, type Fingerprint, NEGOTIATION, type PeerId, StarlingError } from '../spec/index.ts';
+import { votersOf } from '../state/index.ts';
 import {
   type Attest,
   attestBytes,
@@ -44,10 +46,13 @@ export function isVerified(ctx: EpochContext, message: RosterMessage, kind: Rost
   throw new StarlingError('BAD_SIGNATURE', `a ${kind} is not signed by the node it speaks for`, { node: message.node, phase: 'roster' });
 }
 
-/** The exchange for the epoch over the present head, among those who hold a seat there. */
+/**
+ * The exchange for the epoch over the present head: among the voters where a block follows, else among all those in reach or
+ * not whose class could vote.
+ */
 export function openTalk(ctx: EpochContext): RosterTalk {
   const { state, id } = ctx.chain.head;
-  const seats = state.members.filter((m) => holdsSeat(m.nodeClass)).map((m) => m.fingerprint);
+  const seats = ctx.quorate && !ctx.chain.isProvisional ? votersOf(state) : seatsOf(state);
   // Stances are numbered from the time on, so that a restart never says one number twice.
   const firstSeq = Math.floor(ctx.ports.clock.wallMs());
   return new RosterTalk(

@@ -32,7 +32,7 @@ export class LedgerGraph {
   readonly #byPrefix = new Map<string, EntryId>();
   readonly #chains = new Chains();
   readonly #contributions = new Map<number, EntryOf<'contribution'>[]>();
-  readonly #decisions: EntryOf<'decision'>[] = [];
+  #decisions: EntryOf<'decision'>[] = [];
   readonly #joins = new Map<Fingerprint, EntryOf<'join'>>();
   /** Entries that nothing names yet. */
   readonly #sinks = new Set<EntryId>();
@@ -181,8 +181,10 @@ export class LedgerGraph {
     return this.#contributions.get(epoch) ?? [];
   }
 
-  /** Every decision entry, in the order of arrival. */
-  decisions(): readonly EntryOf<'decision'>[] {
+  /** Decision entries of epochs after `epoch`, in the order of arrival. What is before is forgotten: ask with growing epochs. */
+  decisionsAfter(epoch: number): readonly EntryOf<'decision'>[] {
+    if (this.#decisions.some((entry) => entry.core.body.epoch <= epoch))
+      this.#decisions = this.#decisions.filter((entry) => entry.core.body.epoch > epoch);
     return this.#decisions;
   }
 

@@ -14,6 +14,7 @@ import {
   loadOrCreateSeeds,
   lockDataFolder,
   openBlobStore,
+  openBlocks,
   openLedger,
   openNodeStore,
   openPeerBook,
@@ -24,6 +25,7 @@ import { checkCertificate, decodeGenesis, parseTopic, swarmIdOf } from '../wire/
 import type { DaemonConfig } from './config.ts';
 import { found } from './create.ts';
 import { DaemonJournal } from './journal.ts';
+import { proofSource } from './proofSource.ts';
 import { randomBytes, systemClock, systemEntropy } from './random.ts';
 import { DaemonService } from './service.ts';
 import { Stages } from './stages.ts';
@@ -59,9 +61,11 @@ export async function runDaemon(config: DaemonConfig, signal: AbortSignal): Prom
   const stores = await stages.run('ledger', () => {
     const entries = openLedger(folder.ledger);
     closers.defer(() => entries.close());
+    const blocks = openBlocks(folder.blocks);
+    closers.defer(() => blocks.close());
     const store = openNodeStore(folder.node);
     closers.defer(() => store.close());
-    return { entries, store };
+    return { entries, blocks, store };
   });
   const seeds = loadOrCreateSeeds(folder.identity, randomBytes);
   const identity = await stages.run('register', () => identityFromSeeds(seeds));
@@ -82,7 +86,7 @@ export async function runDaemon(config: DaemonConfig, signal: AbortSignal): Prom
       genesis: { genesisBytes, blobs },
       isTopicAllowed: (topic) => {
         const parsed = parseTopic(topic);
-        return parsed.kind === 'ledger' || Math.abs(parsed.epoch - 1 - (engine?.ctx.chain.head.state.epoch ?? 0)) <= TOPIC_WINDOW;
+        return parsed.kind !== 'epoch' || Math.abs(parsed.epoch - 1 - (engine?.ctx.chain.head.state.epoch ?? 0)) <= TOPIC_WINDOW;
       },
     },
   );
@@ -98,7 +102,7 @@ export async function runDaemon(config: DaemonConfig, signal: AbortSignal): Prom
     ...stores,
   };
   const node = new Engine(
-    { identity, nodeClass: config.class, swarm, genesis, initialModel, ports },
+    { identity, nodeClass: config.class, swarm, genesis, initialModel, invite: config.invite, ports },
     { alone },
     {
       changed: (topic) => journal.emit(topic, { epoch: node.ctx.chain.head.state.epoch, phase: node.state.phase }),
@@ -124,6 +128,7 @@ export async function runDaemon(config: DaemonConfig, signal: AbortSignal): Prom
     journal,
     stages,
     entries: stores.entries,
+    proofs: proofSource(node.ctx, genesisBytes),
     version: version(),
     computeInfo: () => compute.info(),
     stop: () => stopping.abort(),
@@ -152,6 +157,7 @@ export async function runDaemon(config: DaemonConfig, signal: AbortSignal): Prom
     else stop.addEventListener('abort', () => resolve(), { once: true });
   });
   journal.log('info', 'node', 'stopping', {});
+  if (fatal === undefined) await node.goAway();
   await closers.disposeAsync();
   if (fatal !== undefined) throw fatal;
 }
@@ -185,7 +191,19 @@ async function genesisOf(config: DaemonConfig, folder: DataFolder, journal: Jour
     });
   const genesis = decodeGenesis(genesisBytes);
   for (const founder of genesis.founders) checkCertificate(founder);
+  if (genesis.voting === 'open') requireLoopback([...config.listen, ...config.bootstrap]);
   return { genesis, genesisBytes, swarm };
+}
+
+/** Whoever starts enough daemons decides in a swarm of open voting: it is for demos on one machine (PROTOCOL section 2). */
+function requireLoopback(addresses: readonly string[]): void {
+  const open = addresses.find((address) => !/^\/(ip4\/127\.|ip6\/::1\/)/.test(address));
+  if (open === undefined) return;
+  throw new StarlingError('BAD_CONFIG', `every member votes in this swarm (voting = "open"), and ${open} is not a loopback address`, {
+    field: 'listen',
+    phase: 'rules',
+    fix: 'listen on /ip4/127.0.0.1/..., or found a swarm with voting = "invited" and hand out `starling invite --vote`',
+  });
 }
 
 /** Asks the bootstrap addresses in turn until one answers; an unreachable one is said and tried again. */
@@ -256,6 +274,9 @@ function gauges(
 ): void {
   const { ctx } = engine;
   journal.gauge('epoch', 'Latest epoch applied.', () => ctx.chain.head.state.epoch);
+  journal.gauge('finalized_epoch', 'Newest final block.', () => ctx.chain.finalized.state.epoch);
+  journal.gauge('quorate', '1 while a quorum of voters is in reach.', () => (ctx.quorate ? 1 : 0));
+  journal.gauge('vote_round', 'Round of the vote on the next block.', () => engine.committee.voting.round);
   journal.gauge('members', 'Members of the swarm.', () => ctx.chain.head.state.members.length);
   journal.gauge('peers', 'Peers connected.', () => host.peers().length);
   journal.gauge('ledger_entries', 'Entries held.', () => ctx.replica.graph.size);

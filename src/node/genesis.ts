@@ -35,7 +35,8 @@ export function makeGenesis(
     initialModelRoot: contentOf(bytesOf(initialModel)).root,
     aggregation: 'mean',
     privacy: 'member-readable',
-    admission: 'open',
+    admission: rules.admission,
+    voting: rules.voting,
     updateDtype: rules.dtype,
     scaleExponents: exponents,
     eta: rules.eta,
@@ -45,6 +46,8 @@ export function makeGenesis(
     epochDeadlineMs: rules.epochDeadlineMs,
     minDeadlineMs: rules.minDeadlineMs,
     missEpochs: rules.missEpochs,
+    snapshotEpochs: rules.snapshotEpochs,
+    retainEpochs: rules.retainEpochs,
     founders,
     createdMs,
   };

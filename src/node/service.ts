@@ -1,16 +1,21 @@
 /** The API's view of a running node. */
-import type { EventTopic, NodeHealth, NodeInfo, NodeService, PeerView, Submission } from '../api/index.ts';
+import type { EventTopic, InviteRequest, NodeHealth, NodeInfo, NodeService, PeerView, ProofRequest, Submission } from '../api/index.ts';
 import type { ComputeInfo } from '../compute/index.ts';
 import { toHex } from '../crypto/index.ts';
 import type { Engine, EntryStore } from '../epoch/index.ts';
 import type { Host, PeerInfo } from '../network/index.ts';
 import { asStarlingError, EMA_ONE, StarlingError, TRUST_ONE } from '../spec/index.ts';
 import { readMetrics } from '../wire/index.ts';
+import { issueInvite } from './invites.ts';
 import type { DaemonJournal } from './journal.ts';
-import { systemClock } from './random.ts';
+import { makeCheckpoint, makeProof, type ProofSource } from './proofs.ts';
+import { randomBytes, systemClock } from './random.ts';
 import type { Stages } from './stages.ts';
 import { Trainers } from './trainers.ts';
 import { appliedAt, epochCurrent, epochView, headView, ledgerHead, swarmView, verifyLedger } from './views.ts';
+
+/** Bytes: two invites of one voter never share a nonce. */
+const INVITE_NONCE_BYTES = 16;
 
 export interface ServiceParts {
   readonly engine: Engine;
@@ -18,6 +23,7 @@ export interface ServiceParts {
   readonly journal: DaemonJournal;
   readonly stages: Stages;
   readonly entries: EntryStore;
+  readonly proofs: ProofSource;
   readonly version: string;
   readonly computeInfo: () => ComputeInfo;
   /** Begins an ordered stop of the daemon. */
@@ -130,9 +136,10 @@ export class DaemonService implements NodeService {
     return { epoch, modelRoot: state.modelRoot, values: await engine.ctx.chain.model(epoch) };
   }
 
-  /** Until votes exist nothing after genesis is final; what is applied is the latest. */
+  /** What is applied here is the latest, final or not. */
   #epochOf(head: 'finalized' | 'latest' | 'applied'): number {
-    return head === 'finalized' ? 0 : this.#parts.engine.ctx.chain.head.state.epoch;
+    const { chain } = this.#parts.engine.ctx;
+    return (head === 'finalized' ? chain.finalized : chain.head).state.epoch;
   }
 
   attachTrainer(name: string) {
@@ -178,12 +185,19 @@ export class DaemonService implements NodeService {
     return { entry, index: chain.order.find(id)?.index ?? null };
   }
 
-  ledgerProve(id: string) {
-    const { index } = this.ledgerGet(id);
-    if (index === null)
-      throw new StarlingError('NOT_FOUND', `entry ${id} is not in the tree yet`, { field: 'id', fix: 'wait until a decision holds it' });
-    const { order } = this.#parts.engine.ctx.chain;
-    return { entry: id, index, treeSize: order.size, treeRoot: order.root(), path: order.tree.inclusionPath(index, order.size).map(toHex) };
+  ledgerProve(request: ProofRequest) {
+    return makeProof(this.#parts.proofs, request);
+  }
+
+  ledgerCheckpoint() {
+    return makeCheckpoint(this.#parts.proofs, this.#parts.engine.ctx.identity);
+  }
+
+  invite(request: InviteRequest) {
+    const { ctx } = this.#parts.engine;
+    const nonce = toHex(randomBytes(INVITE_NONCE_BYTES));
+    const inviter = { identity: ctx.identity, swarm: ctx.swarm, state: ctx.chain.finalized.state, nowMs: systemClock.wallMs(), nonce };
+    return issueInvite(inviter, request);
   }
 
   ledgerConsistency(fromSize: number) {

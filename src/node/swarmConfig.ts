@@ -23,6 +23,10 @@ export interface SwarmConfig {
   readonly epochDeadlineMs: number;
   readonly minDeadlineMs: number;
   readonly missEpochs: number;
+  readonly admission: 'open' | 'invite';
+  readonly voting: 'invited' | 'open';
+  readonly snapshotEpochs: number;
+  readonly retainEpochs: number;
   /** First scale of every tensor (one number) or of each in order: scale = 2^exponent. */
   readonly scaleExponent: number | readonly number[];
 }
@@ -70,6 +74,10 @@ const SwarmSchema = z.strictObject({
   epoch_deadline_ms: z.int().min(100).default(10_000),
   min_deadline_ms: z.int().min(10).default(1_000),
   miss_epochs: z.int().min(1).default(10),
+  admission: z.enum(['open', 'invite']).default('open'),
+  voting: z.enum(['invited', 'open']).default('invited'),
+  snapshot_epochs: z.int().min(1).default(10),
+  retain_epochs: z.int().min(1).default(100),
   scale_exponent: z.union([Exponent, z.array(Exponent).min(1)]).default(-12),
   model: Model,
 });
@@ -97,6 +105,10 @@ export function loadSwarmConfig(path: string): SwarmConfig {
     epochDeadlineMs: config.epoch_deadline_ms,
     minDeadlineMs: config.min_deadline_ms,
     missEpochs: config.miss_epochs,
+    admission: config.admission,
+    voting: config.voting,
+    snapshotEpochs: config.snapshot_epochs,
+    retainEpochs: config.retain_epochs,
     scaleExponent: config.scale_exponent,
   };
 }

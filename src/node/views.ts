@@ -5,7 +5,8 @@ import { faultsOf, quorumOf } from '../consensus/index.ts';
 import { ZERO_HASH } from '../crypto/index.ts';
 import type { Engine, EntryStore } from '../epoch/index.ts';
 import { checkEntry, isKind, LedgerGraph, LedgerOrder } from '../ledger/index.ts';
-import { holdsSeat, StarlingError, TRUST_ONE } from '../spec/index.ts';
+import { StarlingError, TRUST_ONE } from '../spec/index.ts';
+import { votersOf } from '../state/index.ts';
 import { parameterCount } from '../wire/index.ts';
 
 export function headView(engine: Engine, epoch: number): HeadView {
@@ -17,7 +18,7 @@ export function swarmView(engine: Engine): SwarmView {
   const { ctx } = engine;
   const { genesis, swarm } = ctx;
   const { members } = ctx.chain.head.state;
-  const seats = members.filter((m) => holdsSeat(m.nodeClass)).length;
+  const seats = votersOf(ctx.chain.finalized.state).length;
   const { founders, tensors, ...rules } = genesis;
   return {
     swarmId: swarm,
@@ -28,6 +29,8 @@ export function swarmView(engine: Engine): SwarmView {
     members: members.map((m) => ({
       fingerprint: m.fingerprint,
       class: m.nodeClass,
+      status: m.status,
+      vote: m.vote,
       trust: m.trust / TRUST_ONE,
       joinedEpoch: m.joinedEpoch,
       lastEpoch: m.lastEpoch,
@@ -44,7 +47,7 @@ function toleranceOf(seats: number): string {
   const crashes = seats - quorum;
   const lie = faults === 0 ? 'no liar' : faults === 1 ? 'one liar' : `${faults} liars`;
   const crash = crashes === 0 ? 'no crash' : crashes === 1 ? 'one crash' : `${crashes} crashes`;
-  return `${seats} seats, quorum ${quorum}: survives ${crash} and ${lie}; results are provisional until votes exist`;
+  return `${seats} ${seats === 1 ? 'voter' : 'voters'}, quorum ${quorum}: survives ${crash} and ${lie}`;
 }
 
 export function epochCurrent(engine: Engine, nowMs: number): EpochCurrent {
@@ -61,7 +64,7 @@ export function epochCurrent(engine: Engine, nowMs: number): EpochCurrent {
     roster,
     deadlineMs: state.phase === 'collecting' ? Math.max(0, Math.round(state.freezeAtMs - nowMs)) : null,
     latest: headView(engine, epoch),
-    finalized: headView(engine, 0),
+    finalized: headView(engine, ctx.chain.finalized.state.epoch),
     applied: headView(engine, epoch),
     activeTrainers: engine.activeTrainers,
   };
@@ -74,7 +77,7 @@ export function epochView(engine: Engine, epoch: number): EpochView {
   return {
     epoch,
     decision: applied.id,
-    status: body === undefined ? 'genesis' : 'provisional',
+    status: body === undefined ? 'genesis' : applied.block === undefined ? 'provisional' : 'finalized',
     roster: (body?.roster ?? []).flatMap((id, i) => {
       const entry = graph.get(id);
       if (entry === undefined) return [];
@@ -127,7 +130,10 @@ export function verifyLedger(engine: Engine, store: EntryStore): LedgerReport {
   }
   const order = new LedgerOrder(graph);
   const { epoch, treeRoot, treeSize } = ctx.chain.head.state;
-  for (let n = 1; n <= epoch; n++) order.append(n, ctx.chain.at(n)?.body?.roster ?? []);
+  for (let n = 1; n <= epoch; n++) {
+    const applied = ctx.chain.at(n);
+    order.append(n, [...(applied?.body?.roster ?? []), ...(applied?.block?.body.tips ?? [])]);
+  }
   if (order.root() !== treeRoot)
     problems.push({
       entry: ctx.chain.head.id,

@@ -31,6 +31,16 @@ export const ERROR_CODES = [
   'UNKNOWN_AUTHOR',
   'UNKNOWN_ENTRY',
   'BAD_PROOF',
+  'BAD_INVITE',
+  // votes and blocks
+  'NOT_VOTER',
+  'BAD_QUORUM',
+  'BAD_PROPOSAL',
+  'BAD_BLOCK',
+  'BAD_EVIDENCE',
+  'EQUIVOCATION',
+  'NO_QUORUM',
+  'DIVERGED',
   // epoch
   'EPOCH_REGRESSION',
   'DUPLICATE',
@@ -43,6 +53,7 @@ export const ERROR_CODES = [
   // storage
   'DATA_IN_USE',
   'DATA_CORRUPT',
+  'DISK_FULL',
   'NOT_FOUND',
   // network
   'UNREACHABLE',

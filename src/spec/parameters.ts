@@ -74,3 +74,32 @@ export const NEGOTIATION = {
 
 /** Epoch topics held ahead of and behind the current epoch: n and n+1 held, n-2 left. */
 export const EPOCHS_AHEAD = 1;
+
+/** Voting on blocks (arXiv:1807.04938). Ms; each round waits `stepMs` longer than the one before, and a new epoch starts afresh. */
+export const VOTING = {
+  /** From a round's start until its proposal is given up: a proposal, its data and its check on a loaded machine. */
+  proposeMs: 1_500,
+  /** From a quorum of any prevotes, or precommits, until the round goes on without agreement: one dissemination. */
+  prevoteMs: 500,
+  precommitMs: 500,
+  /** Longer by this much a round. */
+  stepMs: 500,
+  /** No timeout grows beyond this. */
+  maxMs: 10_000,
+  /** First round in which an empty block is acceptable although something is eligible (PROTOCOL section 7). */
+  emptyFromRound: 2,
+  /** Ms between tellings of what is known of a height to a neighbour: what gossip lost comes back this way. */
+  retellMs: 300,
+} as const;
+
+/** Voters. A certificate of 300 votes, 100 bytes each, fits a gossip message with room for the proposal around it. */
+export const MAX_VOTERS = 300;
+/** Rounds. One of an honest swarm ends in a few; this bounds what endless rounds can cost a node's memory and disk. */
+export const MAX_ROUNDS = 10_000;
+/** Entries. Tips that a block names beside its roster; the others wait for the next. */
+export const MAX_TIPS = 384;
+/** Items. Evidence in one block, two votes of some 150 bytes each; the rest waits for the next. */
+export const MAX_EVIDENCE = 16;
+
+/** Ms between heartbeats. A voter is in reach while one of the last `missed` came. */
+export const BEAT = { everyMs: 1_000, missed: 3 } as const;

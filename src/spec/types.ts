@@ -11,6 +11,8 @@ export type Fingerprint = Hex;
 export type EntryId = Hex;
 /** Identity of a decision: hash over its body alone, so equal decisions of many authors are one decision. */
 export type DecisionId = Hex;
+/** Identity of a block: hash over its header. A base (`anchorBlock`, `prev`) is a block's or a provisional decision's. */
+export type BlockHash = Hex;
 /** sha256(genesis bytes). */
 export type SwarmId = Hex;
 /** RFC 9162 Merkle root over 256 KiB chunks of some content. */
@@ -22,7 +24,7 @@ export const NODE_CLASSES = ['core', 'edge', 'relay', 'observer'] as const;
 /** core learns and votes, edge learns, relay aggregates and votes, observer reads and audits. */
 export type NodeClass = (typeof NODE_CLASSES)[number];
 
-/** Classes that hold a seat in the roster negotiation (PROTOCOL section 5). */
+/** Classes that may vote, and that hold a seat in the roster negotiation while no quorum is in reach (PROTOCOL sections 2, 5). */
 export const holdsSeat = (c: NodeClass): boolean => c === 'core' || c === 'relay';
 /** Classes whose contributions are rostered. */
 export const mayContribute = (c: NodeClass): boolean => c === 'core' || c === 'edge';
@@ -45,7 +47,13 @@ export interface Genesis {
   readonly initialModelRoot: ContentRoot;
   readonly aggregation: 'mean';
   readonly privacy: 'member-readable';
-  readonly admission: 'open';
+  /** Who becomes a member by a join alone: everyone, or whoever holds an invite. */
+  readonly admission: 'open' | 'invite';
+  /**
+   * Who votes: members whose invite carries the vote right or whom the committee admitted, or (`open`) every member of a
+   * class that may. Open voting is for demos: daemons refuse it beyond loopback (PROTOCOL section 2).
+   */
+  readonly voting: 'invited' | 'open';
   readonly updateDtype: UpdateDtype;
   /** First scale exponent of each tensor: scale = 2^exponent. Same order as `tensors`. */
   readonly scaleExponents: readonly number[];
@@ -61,9 +69,13 @@ export interface Genesis {
   readonly epochDeadlineMs: number;
   /** Floor of the adaptive deadline. */
   readonly minDeadlineMs: number;
-  /** Epochs without a contribution after which a voter may be removed (used once votes exist). */
+  /** Epochs without a vote after which the others remove a voter (PROTOCOL section 2). */
   readonly missEpochs: number;
-  /** Nodes that hold a seat at epoch 0. */
+  /** A snapshot of the model is kept every so many epochs: where a restart and a rollback begin. */
+  readonly snapshotEpochs: number;
+  /** Epochs for which signatures, sums and updates are kept behind the newest block; pruned after that. */
+  readonly retainEpochs: number;
+  /** Members and voters at epoch 0. */
   readonly founders: readonly NodeCertificate[];
   /** Milliseconds since 1970, informational: makes two swarms of one configuration differ. */
   readonly createdMs: number;
@@ -80,10 +92,63 @@ export interface NodeCertificate {
   readonly signature: Uint8Array;
 }
 
-export type EntryKind = 'join' | 'contribution' | 'decision';
+export type EntryKind = 'join' | 'contribution' | 'decision' | 'membership' | 'verdict' | 'ballot';
 
 export interface JoinBody {
   readonly certificate: NodeCertificate;
+  /** What a voter handed to its author: admission, and perhaps the right to vote. Null under open admission. */
+  readonly invite: Invite | null;
+}
+
+/**
+ * A right to join, made by a voter for whoever holds it (PROTOCOL section 2). Valid when the block that admits the join
+ * is not later than `expiresMs` and fewer than `uses` joins were admitted by it before.
+ */
+export interface Invite {
+  readonly v: 1;
+  readonly swarm: SwarmId;
+  /** Class that its holder may take. */
+  readonly nodeClass: NodeClass;
+  readonly vote: boolean;
+  /** Milliseconds since 1970, compared with a block's `timeMs`. */
+  readonly expiresMs: number;
+  readonly uses: number;
+  /** 16 random bytes: tells two invites of one issuer apart. 32 digits. */
+  readonly nonce: Hex;
+  readonly issuer: Fingerprint;
+  /** Composite signature of the issuer, context `starling/invite/1`. */
+  readonly signature: Uint8Array;
+}
+
+/**
+ * What a member says of itself. away: stopped cleanly, not awaited, still counted. leave: gives up membership at a block
+ * that leaves one voter or at least three. resume: ends away, removal and suspension.
+ */
+export interface MembershipBody {
+  readonly action: 'away' | 'leave' | 'resume';
+}
+
+/** A voter's opinion of an aggregate (PROTOCOL section 7): may differ between honest nodes, never gates a prevote. */
+export interface VerdictBody {
+  readonly epoch: number;
+  /** The block that the aggregate builds on. */
+  readonly base: BlockHash;
+  readonly aggregateHash: Hex;
+  readonly good: boolean;
+  /** Why not, at most 200 characters; empty for a good one. */
+  readonly reason: string;
+}
+
+/**
+ * A voter's voice in what q voters of the committee decide outside the epochs' own votes: `admit` gives a member the
+ * vote, `remove` takes it from one that was absent, `restore` brings back the model after block `epoch`.
+ */
+export interface BallotBody {
+  readonly action: 'admit' | 'remove' | 'restore';
+  /** Whom; null for restore. */
+  readonly subject: Fingerprint | null;
+  /** restore: the epoch whose model comes back. admit, remove: the newest block that the author knew. */
+  readonly epoch: number;
 }
 
 export interface ContributionBody {
@@ -129,10 +194,19 @@ export interface EntryCore<K extends EntryKind = EntryKind> {
   readonly kind: K;
   /** At most 8 entries of other authors, sorted by id. */
   readonly deps: readonly EntryId[];
-  readonly body: K extends 'join' ? JoinBody : K extends 'contribution' ? ContributionBody : DecisionBody;
+  readonly body: EntryBodies[K];
 }
 
-export type AnyEntryCore = EntryCore<'join'> | EntryCore<'contribution'> | EntryCore<'decision'>;
+export interface EntryBodies {
+  readonly join: JoinBody;
+  readonly contribution: ContributionBody;
+  readonly decision: DecisionBody;
+  readonly membership: MembershipBody;
+  readonly verdict: VerdictBody;
+  readonly ballot: BallotBody;
+}
+
+export type AnyEntryCore = { [K in EntryKind]: EntryCore<K> }[EntryKind];
 
 /** An entry as it is stored and sent. `coreBytes` is exactly what `id` hashes. */
 export interface SignedEntry {
@@ -161,9 +235,19 @@ export interface AggregateHeader {
   readonly distances: readonly string[];
 }
 
+/** suspended: its chain forked, until it resumes. expelled: it voted twice; for good. left, away: by its own word. */
+export const MEMBER_STATUSES = ['active', 'away', 'left', 'suspended', 'expelled'] as const;
+export type MemberStatus = (typeof MEMBER_STATUSES)[number];
+
+/** none: may not vote. granted: may, and waits for a committee of three. voter: sits in the committee. removed: by ballot, until it resumes. */
+export const VOTE_RIGHTS = ['none', 'granted', 'voter', 'removed'] as const;
+export type VoteRight = (typeof VOTE_RIGHTS)[number];
+
 export interface MemberState {
   readonly fingerprint: Fingerprint;
   readonly nodeClass: NodeClass;
+  readonly status: MemberStatus;
+  readonly vote: VoteRight;
   readonly ed25519PublicKey: Uint8Array;
   readonly mldsaPublicKey: Uint8Array;
   readonly joinedEpoch: number;
@@ -177,14 +261,173 @@ export interface MemberState {
   readonly trust: number;
 }
 
+/** A motion that has ballots of voters, fewer than a quorum so far. */
+export interface Motion extends BallotBody {
+  /** Epoch of the block with its first ballot: it lapses some epochs later. */
+  readonly opened: number;
+  /** Ascending. */
+  readonly ayes: readonly Fingerprint[];
+}
+
 /** Everything the rules derive from the chain of decisions. A pure function of (genesis, decisions, headers, entries). */
 export interface SwarmState {
   readonly epoch: number;
-  readonly decision: DecisionId;
+  /** The block, or the provisional decision, that led here. Not part of the state root: a block's header holds that root. */
+  readonly decision: BlockHash | DecisionId;
   /** Sorted by fingerprint. */
   readonly members: readonly MemberState[];
   readonly scaleExponents: readonly number[];
   /** Number of tree leaves up to and including this decision's cut. */
+  readonly treeSize: number;
+  readonly treeRoot: Hex;
+  readonly modelRoot: ContentRoot;
+  /** Invites that admitted somebody, by issuer and nonce, with how often. Sorted. */
+  readonly invites: readonly { readonly issuer: Fingerprint; readonly nonce: Hex; readonly used: number }[];
+  /** Sorted by action, subject, epoch. */
+  readonly motions: readonly Motion[];
+  /** Merkle root over this step's federated records, in roster order (SYSTEMS C1). */
+  readonly recordsRoot: Hex;
+  /** Head of the chain of system events: H(t+1) = sha256(H(t) || event) (SYSTEMS C2). */
+  readonly eventHash: Hex;
+  /** Whether q verdicts refused this step's aggregate, so that the model stayed. */
+  readonly refused: boolean;
+}
+
+/** What one contribution did to its author's standing. Its canonical CBOR is a leaf of `recordsRoot`. */
+export interface FederatedRecord {
+  readonly nodeId: Fingerprint;
+  /** The contribution's update hash. */
+  readonly deltaHash: Hex;
+  readonly trustBefore: number;
+  readonly trustAfter: number;
+  readonly parentBlock: BlockHash;
+}
+
+/** One a block, in a hash chain. */
+export interface SystemEvent {
+  /** The block's `timeMs`. */
+  readonly timestamp: number;
+  /** Hash over tree root and roster hash. */
+  readonly metaHash: Hex;
+  /** Normalised entropy of the roster's weights, fixed point with 2^-30 units: 0 one voice, 2^30 all alike. */
+  readonly fusionEntropy: number;
+  /** Share of good verdicts, fixed point with 2^-30 units; 2^30 where nothing was judged. */
+  readonly complianceScore: number;
+  /** The block's `recordsRoot`. */
+  readonly federatedHash: Hex;
+}
+
+/** Two things one identity must not both have signed (PROTOCOL section 2). Entries: both are in the ledger. */
+export type Evidence =
+  | { readonly kind: 'vote'; readonly first: Vote; readonly second: Vote }
+  | {
+      readonly kind: 'entry';
+      readonly author: Fingerprint;
+      readonly seq: number;
+      /** The lower id first. */
+      readonly first: EntryId;
+      readonly second: EntryId;
+    };
+
+/** One an epoch (PROTOCOL section 7). Roots are those after this block; the round is not part of it. */
+export interface BlockHeader {
+  readonly v: 1;
+  readonly swarm: SwarmId;
+  readonly epoch: number;
+  /** The block before; the swarm id for epoch 1. */
+  readonly prev: BlockHash;
+  readonly treeSize: number;
+  readonly treeRoot: Hex;
+  readonly cutHash: Hex;
+  readonly rosterHash: Hex;
+  /** Roster hash of those whose updates are in the sum; equal to `rosterHash` where everyone sees every row. */
+  readonly survivorsHash: Hex;
+  readonly aggregateHash: Hex;
+  readonly modelRoot: ContentRoot;
+  readonly stateRoot: Hex;
+  /** Of the committee that votes on this block, and of the one after it. */
+  readonly votersHash: Hex;
+  readonly nextVotersHash: Hex;
+  readonly evidenceHash: Hex;
+  /** Milliseconds since 1970 by the proposer's clock, informational; larger than the block's before. */
+  readonly timeMs: number;
+}
+
+/** What the hashes of a header stand for. */
+export interface BlockBody {
+  /** Entries, beside the roster's, whose closure under prev and deps this block takes into the ledger's order. Ascending. */
+  readonly tips: readonly EntryId[];
+  /** As in a provisional decision: contributions with their weights, joins with weight 0. Ascending. */
+  readonly roster: readonly EntryId[];
+  readonly weights: readonly number[];
+  readonly evidence: readonly Evidence[];
+}
+
+export interface Block {
+  readonly hash: BlockHash;
+  readonly header: BlockHeader;
+  readonly body: BlockBody;
+}
+
+export type VoteStep = 'prevote' | 'precommit';
+
+export interface VoteBody {
+  readonly epoch: number;
+  readonly round: number;
+  readonly step: VoteStep;
+  /** Null is a vote for no block. */
+  readonly block: BlockHash | null;
+  readonly voter: Fingerprint;
+}
+
+/** Ed25519 over signBytes, 64 bytes. */
+export interface Vote extends VoteBody {
+  readonly signature: Uint8Array;
+}
+
+/** Votes of q voters for one value in one round and step. */
+export interface QuorumCertificate {
+  readonly epoch: number;
+  readonly round: number;
+  readonly step: VoteStep;
+  readonly block: BlockHash | null;
+  /** Ascending by voter. */
+  readonly votes: readonly { readonly voter: Fingerprint; readonly signature: Uint8Array }[];
+}
+
+export interface ProposalBody {
+  readonly epoch: number;
+  readonly round: number;
+  readonly proposer: Fingerprint;
+  readonly block: BlockHash;
+  /** The round in which q voters prevoted this block before; -1 for a new one. */
+  readonly validRound: number;
+}
+
+/** Composite signature of the proposer, context `starling/block/1`. A re-proposal carries the certificate of `validRound`. */
+export interface Proposal extends ProposalBody {
+  readonly content: Block;
+  readonly prevotes: QuorumCertificate | null;
+  readonly signature: Uint8Array;
+}
+
+/** What a node says of itself every second: the newest block it holds. Ed25519. */
+export interface Beat {
+  readonly node: Fingerprint;
+  /** Grows with every beat, across restarts too (a wall clock's milliseconds). */
+  readonly seq: number;
+  readonly epoch: number;
+  readonly block: BlockHash;
+  /** Roots of what this node really holds at that block, not of what the block says. */
+  readonly treeRoot: Hex;
+  readonly modelRoot: ContentRoot;
+  readonly signature: Uint8Array;
+}
+
+/** Signed by one member (composite, context `starling/checkpoint/1`), in the C2SP signed-note format. */
+export interface Checkpoint {
+  readonly swarm: SwarmId;
+  readonly epoch: number;
   readonly treeSize: number;
   readonly treeRoot: Hex;
   readonly modelRoot: ContentRoot;

@@ -32,6 +32,8 @@ export const swarmToml = (name: string, layers: readonly number[], seed: number)
     `name = ${JSON.stringify(name.slice(0, 64))}`,
     'min_deadline_ms = 10_000',
     'epoch_deadline_ms = 30_000',
+    // All on this machine: each of them votes.
+    'voting = "open"',
     '[model]',
     'kind = "mlp"',
     `layers = [${layers.join(', ')}]`,

@@ -1,4 +1,4 @@
-/** Step 9, finalise: until votes exist, a provisional decision on this node's own chain (PROTOCOL section 3). */
+/** Step 9 without a quorum: a provisional decision on this node's own chain (PROTOCOL section 3). */
 import { type EntryId, holdsSeat, type SwarmState } from '../spec/index.ts';
 import { encodeEntry, ledgerTopic } from '../wire/index.ts';
 import { keepAggregate } from './aggregates.ts';
@@ -9,7 +9,7 @@ import type { EpochContext } from './context.ts';
  * Writes this node's decision and tells the others. The aggregate is stored first: whoever signs a decision can
  * be asked for it. Nodes without a seat in the classes decide nothing and adopt what others decided.
  */
-export async function finalise(ctx: EpochContext, base: SwarmState, roster: readonly EntryId[], aggregate: Aggregate): Promise<void> {
+export async function decide(ctx: EpochContext, base: SwarmState, roster: readonly EntryId[], aggregate: Aggregate): Promise<void> {
   // Without a seat, or before this node's chain has begun with its join, it follows.
   if (!holdsSeat(ctx.nodeClass) || ctx.replica.tip === undefined) return;
   await keepAggregate(ctx, aggregate);

@@ -1,0 +1,225 @@
+/** Step 9, finalise: what a proposer offers, and what a validator holds against it before it votes (PROTOCOL section 7). */
+import { quorumOf } from '../consensus/index.ts';
+import { ZERO_HASH } from '../crypto/index.ts';
+import { isKind } from '../ledger/index.ts';
+import {
+  type Block,
+  type BlockHeader,
+  type DecisionBody,
+  type EntryId,
+  type Evidence,
+  type Hex,
+  MAX_TIPS,
+  StarlingError,
+  VOTING,
+} from '../spec/index.ts';
+import { votersOf } from '../state/index.ts';
+import { makeBlock, rosterHash, votersHash } from '../wire/index.ts';
+import { auditRoster, ineligible } from './audit.ts';
+import { average, holdsRows } from './average.ts';
+import type { Applied, BlockParts, Draft, HeldAggregate } from './chain.ts';
+import type { EpochContext } from './context.ts';
+import { isCut } from './cuts.ts';
+import { checkEvidence, pendingEvidence } from './evidence.ts';
+import type { Candidate } from './waitingBlocks.ts';
+
+/** What the committee said of an aggregate: the verdict entries on it, one a voter, the first of each. */
+export function verdictsOn(ctx: EpochContext, base: Applied, aggregateHash: Hex): EntryId[] {
+  const found = new Map<string, EntryId>();
+  for (const voter of votersOf(base.state)) {
+    for (const head of ctx.replica.graph.heads(voter)) {
+      // The verdicts of an epoch are among the newest entries of each voter.
+      let entry = ctx.replica.graph.get(head);
+      while (entry !== undefined && !isCut(ctx, base, entry.id) && !found.has(voter)) {
+        if (isKind(entry, 'verdict') && entry.core.body.base === base.id && entry.core.body.aggregateHash === aggregateHash)
+          found.set(voter, entry.id);
+        entry = entry.core.prev === null ? undefined : ctx.replica.graph.get(entry.core.prev);
+      }
+    }
+  }
+  return [...found.values()];
+}
+
+/** Whether a block over this aggregate could be proposed: q voters have judged it, or nothing is averaged. */
+export const isJudged = (ctx: EpochContext, base: Applied, aggregateHash: Hex): boolean =>
+  aggregateHash === ZERO_HASH || verdictsOn(ctx, base, aggregateHash).length >= quorumOf(votersOf(base.state).length);
+
+/** The block that this node would propose over `base` for a roster; an empty one for none. */
+export async function draftBlock(ctx: EpochContext, base: Applied, roster: readonly EntryId[]): Promise<Candidate> {
+  const aggregate = await average(ctx, base.state, roster);
+  const body: DecisionBody = {
+    epoch: base.state.epoch + 1,
+    prev: base.id,
+    roster,
+    weights: aggregate.weights,
+    aggregateHash: aggregate.hash,
+  };
+  const evidence = pendingEvidence(ctx, base);
+  const parts: BlockParts = {
+    tips: tipsFor(ctx, base, body, evidence),
+    evidence,
+    timeMs: Math.max((base.block?.header.timeMs ?? ctx.genesis.createdMs) + 1, Math.floor(ctx.ports.clock.wallMs())),
+  };
+  const draft = await ctx.chain.draft(base, body, aggregate, parts);
+  return { block: blockOf(ctx, base, draft, parts), draft, aggregate };
+}
+
+/**
+ * What the ledger holds beyond the last cut and this block should take in: the verdicts it needs, what its evidence names, then
+ * every chain's newest entries, the oldest first.
+ */
+function tipsFor(ctx: EpochContext, base: Applied, body: DecisionBody, evidence: readonly Evidence[]): EntryId[] {
+  const { graph } = ctx.replica;
+  const wanted = new Set<EntryId>(body.aggregateHash === ZERO_HASH ? [] : verdictsOn(ctx, base, body.aggregateHash));
+  for (const one of evidence) if (one.kind === 'entry') wanted.add(one.first).add(one.second);
+  const heads = graph.authors().flatMap((author) => graph.heads(author));
+  const open = heads.flatMap((id) => {
+    const entry = graph.get(id);
+    return entry === undefined || isCut(ctx, base, id) ? [] : [entry];
+  });
+  open.sort((a, b) => a.core.lam - b.core.lam || (a.id < b.id ? -1 : 1));
+  for (const { id } of open) if (wanted.size < MAX_TIPS && !body.roster.includes(id)) wanted.add(id);
+  return [...wanted].filter((id) => !isCut(ctx, base, id)).sort();
+}
+
+function blockOf(ctx: EpochContext, base: Applied, draft: Draft, parts: BlockParts): Block {
+  const { state, body } = draft;
+  const roster = rosterHash(body.roster, body.weights);
+  return makeBlock(
+    {
+      v: 1,
+      swarm: ctx.swarm,
+      epoch: body.epoch,
+      prev: body.prev,
+      treeSize: state.treeSize,
+      treeRoot: state.treeRoot,
+      survivorsHash: roster,
+      aggregateHash: body.aggregateHash,
+      modelRoot: state.modelRoot,
+      stateRoot: draft.stateRoot,
+      votersHash: votersHash(votersOf(base.state)),
+      nextVotersHash: votersHash(votersOf(state)),
+      timeMs: parts.timeMs,
+    },
+    { tips: parts.tips, roster: body.roster, weights: body.weights, evidence: parts.evidence },
+  );
+}
+
+/** Entries, beside those held, that a block stands on. */
+export function missingOf(ctx: EpochContext, block: Block): EntryId[] {
+  const named = block.body.evidence.flatMap((e) => (e.kind === 'entry' ? [e.first, e.second] : []));
+  return [...block.body.roster, ...block.body.tips, ...named].filter((id) => !ctx.replica.graph.has(id));
+}
+
+export type Check =
+  | { readonly kind: 'valid'; readonly candidate: Candidate }
+  /** Not yet: entries or rows are on their way. */
+  | { readonly kind: 'incomplete'; readonly missing: readonly EntryId[] }
+  | { readonly kind: 'invalid'; readonly error: StarlingError };
+
+export const decisionOf = (block: Block): DecisionBody => ({
+  epoch: block.header.epoch,
+  prev: block.header.prev,
+  roster: block.body.roster,
+  weights: block.body.weights,
+  aggregateHash: block.header.aggregateHash,
+});
+
+const partsOf = (block: Block): BlockParts => ({
+  tips: block.body.tips,
+  evidence: block.body.evidence,
+  timeMs: block.header.timeMs,
+});
+
+/**
+ * Everything that a prevote for `block` in `round` asserts: it follows the newest block, every entry of its cut is held, its
+ * roster and weights are right, its sum, order and roots are what this node computes too. Deterministic, but for what has
+ * not arrived yet. `wasValid`: q voters prevoted it in an earlier round.
+ */
+export async function checkBlock(ctx: EpochContext, base: Applied, block: Block, round: number, wasValid: boolean): Promise<Check> {
+  const { header, body } = block;
+  const decision = decisionOf(block);
+  try {
+    requireFollows(ctx, base, header);
+    const missing = missingOf(ctx, block);
+    if (missing.length > 0) return { kind: 'incomplete', missing };
+    auditRoster(ctx, base.state, decision);
+    requireWork(ctx, base, decision, round, wasValid);
+    for (const evidence of body.evidence) checkEvidence(ctx, base, evidence, body);
+    requireJudged(ctx, base, block);
+    const rows = ctx.chain.contributionsOf(decision).filter((e) => ctx.updates.row(e.id) === undefined);
+    if (!holdsRows(ctx, decision)) return { kind: 'incomplete', missing: rows.map((e) => e.id) };
+    const aggregate = await average(ctx, base.state, body.roster);
+    if (aggregate.hash !== header.aggregateHash)
+      throw broken('aggregateHash', `the roster averages to ${aggregate.hash} here, the block says ${header.aggregateHash}`);
+    const draft = await ctx.chain.draft(base, decision, aggregate, partsOf(block));
+    requireSame(ctx, base, block, draft);
+    return { kind: 'valid', candidate: { block, draft, aggregate } };
+  } catch (error) {
+    if (error instanceof StarlingError && error.facts.phase === 'audit') return { kind: 'invalid', error };
+    throw error;
+  }
+}
+
+/**
+ * The step of a final block: its roots are certified, so its sum need not be at hand. Every entry of its cut must be held.
+ * Throws DIVERGED where this node's own ledger leads elsewhere.
+ */
+export async function draftFinal(ctx: EpochContext, base: Applied, block: Block, aggregate: HeldAggregate): Promise<Draft> {
+  const certified = aggregate.sum === undefined ? block.header.modelRoot : undefined;
+  const draft = await ctx.chain.draft(base, decisionOf(block), aggregate, partsOf(block), certified);
+  try {
+    requireSame(ctx, base, block, draft);
+  } catch (error) {
+    if (!(error instanceof StarlingError)) throw error;
+    throw new StarlingError('DIVERGED', `block ${block.header.epoch} is final, and this node's ledger leads elsewhere: ${error.message}`, {
+      ...error.facts,
+      phase: 'apply',
+      epoch: block.header.epoch,
+      fix: 'stop the daemon and run `starling fsck --repair`: its data is damaged, or more than a third of the voters lied',
+    });
+  }
+  return draft;
+}
+
+function requireFollows(ctx: EpochContext, base: Applied, header: BlockHeader): void {
+  if (header.swarm !== ctx.swarm) throw broken('swarm', `it is of swarm ${header.swarm}`);
+  if (header.epoch !== base.state.epoch + 1 || header.prev !== base.id)
+    throw broken('prev', `it follows ${header.prev}, the newest block is ${base.id}`);
+  if (header.timeMs <= (base.block?.header.timeMs ?? ctx.genesis.createdMs))
+    throw broken('timeMs', 'its time is not after that of the block before');
+}
+
+/** An empty block is acceptable only from round 2 on, or when nothing is eligible (PROTOCOL section 7). */
+function requireWork(ctx: EpochContext, base: Applied, decision: DecisionBody, round: number, wasValid: boolean): void {
+  if (decision.aggregateHash !== ZERO_HASH || wasValid || round >= VOTING.emptyFromRound) return;
+  const eligible = ctx.replica.graph
+    .contributionsOf(decision.epoch)
+    .some((e) => ineligible(ctx, base.state, e) === undefined && ctx.updates.row(e.id) !== undefined);
+  if (eligible) throw broken('roster', `an empty block before round ${VOTING.emptyFromRound}, and contributions are at hand`);
+}
+
+/** The cut of a block that averages holds the verdicts of q voters. */
+function requireJudged(ctx: EpochContext, base: Applied, block: Block): void {
+  const { aggregateHash } = block.header;
+  if (aggregateHash === ZERO_HASH) return;
+  const cut = ctx.replica.graph.closure([...block.body.roster, ...block.body.tips], (id) => isCut(ctx, base, id));
+  const voters = new Set(votersOf(base.state));
+  const judges = new Set<string>();
+  for (const id of cut) {
+    const entry = ctx.replica.graph.get(id);
+    if (entry === undefined || !isKind(entry, 'verdict') || !voters.has(entry.core.author)) continue;
+    if (entry.core.body.base === base.id && entry.core.body.aggregateHash === aggregateHash) judges.add(entry.core.author);
+  }
+  const quorum = quorumOf(voters.size);
+  if (judges.size < quorum) throw broken('tips', `its cut holds ${judges.size} verdicts on its aggregate, ${quorum} are needed`);
+}
+
+function requireSame(ctx: EpochContext, base: Applied, block: Block, draft: Draft): void {
+  const own = blockOf(ctx, base, draft, partsOf(block)).header;
+  const { header } = block;
+  for (const field of Object.keys(own) as (keyof BlockHeader)[])
+    if (own[field] !== header[field]) throw broken(field, `${field} is ${header[field]}, this node computes ${own[field]}`);
+}
+
+const broken = (field: string, message: string): StarlingError => new StarlingError('BAD_BLOCK', message, { field, phase: 'audit' });

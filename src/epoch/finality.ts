@@ -1,0 +1,100 @@
+/** Steps 9 and 10: final blocks, from votes or from peers, checked, made durable and applied in their order. */
+import { bytesOf } from '../aggregation/index.ts';
+import { verifyQuorum } from '../consensus/committee.ts';
+import { ZERO_HASH } from '../crypto/index.ts';
+import { type AggregateHeader, asStarlingError, type Block, StarlingError } from '../spec/index.ts';
+import { votersOf } from '../state/index.ts';
+import { aggregateHash, type BlockRecord, verifyVote } from '../wire/index.ts';
+import { heldHeader, keepAggregate, keepHeader } from './aggregates.ts';
+import { average, holdsRows } from './average.ts';
+import { decisionOf, draftFinal, missingOf } from './blocks.ts';
+import type { Applied, HeldAggregate } from './chain.ts';
+import type { EpochContext } from './context.ts';
+
+/** Throws BAD_QUORUM or NOT_VOTER unless q voters of the block before made this block final. */
+function requireFinal(ctx: EpochContext, base: Applied, { block, certificate }: BlockRecord): void {
+  if (certificate.step !== 'precommit' || certificate.block !== block.hash || certificate.epoch !== block.header.epoch)
+    throw new StarlingError('BAD_QUORUM', 'the certificate is of another block', { field: 'certificate', phase: 'finalise' });
+  const keys = new Map(base.state.members.map((m) => [m.fingerprint, m.ed25519PublicKey]));
+  verifyQuorum(certificate, votersOf(base.state), (vote) => verifyVote(ctx.swarm, vote, keys.get(vote.voter) ?? new Uint8Array(32)));
+}
+
+/** What came of an attempt at the next final block. */
+export type Outcome =
+  | { readonly kind: 'applied'; readonly applied: Applied }
+  | { readonly kind: 'none' }
+  /** Entries of its cut are not here. */
+  | { readonly kind: 'incomplete' };
+
+/**
+ * Applies the next final block, if it is here. Durable before it counts: its aggregate, then the block with its certificate,
+ * then this node's state. Throws DIVERGED.
+ */
+export async function applyFinal(ctx: EpochContext, fromDisk = false): Promise<Outcome> {
+  const base = ctx.chain.finalized;
+  const waiting = ctx.finals.get(base.state.epoch + 1);
+  if (waiting === undefined) return { kind: 'none' };
+  const { record } = waiting;
+  const { block } = record;
+  try {
+    if (!fromDisk) requireFinal(ctx, base, record);
+  } catch (error) {
+    ctx.finals.drop(block.header.epoch);
+    ctx.ports.journal.log('warn', 'epoch', 'a block is not final', { block: block.hash, ...asStarlingError(error).toJSON() });
+    return { kind: 'none' };
+  }
+  if (missingOf(ctx, block).length > 0) return { kind: 'incomplete' };
+  const candidate = waiting.candidate;
+  const aggregate = candidate?.aggregate ?? (await aggregateOf(ctx, base, block, waiting.header));
+  const draft = candidate?.draft ?? (await draftFinal(ctx, base, block, aggregate));
+  const { header, sum } = aggregate;
+  if (header !== undefined && !fromDisk) {
+    if (sum === undefined) keepHeader(ctx, block.header.aggregateHash, header);
+    else await keepAggregate(ctx, { hash: block.header.aggregateHash, header, sum });
+  }
+  if (ctx.chain.finalized !== base) return { kind: 'none' };
+  if (!fromDisk) ctx.ports.blocks.append(record);
+  const applied = ctx.chain.finalise(block, draft);
+  ctx.finals.drop(block.header.epoch);
+  for (const evidence of block.body.evidence) if (evidence.kind === 'vote') ctx.evidence.settle(evidence.first.voter);
+  if (block.header.epoch % ctx.genesis.snapshotEpochs === 0 && draft.model !== undefined) await ctx.ports.blobs.put(bytesOf(draft.model));
+  return { kind: 'applied', applied };
+}
+
+/** What the rows give where they are held; else the header that the peer gave, checked against the block, without the sum. */
+async function aggregateOf(ctx: EpochContext, base: Applied, block: Block, given: AggregateHeader | null): Promise<HeldAggregate> {
+  const { aggregateHash: wanted } = block.header;
+  if (wanted === ZERO_HASH) return { header: undefined, sum: undefined };
+  if (holdsRows(ctx, decisionOf(block))) {
+    const own = await average(ctx, base.state, block.body.roster);
+    if (own.hash === wanted) return own;
+  }
+  const header = given ?? heldHeader(ctx, wanted);
+  if (header === undefined || aggregateHash(header) !== wanted)
+    throw new StarlingError('AGGREGATE_MISSING', `the aggregate header of block ${block.header.epoch} is not here`, {
+      phase: 'finalise',
+      fix: 'it comes with the block from any peer',
+    });
+  return { header, sum: undefined };
+}
+
+/** Replays the blocks on this node's disk. Returns how many were applied. Throws DATA_CORRUPT or DIVERGED. */
+export async function replayBlocks(ctx: EpochContext): Promise<number> {
+  const { blocks, journal } = ctx.ports;
+  let applied = 0;
+  for (let epoch = 1; epoch <= blocks.head(); epoch++) {
+    const record = blocks.get(epoch);
+    if (record === undefined)
+      throw new StarlingError('DATA_CORRUPT', `block ${epoch} is missing`, { phase: 'ledger', fix: 'run `starling fsck --repair`' });
+    const hash = record.block.header.aggregateHash;
+    ctx.finals.add({ record, header: heldHeader(ctx, hash) ?? null }, epoch - 1);
+    const outcome = await applyFinal(ctx, true);
+    if (outcome.kind !== 'applied') {
+      journal.log('warn', 'epoch', 'blocks on disk stand on entries that are not here; they are fetched from peers', { from: epoch });
+      blocks.truncate(epoch - 1);
+      break;
+    }
+    applied++;
+  }
+  return applied;
+}

@@ -1,0 +1,90 @@
+/** Models by epoch: the newest in memory, snapshots on disk, everything between from the sums. */
+import { float32Of } from '../aggregation/index.ts';
+import { contentOf } from '../crypto/content.ts';
+import { type ContentRoot, type Genesis, StarlingError } from '../spec/index.ts';
+import type { BlobStore } from './ports.ts';
+
+/** Models kept in memory behind the newest: what a newcomer or a fork asks for is almost always among them. */
+const MODELS_KEPT = 4;
+
+/** How the models of a chain follow from each other. */
+interface Line {
+  rootOf(epoch: number): ContentRoot | undefined;
+  /** The epoch whose model `epoch` came from, and whether a sum lies between. */
+  from(epoch: number): { readonly epoch: number; readonly bySum: boolean };
+  /** The model of `epoch` from the one before; undefined where the sum is not at hand. */
+  next(theta: Float32Array, epoch: number): Promise<Float32Array | undefined>;
+}
+
+export class Models {
+  readonly #blobs: BlobStore;
+  readonly #initial: Float32Array;
+  readonly #kept = new Map<number, { readonly root: ContentRoot; readonly values: Float32Array }>();
+
+  constructor(blobs: BlobStore, initial: Float32Array) {
+    this.#blobs = blobs;
+    this.#initial = initial;
+  }
+
+  keep(epoch: number, root: ContentRoot, values: Float32Array): void {
+    this.#kept.delete(epoch);
+    this.#kept.set(epoch, { root, values });
+    for (const old of this.#kept.keys()) if (this.#kept.size > MODELS_KEPT && old !== epoch) this.#kept.delete(old);
+  }
+
+  forgetAfter(epoch: number): void {
+    for (const kept of this.#kept.keys()) if (kept > epoch) this.#kept.delete(kept);
+  }
+
+  /** A model in memory by its root: what is served to whoever pulls it. */
+  byRoot(root: ContentRoot): Float32Array | undefined {
+    for (const kept of this.#kept.values()) if (kept.root === root) return kept.values;
+    return undefined;
+  }
+
+  /**
+   * Back to the nearest epoch whose model is at hand, then forward sum by sum. Throws NOT_FOUND beyond the chain,
+   * AGGREGATE_MISSING where a sum is not held.
+   */
+  async at(epoch: number, line: Line): Promise<Float32Array> {
+    const wanted = line.rootOf(epoch);
+    if (wanted === undefined) throw new StarlingError('NOT_FOUND', `epoch ${epoch} is not applied here`, { field: 'epoch' });
+    const ahead: number[] = [];
+    let values: Float32Array | undefined;
+    for (let n = epoch; values === undefined; ) {
+      values = n === 0 ? this.#initial : await this.#held(line.rootOf(n) as ContentRoot);
+      if (values !== undefined) break;
+      const from = line.from(n);
+      if (from.bySum) ahead.push(n);
+      n = from.epoch;
+    }
+    for (let n = ahead.pop(); n !== undefined; n = ahead.pop()) {
+      values = await line.next(values, n);
+      if (values === undefined)
+        throw new StarlingError('AGGREGATE_MISSING', `the model of epoch ${epoch} needs the sum of epoch ${n}, which is not held`, {
+          phase: 'apply',
+          fix: 'wait until a peer that holds the model is connected',
+        });
+    }
+    if (!this.#kept.has(epoch)) this.keep(epoch, wanted, values);
+    return values;
+  }
+
+  async #held(root: ContentRoot): Promise<Float32Array | undefined> {
+    const kept = this.byRoot(root);
+    if (kept !== undefined) return kept;
+    const bytes = await this.#blobs.get(root);
+    return bytes === undefined ? undefined : float32Of(bytes);
+  }
+}
+
+/** The model of a genesis from its bytes. Throws HASH_MISMATCH unless they are what the genesis names. */
+export function initialModelOf(genesis: Genesis, bytes: Uint8Array): Float32Array {
+  const { root } = contentOf(bytes);
+  if (root !== genesis.initialModelRoot)
+    throw new StarlingError('HASH_MISMATCH', `the initial model has root ${root}, the genesis names ${genesis.initialModelRoot}`, {
+      field: 'initialModelRoot',
+      fix: 'fetch the model again from another peer',
+    });
+  return float32Of(bytes);
+}

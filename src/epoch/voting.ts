@@ -1,0 +1,393 @@
+/** Step 9, finalise: this node's part in the votes on one block (PROTOCOL section 7), around the pure machine. */
+import { proposerOrder, verifyQuorum } from '../consensus/committee.ts';
+import { Tendermint, type TendermintEffect } from '../consensus/tendermint.ts';
+import { ZERO_HASH } from '../crypto/index.ts';
+import { isKind } from '../ledger/index.ts';
+import {
+  ACCEPT,
+  asStarlingError,
+  type Block,
+  type BlockHash,
+  type EntryId,
+  type Fingerprint,
+  ignore,
+  type Proposal,
+  type QuorumCertificate,
+  reject,
+  type Verdict,
+  VOTING,
+  type Vote,
+} from '../spec/index.ts';
+import { votersOf } from '../state/index.ts';
+import { encodeVotesMessage, signProposal, signVote, type VotesMessage, verifyProposal, verifyVote, votesTopic } from '../wire/index.ts';
+import { keepAggregate } from './aggregates.ts';
+import { average } from './average.ts';
+import { checkBlock, draftBlock, isJudged, missingOf } from './blocks.ts';
+import type { Applied } from './chain.ts';
+import type { EpochContext } from './context.ts';
+import { Timers } from './timers.ts';
+import { loadProposal, loadVotes, saveProposal, saveVotes } from './voteLog.ts';
+import type { Candidate } from './waitingBlocks.ts';
+
+/** Proposals kept of one height: the first of each of its last rounds. A liar cannot fill memory with more. */
+const MAX_PROPOSALS = 16;
+
+export interface VotingListener {
+  /** q voters precommitted a block. `candidate` where this node has worked it out. */
+  decided(block: Block | undefined, certificate: QuorumCertificate, candidate: Candidate | undefined): void;
+  /** These entries, which a proposal stands on, are not here. */
+  lacks(ids: readonly EntryId[], proposer: Fingerprint): void;
+  /** A vote of this node's that its log does not hold. */
+  ownVote(vote: Vote): void;
+}
+
+/** A block whose check waits for what has not arrived. */
+interface Judgement {
+  readonly round: number;
+  readonly validRound: number;
+  busy: boolean;
+  again: boolean;
+}
+
+export class Voting {
+  readonly base: Applied;
+  readonly voters: readonly Fingerprint[];
+  readonly #ctx: EpochContext;
+  readonly #listener: VotingListener;
+  readonly #machine: Tendermint;
+  readonly #proposers: readonly Fingerprint[];
+  readonly #timers: Timers;
+  readonly #keys: ReadonlyMap<Fingerprint, { readonly ed25519PublicKey: Uint8Array; readonly mldsaPublicKey: Uint8Array }>;
+  /** By block, the newest round last. */
+  readonly #proposals = new Map<BlockHash, Proposal>();
+  readonly #candidates = new Map<BlockHash, Candidate>();
+  readonly #judgements = new Map<BlockHash, Judgement>();
+  /** Own votes, those of an earlier life included. */
+  readonly #signed = new Set<string>();
+  /** The round that an earlier life had reached: of those before, its log is forgotten. */
+  readonly #firstRound: number;
+  #roster: readonly EntryId[] | undefined;
+  #offering = false;
+  /** The round that this node has made an offer for. */
+  #offered = -1;
+  #savedProposal: BlockHash | undefined;
+  #stopped = false;
+
+  constructor(ctx: EpochContext, base: Applied, listener: VotingListener) {
+    this.#ctx = ctx;
+    this.base = base;
+    this.#listener = listener;
+    this.voters = votersOf(base.state);
+    this.#keys = new Map(base.state.members.map((m) => [m.fingerprint, m]));
+    this.#proposers = proposerOrder(base.id, this.epoch, this.voters);
+    this.#timers = new Timers(ctx.ports.clock);
+    const saved = loadVotes(ctx.ports.store, this.epoch);
+    for (const vote of saved?.votes ?? []) this.#signed.add(placeOf(vote));
+    this.#firstRound = saved?.round ?? 0;
+    const kept = loadProposal(ctx.ports.store, this.epoch);
+    if (kept !== undefined) this.#proposals.set(kept.block, kept);
+    const self = ctx.mayVote && ctx.abstainEpoch !== this.epoch ? ctx.self : undefined;
+    this.#machine = new Tendermint({ epoch: this.epoch, voters: this.voters, self, proposers: this.#proposers }, saved);
+  }
+
+  get epoch(): number {
+    return this.base.state.epoch + 1;
+  }
+
+  get isVoter(): boolean {
+    return this.voters.includes(this.#ctx.self);
+  }
+
+  get round(): number {
+    return this.#machine.round;
+  }
+
+  get isRunning(): boolean {
+    return !this.#stopped && this.#machine.step !== 'new' && this.#machine.step !== 'decided';
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    this.#timers.stop();
+  }
+
+  /** This node's own roster is settled: it votes from now on, and offers this when it is its turn. */
+  begin(roster: readonly EntryId[]): void {
+    this.#roster = roster;
+    this.#start();
+    this.#considerOffer();
+  }
+
+  /** Entries or values have come: what waited for them may go on. */
+  news(): void {
+    if (this.#stopped) return;
+    for (const [block, judgement] of this.#judgements) this.#judge(block, judgement);
+    this.#considerOffer();
+  }
+
+  /** Takes a verified-on-arrival message of this height. */
+  take(message: VotesMessage): Verdict {
+    if (message.kind === 'vote') return this.#takeVote(message.vote);
+    if (message.kind === 'proposal') return this.#takeProposal(message.proposal);
+    if (message.kind === 'commit') return this.#takeCertificate(message.certificate);
+    return ignore('INTERNAL', 'a beat is not of a height');
+  }
+
+  /** All that is known of this height, for a peer that may have missed it. */
+  known(): VotesMessage[] {
+    if (!this.isRunning) return [];
+    const newest = [...this.#proposals.values()].slice(-2);
+    return [
+      ...newest.map((proposal): VotesMessage => ({ kind: 'proposal', proposal })),
+      ...this.#machine.votes().map((vote): VotesMessage => ({ kind: 'vote', vote })),
+    ];
+  }
+
+  blockOf(hash: BlockHash): Block | undefined {
+    return this.#proposals.get(hash)?.content ?? this.#candidates.get(hash)?.block;
+  }
+
+  #start(): void {
+    if (this.#machine.step === 'new' && !this.#stopped) this.#run(this.#machine.start());
+  }
+
+  #takeVote(vote: Vote): Verdict {
+    const keys = this.#keys.get(vote.voter);
+    // [REJECT] only voters vote
+    if (keys === undefined || !this.voters.includes(vote.voter))
+      return reject('NOT_VOTER', `${vote.voter} is no voter of epoch ${this.epoch}`);
+    // [REJECT] not signed by its voter
+    if (!verifyVote(this.#ctx.swarm, vote, keys.ed25519PublicKey))
+      return reject('BAD_SIGNATURE', `a vote of ${vote.voter} is not signed by it`);
+    if (vote.voter === this.#ctx.self && vote.round >= this.#firstRound && !this.#signed.has(placeOf(vote))) this.#listener.ownVote(vote);
+    this.#run(this.#machine.onVote(vote));
+    return ACCEPT;
+  }
+
+  #takeProposal(proposal: Proposal): Verdict {
+    const keys = this.#keys.get(proposal.proposer);
+    // [REJECT] the round is another voter's
+    if (keys === undefined || this.#proposers[proposal.round % this.#proposers.length] !== proposal.proposer)
+      return reject('BAD_PROPOSAL', `round ${proposal.round} of epoch ${this.epoch} is not ${proposal.proposer}'s to propose`);
+    const known = this.#proposals.get(proposal.block);
+    // [IGNORE] held already
+    if (known !== undefined && known.round >= proposal.round) return ignore('DUPLICATE', 'the proposal is held');
+    // [REJECT] not signed by both keys of its proposer
+    if (!verifyProposal(this.#ctx.swarm, proposal, keys))
+      return reject('BAD_SIGNATURE', `a proposal of ${proposal.proposer} is not signed by it`);
+    // [REJECT] a block of another height
+    if (proposal.content.header.epoch !== this.epoch) return reject('BAD_PROPOSAL', `a block of epoch ${proposal.content.header.epoch}`);
+    if (proposal.prevotes !== null) {
+      const problem = this.#problemOf(proposal.prevotes);
+      // [REJECT] its certificate certifies nothing
+      if (problem !== undefined || proposal.prevotes.block !== proposal.block || proposal.prevotes.round !== proposal.validRound)
+        return reject('BAD_QUORUM', problem ?? 'the prevotes are of another block or round');
+    }
+    this.#keep(proposal);
+    this.#start();
+    this.#run(this.#machine.onProposal(proposal));
+    return ACCEPT;
+  }
+
+  #takeCertificate(certificate: QuorumCertificate): Verdict {
+    const problem = this.#problemOf(certificate);
+    // [REJECT] it certifies nothing
+    if (problem !== undefined) return reject('BAD_QUORUM', problem);
+    this.#run(this.#machine.onCertificate(certificate));
+    return ACCEPT;
+  }
+
+  #problemOf(certificate: QuorumCertificate): string | undefined {
+    if (certificate.epoch !== this.epoch) return `a certificate of epoch ${certificate.epoch}`;
+    try {
+      verifyQuorum(certificate, this.voters, (vote) =>
+        verifyVote(this.#ctx.swarm, vote, this.#keys.get(vote.voter)?.ed25519PublicKey ?? new Uint8Array(32)),
+      );
+      return undefined;
+    } catch (error) {
+      return asStarlingError(error).message;
+    }
+  }
+
+  #keep(proposal: Proposal): void {
+    this.#proposals.delete(proposal.block);
+    this.#proposals.set(proposal.block, proposal);
+    for (const old of this.#proposals.keys()) if (this.#proposals.size > MAX_PROPOSALS) this.#proposals.delete(old);
+  }
+
+  #run(effects: readonly TendermintEffect[]): void {
+    for (const effect of effects) {
+      if (this.#stopped) return;
+      if (effect.type === 'timer') this.#setTimer(effect.step, effect.round, effect.afterMs);
+      else if (effect.type === 'vote') this.#vote(effect);
+      else if (effect.type === 'propose') this.#propose(effect);
+      else if (effect.type === 'judge') this.#wantJudged(effect);
+      else if (effect.type === 'evidence') this.#accuse(effect.first, effect.second);
+      else this.#decided(effect.certificate);
+    }
+    this.#considerOffer();
+  }
+
+  #setTimer(step: string, round: number, afterMs: number): void {
+    this.#timers.once(step, afterMs, () => this.#run(this.#machine.onTimer(step as Vote['step'], round)));
+  }
+
+  /** On disk before it is signed: after a crash this node never votes against itself. */
+  #vote({ vote: body }: Extract<TendermintEffect, { type: 'vote' }>): void {
+    this.#save();
+    const vote = signVote(this.#ctx.swarm, body, this.#ctx.identity);
+    this.#signed.add(placeOf(vote));
+    this.#run(this.#machine.onVote(vote));
+    this.#publish({ kind: 'vote', vote });
+  }
+
+  /** With the block that this node is bound to: whoever is locked on it may be the only one that still has it. */
+  #save(): void {
+    const { store } = this.#ctx.ports;
+    const saved = this.#machine.saved();
+    const proposal = saved.valid === null ? undefined : this.#proposals.get(saved.valid.block);
+    if (proposal !== undefined && this.#savedProposal !== proposal.block) {
+      saveProposal(store, proposal);
+      this.#savedProposal = proposal.block;
+    }
+    saveVotes(store, saved);
+  }
+
+  #propose(effect: Extract<TendermintEffect, { type: 'propose' }>): void {
+    const content = this.blockOf(effect.block);
+    if (content === undefined) return;
+    this.#save();
+    const { round, block, validRound } = effect;
+    const body = { epoch: this.epoch, round, proposer: this.#ctx.self, block, validRound };
+    const proposal = signProposal(this.#ctx.swarm, { ...body, content, prevotes: effect.prevotes }, this.#ctx.identity);
+    this.#keep(proposal);
+    this.#publish({ kind: 'proposal', proposal });
+    this.#run(this.#machine.onProposal(proposal));
+  }
+
+  #decided(certificate: QuorumCertificate): void {
+    this.#timers.stop();
+    const block = certificate.block === null ? undefined : this.blockOf(certificate.block);
+    // One of them is enough to tell those who missed a vote; everyone else made it from the votes.
+    if (this.#proposers[certificate.round % this.#proposers.length] === this.#ctx.self) this.#publish({ kind: 'commit', certificate });
+    this.#listener.decided(block, certificate, this.#candidates.get(certificate.block ?? ''));
+  }
+
+  #accuse(first: Vote, second: Vote): void {
+    if (!this.#ctx.evidence.add(first, second)) return;
+    this.#ctx.ports.journal.log('warn', 'epoch', 'a voter signed two votes for one place', {
+      code: 'EQUIVOCATION',
+      voter: first.voter,
+      epoch: first.epoch,
+      round: first.round,
+      step: first.step,
+    });
+  }
+
+  #publish(message: VotesMessage): void {
+    const { gossip, journal } = this.#ctx.ports;
+    gossip.publish(votesTopic(this.#ctx.swarm), encodeVotesMessage(message)).catch((error: unknown) => {
+      // A proposal that is too large for gossip goes out with the next telling.
+      journal.log('debug', 'epoch', 'a vote message was not gossiped', asStarlingError(error).toJSON());
+    });
+  }
+
+  // --- what this node would propose ---------------------------------------------------------------------------
+
+  #considerOffer(): void {
+    const { round, step } = this.#machine;
+    const isMine = this.#proposers[round % this.#proposers.length] === this.#ctx.self;
+    if (!isMine || step !== 'propose' || this.#offered >= round || this.#offering || this.#roster === undefined || this.#stopped) return;
+    this.#offering = true;
+    void this.#offer(this.#roster, round)
+      .catch((error: unknown) =>
+        this.#ctx.ports.journal.log('error', 'epoch', 'no block could be offered', {
+          epoch: this.epoch,
+          ...asStarlingError(error).toJSON(),
+        }),
+      )
+      .finally(() => {
+        this.#offering = false;
+      });
+  }
+
+  async #offer(settled: readonly EntryId[], round: number): Promise<void> {
+    let roster = settled;
+    const { hash } = await average(this.#ctx, this.base.state, settled);
+    if (!isJudged(this.#ctx, this.base, hash)) {
+      if (round < VOTING.emptyFromRound) return;
+      // Nobody agrees on what was averaged: membership goes on without it.
+      roster = settled.filter((id) => isJoin(this.#ctx, id));
+    }
+    const candidate = await draftBlock(this.#ctx, this.base, roster);
+    if (this.#stopped || this.#machine.round !== round) return;
+    if (candidate.block.header.aggregateHash !== ZERO_HASH)
+      await keepAggregate(this.#ctx, { hash: candidate.block.header.aggregateHash, ...candidate.aggregate });
+    this.#candidates.set(candidate.block.hash, candidate);
+    this.#offered = round;
+    this.#run(this.#machine.offer(candidate.block.hash));
+  }
+
+  // --- what others propose ------------------------------------------------------------------------------------
+
+  #wantJudged({ block, round, validRound }: Extract<TendermintEffect, { type: 'judge' }>): void {
+    const judgement = { round, validRound, busy: false, again: false };
+    this.#judgements.set(block, judgement);
+    this.#judge(block, judgement);
+  }
+
+  #judge(block: BlockHash, judgement: Judgement): void {
+    if (judgement.busy) {
+      judgement.again = true;
+      return;
+    }
+    judgement.busy = true;
+    judgement.again = false;
+    void this.#judgeOnce(block, judgement)
+      .catch((error: unknown) =>
+        this.#ctx.ports.journal.log('error', 'epoch', 'a block could not be checked', { block, ...asStarlingError(error).toJSON() }),
+      )
+      .finally(() => {
+        judgement.busy = false;
+        if (judgement.again && this.#judgements.get(block) === judgement) this.#judge(block, judgement);
+      });
+  }
+
+  async #judgeOnce(hash: BlockHash, judgement: Judgement): Promise<void> {
+    const { round, validRound } = judgement;
+    const proposal = this.#proposals.get(hash);
+    if (proposal === undefined || this.#stopped) return;
+    const known = this.#candidates.get(hash);
+    const check =
+      known !== undefined
+        ? ({ kind: 'valid', candidate: known } as const)
+        : await checkBlock(this.#ctx, this.base, proposal.content, round, validRound >= 0);
+    if (this.#stopped || this.#judgements.get(hash) !== judgement) return;
+    if (check.kind === 'incomplete') {
+      const missing = missingOf(this.#ctx, proposal.content);
+      if (missing.length > 0) this.#listener.lacks(missing, proposal.proposer);
+      return;
+    }
+    this.#judgements.delete(hash);
+    if (check.kind === 'invalid')
+      this.#ctx.ports.journal.log('warn', 'epoch', 'a proposed block breaks a rule', {
+        block: hash,
+        proposer: proposal.proposer,
+        ...check.error.toJSON(),
+      });
+    else {
+      this.#candidates.set(hash, check.candidate);
+      // Who votes for a block can be asked for its sum, also after a crash.
+      const { aggregateHash } = proposal.content.header;
+      if (aggregateHash !== ZERO_HASH) await keepAggregate(this.#ctx, { hash: aggregateHash, ...check.candidate.aggregate });
+    }
+    if (!this.#stopped) this.#run(this.#machine.onJudged(hash, round, check.kind === 'valid'));
+  }
+}
+
+function isJoin(ctx: EpochContext, id: EntryId): boolean {
+  const entry = ctx.replica.graph.get(id);
+  return entry !== undefined && isKind(entry, 'join');
+}
+
+const placeOf = ({ round, step, block }: Pick<Vote, 'round' | 'step' | 'block'>): string => `${round}/${step}/${block}`;
