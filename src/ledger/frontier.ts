@@ -2,15 +2,15 @@ import { fromHex, hashWithDomain, toHex } from '../crypto/index.ts';
 import type { EntryId, Fingerprint, Hex, SignedEntry } from '../spec/index.ts';
 import type { LedgerGraph } from './graph.ts';
 
-/** Hex digits of a fingerprint that name an author in sync: 4 bytes. Authors that share them share one name. */
-export const KEY_DIGITS = 8;
+/** Hex digits of a fingerprint that name an author in sync: 3 bytes. Authors that share them share one name. */
+export const KEY_DIGITS = 6;
 /** Bytes of a tag. Salted (see `tagOf`), so that 48 bits are enough: a false match takes 2^48 hashes, for one exchange. */
 export const TAG_BYTES = 6;
 /** Bytes of the salt of an exchange. */
 export const SALT_BYTES = 8;
 
 /**
- * An entry as sync names it: 4 bytes of its author, its number, and a tag. Nothing relies on the first two being
+ * An entry as sync names it: 3 bytes of its author, its number, and a tag. Nothing relies on the first two being
  * unique; where authors or entries share them, the tag tells them apart.
  */
 export interface Point {
@@ -39,7 +39,7 @@ export const headsOf = (graph: LedgerGraph): SignedEntry[] =>
   graph.authors().flatMap((author) => graph.heads(author).map((id) => graph.get(id) as SignedEntry));
 
 /**
- * The ends of all branches at one moment, in the order of their places: a place is the author's key, then the id, 72
+ * The ends of all branches at one moment, in the order of their places: a place is the author's key, then the id, 70
  * hex digits. An id fixes all that stands behind it, so equal frontiers mean equal sets of entries.
  */
 export class Frontier {

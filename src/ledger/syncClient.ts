@@ -13,12 +13,19 @@ const MAX_POINTS = 16_384;
 /** Entries of one exchange that this side did not take, because a rule refuses them or a parent is missing. */
 const MAX_REFUSED = 4_096;
 
-type Phase = 'hello' | 'look' | 'want' | 'probe' | 'push' | 'done';
+/**
+ * Own branch ends up to which `want` guesses that the peer holds them, which saves a round when nobody forked. A wrong
+ * guess sends the list twice: with more of them the peer is asked first.
+ */
+const MAX_GUESSES = 32;
+
+type Phase = 'hello' | 'look' | 'confirm' | 'want' | 'probe' | 'push' | 'done';
 
 /** Which answers a request may get. */
 const ANSWERS = {
   hello: ['equal', 'differs'],
   look: ['ranges'],
+  confirm: ['known'],
   want: ['entries', 'known'],
   probe: ['known'],
   push: ['ok'],
@@ -118,7 +125,8 @@ export class SyncClient {
         return [];
       case 'known':
         if (this.#phase === 'probe') this.#takeProbes(response.known);
-        else this.#takeOpen(response.known);
+        else if (this.#phase === 'confirm') this.#takeOpen(response.known);
+        else this.#takeGuess(response.known);
         return [];
       case 'entries':
         return this.#takeEntries(response);
@@ -135,6 +143,8 @@ export class SyncClient {
         return { type: 'hello', head: this.#head, digest: this.#digest };
       case 'look':
         return { type: 'look', salt, asks: this.#ranges.asks() };
+      case 'confirm':
+        return { type: 'probe', salt, points: this.#points(this.#open) };
       case 'want':
         return {
           type: 'want',
@@ -176,27 +186,31 @@ export class SyncClient {
     this.#shared = [...shared].map((entry) => entry.id);
     this.#common = [...shared].filter(isWanted).slice(0, MAX_POINTS);
     this.#open = this.#frontier.heads.filter((entry) => isWanted(entry) && !shared.has(entry)).slice(0, MAX_POINTS);
-    this.#phase = want.length > 0 ? 'want' : 'push';
+    this.#phase = want.length === 0 ? 'push' : this.#open.length > MAX_GUESSES ? 'confirm' : 'want';
   }
 
-  /** The peer lacks some of the open ends: search their chains for what it does hold. */
+  /** The peer lacks some of what `want` said it holds. */
+  #takeGuess(known: readonly boolean[]): void {
+    const lost = known.indexOf(false);
+    if (lost >= 0 && lost < this.#common.length) throw violation('lost entries that it held a moment ago', 'sync.known');
+    this.#takeOpen(known.slice(this.#common.length));
+  }
+
+  /** Where the peer lacks an open end, search its chain for what the peer does hold. */
   #takeOpen(known: readonly boolean[]): void {
-    const answers = known.slice(this.#common.length);
-    if (known.length !== this.#common.length + this.#open.length || known.indexOf(false) < this.#common.length) {
-      throw violation('lost entries that it held a moment ago', 'sync.known');
-    }
+    if (known.length !== this.#open.length) throw violation('answered for another number of entries', 'sync.known');
     // No branch of the peer is longer than its author's longest tip tells.
     const longest = new Map(this.#upTo);
     for (const { core } of this.#common) {
       const key = authorKey(core.author);
       longest.set(key, Math.max(core.seq, longest.get(key) ?? 0));
     }
-    const lacking = this.#open.filter((_, i) => answers[i] === false);
+    const lacking = this.#open.filter((_, i) => known[i] === false);
     this.#searches = lacking.map(({ id, core }) => {
       const firstUnknown = Math.min(core.seq, (longest.get(authorKey(core.author)) as number) + 1);
       return new ForkSearch(this.#graph.branchOf(id) as Branch, firstUnknown);
     });
-    this.#common.push(...this.#open.filter((_, i) => answers[i] === true));
+    this.#common.push(...this.#open.filter((_, i) => known[i] === true));
     this.#open = [];
     this.#phase = 'probe';
     this.#finishSearches();

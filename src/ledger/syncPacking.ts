@@ -5,7 +5,7 @@ import { KEY_DIGITS, type Point, TAG_BYTES } from './frontier.ts';
 import { FAN_OUT, MAX_ASKS, type RangeAnswer, type RangeAsk } from './reconcile.ts';
 
 /**
- * The lists of sync as bytes: no separators, numbers as LEB128, so that a tip takes 12 bytes. What is read back is
+ * The lists of sync as bytes: no separators, numbers as LEB128, so that a tip takes 11 bytes. What is read back is
  * bounded by its own length; every reader throws MALFORMED.
  */
 class Reader {

@@ -121,14 +121,14 @@ describe('ledger/sync', () => {
     const hello = encodeRequest({ type: 'hello', head: HEAD, digest: hashOf('') });
     assert.throws(() => answerSync(graph, HEAD, new Uint8Array(FRAME_MAX_BYTES + 1)), code('TOO_LARGE'));
     assert.throws(() => answerSync(graph, HEAD, hello.subarray(1)), code('MALFORMED'));
-    const [salt, point] = [new Uint8Array(8), new Uint8Array(11)];
+    const [salt, point] = [new Uint8Array(8), new Uint8Array(10)];
     for (const frame of [
       encode(['hello', -1, 0, new Uint8Array(32), new Uint8Array(32)]),
       encode(['hello', 1, 0, new Uint8Array(32)]),
       encode(['shout']),
       encode(['probe', new Uint8Array(7), point]),
       encode(['probe', salt, point.subarray(1)]),
-      encode(['probe', salt, new Uint8Array(11).fill(255)]),
+      encode(['probe', salt, new Uint8Array(10).fill(255)]),
       encode(['want', salt, point, point, [0, new Uint8Array(32)]]),
       encode(['want', salt, point, point.subarray(1), null]),
       encode(['look', salt, Uint8Array.of(2)]),

@@ -25,7 +25,7 @@ describe('ledger/frontier', () => {
         const all = [...graph.entries()];
         const ends = all.filter((entry) => !all.some((child) => child.core.prev === entry.id));
         const placed = ends
-          .map((entry) => [entry.core.author.slice(0, 8) + entry.id, entry] as const)
+          .map((entry) => [entry.core.author.slice(0, 6) + entry.id, entry] as const)
           .sort((x, y) => (x[0] < y[0] ? -1 : 1));
         const within = placed.filter(([place]) => place.startsWith(prefix)).map(([, entry]) => entry);
         assert.deepEqual(new Frontier(graph).within(prefix), within);
@@ -34,7 +34,7 @@ describe('ledger/frontier', () => {
         assert.deepEqual(resolvePoints(graph, SALT, points), all);
         const wrong = points.flatMap((point) => [
           { ...point, seq: point.seq + 1 },
-          { ...point, key: '00000000' },
+          { ...point, key: '000000' },
           { ...point, tag: `${point.tag.startsWith('0') ? 1 : 0}${point.tag.slice(1)}` },
         ]);
         assert.ok(resolvePoints(graph, SALT, wrong).every((entry) => entry === undefined));
@@ -58,7 +58,7 @@ describe('ledger/frontier', () => {
     assert.equal(digests[1], new Frontier(graph).digest());
   });
 
-  it('tells authors apart who share the four bytes that name them', () => {
+  it('tells authors apart who share the three bytes that name them', () => {
     const authors = [1, 2, 3].map((i) => `deadbeef${hashOf(`${i}`).slice(8)}`);
     const step = fc.record({ author: fc.nat(2), fork: fc.boolean() });
     fc.assert(
