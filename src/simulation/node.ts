@@ -29,8 +29,20 @@ export interface Surroundings {
   optimumOf(i: number): Float32Array;
 }
 
-/** Why a contribution may be refused although all is well: the epoch went on, or this node had its turn. */
-const EXPECTED: readonly ErrorCode[] = ['EPOCH_PAST', 'EPOCH_FAR', 'ALREADY_CONTRIBUTED', 'FORKED_AUTHOR', 'NOT_MEMBER'];
+/**
+ * Why a contribution may be refused although all is well: the epoch went on, this node had its turn, it is no member (any
+ * more), or it is still pulling the model.
+ */
+const EXPECTED: readonly ErrorCode[] = [
+  'EPOCH_PAST',
+  'EPOCH_FAR',
+  'ALREADY_CONTRIBUTED',
+  'FORKED_AUTHOR',
+  'NOT_MEMBER',
+  'AGGREGATE_MISSING',
+];
+/** Ms after which a trainer that was refused tries again. */
+const RETRY_MS = 250;
 
 /** One simulated machine: its disk outlives its process. */
 export class SimulatedNode {
@@ -142,15 +154,19 @@ export class SimulatedNode {
     const epoch = engine.ctx.chain.head.state.epoch + 1;
     this.#world.clock.after(least + random.uniform() * (most - least), () => {
       if (this.#life !== life) return;
-      void this.#contribute(engine, epoch, random)
-        .catch((error: unknown) => {
-          if (this.#life === life) this.failed(error);
-        })
-        .finally(() => {
-          if (this.#life !== life) return;
-          this.#training = false;
-          if (engine.ctx.chain.head.state.epoch + 1 > epoch) this.#train(engine, life);
+      const again = (): void => {
+        if (this.#life !== life) return;
+        this.#training = false;
+        if (engine.ctx.chain.head.state.epoch + 1 > epoch) this.#train(engine, life);
+      };
+      void this.#contribute(engine, epoch, random).then(again, (error: unknown) => {
+        if (this.#life !== life) return;
+        this.failed(error);
+        this.#world.clock.after(RETRY_MS, () => {
+          again();
+          if (this.#life === life) this.#train(engine, life);
         });
+      });
     });
   }
 
