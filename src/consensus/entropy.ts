@@ -14,8 +14,6 @@ export interface NegotiationConfig {
   readonly self: Fingerprint;
   /** Whose attestations and stances count, one seat each. A `self` that is not among them listens. */
   readonly seats: readonly Fingerprint[];
-  /** Seats; with fewer of them attesting the step is provisional. */
-  readonly quorum: number;
   /** Stances are numbered from here on. After a restart it MUST be above what was said before: one seq twice is evidence. */
   readonly firstSeq?: number;
 }
@@ -32,7 +30,6 @@ export interface TickOutcome {
   /** Set from the tick on that ended the negotiation; never changes afterwards. */
   readonly stop: Stop | null;
   readonly state: 'waiting' | 'negotiating' | 'stopped';
-  readonly provisional: boolean;
 }
 
 /**
@@ -46,7 +43,7 @@ export class Negotiation {
   readonly #held = new Set<EntryId>();
   readonly #attestations = new Attestations();
   readonly #stances = new Stances();
-  /** Whose voice counts: all seats, or in a provisional step those heard by T_f + READY. null until that is settled. */
+  /** Whose voice counts: all seats, or where a third of them is silent those heard by T_f + READY. null until that is settled. */
   #voters: ReadonlySet<Fingerprint> | null = null;
   #frozen: { readonly atMs: number; readonly own: Option; readonly attestation: Attestation | null } | null = null;
   #position: Position = { choice: null, preferences: [], certainty: 1 };
@@ -139,8 +136,8 @@ export class Negotiation {
   #settleVoters(sinceMs: number): ReadonlySet<Fingerprint> | null {
     const attesters = this.#attestations.count();
     if (3 * attesters > 2 * this.#seats.size) return this.#seats;
-    if (sinceMs <= NEGOTIATION.readyMs) return null;
-    return attesters < this.config.quorum ? this.#attestations.nodes() : this.#seats;
+    // More than two thirds of those who speak must agree. With the silent ones among them, a swarm that lost a third could not.
+    return sinceMs <= NEGOTIATION.readyMs ? null : this.#attestations.nodes();
   }
 
   async #negotiate(voters: ReadonlySet<Fingerprint>, compute: EntropyCompute): Promise<void> {
@@ -176,12 +173,10 @@ export class Negotiation {
 
   #outcome(): TickOutcome {
     const waiting = this.#frozen === null || this.#voters === null;
-    const provisional = this.#voters !== null && this.#voters !== this.#seats;
     return {
       stance: this.#stance,
       stop: this.#stop,
       state: this.#stop !== null ? 'stopped' : waiting ? 'waiting' : 'negotiating',
-      provisional,
     };
   }
 }

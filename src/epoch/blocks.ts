@@ -166,8 +166,7 @@ export async function checkBlock(ctx: EpochContext, base: Applied, block: Block,
  * Throws DIVERGED where this node's own ledger leads elsewhere.
  */
 export async function draftFinal(ctx: EpochContext, base: Applied, block: Block, aggregate: HeldAggregate): Promise<Draft> {
-  const certified = aggregate.sum === undefined ? block.header.modelRoot : undefined;
-  const draft = await ctx.chain.draft(base, decisionOf(block), aggregate, partsOf(block), certified);
+  const draft = await ctx.chain.draft(base, decisionOf(block), aggregate, partsOf(block), block.header.modelRoot);
   try {
     requireSame(ctx, base, block, draft);
   } catch (error) {

@@ -144,7 +144,7 @@ export class Chain {
 
   /**
    * Works out where a step on `before` leads, and changes nothing. `aggregate`: checked against its hash; `certified`: the
-   * model root of a final block, which stands for a sum that is not at hand. Throws INCOMPATIBLE where `before` is not
+   * model root of a final block, which stands for a sum or a model that is not at hand. Throws INCOMPATIBLE where `before` is not
    * applied any more, MISSING_PARENT when an entry is not held, AGGREGATE_MISSING when a model cannot be had.
    */
   async draft(before: Applied, body: DecisionBody, aggregate: HeldAggregate, parts?: BlockParts, certified?: ContentRoot): Promise<Draft> {
@@ -161,9 +161,15 @@ export class Chain {
     let modelRoot = certified ?? base.modelRoot;
     if (root !== undefined) modelRoot = root;
     else if (header === undefined || refused) modelRoot = base.modelRoot;
-    else if (certified === undefined || sum !== undefined) {
-      ({ model, modelRoot } = await this.#apply(before, header, sum as Int32Array));
-    }
+    else if (sum !== undefined) {
+      try {
+        ({ model, modelRoot } = await this.#apply(before, header, sum));
+      } catch (error) {
+        // The model that the sum is added to is not here either: the root of a final block stands for both.
+        if (certified === undefined || !(error instanceof StarlingError) || error.code !== 'AGGREGATE_MISSING') throw error;
+      }
+    } else if (certified === undefined)
+      throw new StarlingError('AGGREGATE_MISSING', `the sum of epoch ${body.epoch} is not held`, { phase: 'apply' });
     const state = reduce(this.genesis, this.#init.swarm, base, { ...step, modelRoot });
     return { body, header, parts, state, stateRoot: stateRoot(state), model, restored };
   }
@@ -180,6 +186,7 @@ export class Chain {
     this.rewind(this.#finalEpoch);
     const applied = this.#take(block.hash, draft, block);
     this.#finalEpoch = block.header.epoch;
+    this.models.pin(this.#finalEpoch);
     return applied;
   }
 

@@ -139,10 +139,8 @@ export class Committee {
 
   /** A certificate without its block: whoever voted for it has it. */
   #fetchDecided({ votes }: QuorumCertificate): void {
-    for (const { voter } of votes) {
-      const peer = peerOf(this.#ctx, voter);
-      if (peer !== undefined) return this.#listener.behind(peer);
-    }
+    const [peer] = votes.flatMap(({ voter }) => peerOf(this.#ctx, voter) ?? []);
+    if (peer !== undefined) this.#listener.behind(peer);
   }
 
   // --- heartbeats and reach -----------------------------------------------------------------------------------

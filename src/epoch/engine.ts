@@ -378,6 +378,7 @@ export class Engine implements InboxListener, CollectorListener, CommitteeListen
         this.committee.blockApplied();
         this.committee.announce();
       }
+      if (this.ctx.finals.get(this.ctx.chain.finalized.state.epoch + 1) !== undefined) this.#askAround();
       if (applied.length === 0 && this.talk.base === head.id) continue;
       for (const one of applied) {
         this.ctx.timeline.mark(one.state.epoch, 'apply', sinceMs);
@@ -389,11 +390,24 @@ export class Engine implements InboxListener, CollectorListener, CommitteeListen
           modelRoot: one.state.modelRoot,
         });
       }
-      await ensureModel(this.ctx);
+      await this.#holdModel();
       this.#residual.settle((updateHash, epoch) => this.#isRostered(updateHash, epoch), head.state.epoch);
       if (this.talk.base !== head.id) this.#begin();
       this.#listener.changed('trust');
     }
+  }
+
+  /** A final block is here, and something that it stands on is not. */
+  #askAround(): void {
+    this.#timers.once('ask', RETRY_MS, () => {
+      for (const peer of this.#peering.some()) this.behind(peer);
+    });
+  }
+
+  /** Without the newest model nothing can be learned or voted on here: it is asked for until a peer gives it. */
+  async #holdModel(): Promise<void> {
+    if (await ensureModel(this.ctx)) return;
+    this.#timers.once('model', RETRY_MS, () => this.#watch(this.#holdModel().then(() => this.#advance())));
   }
 
   /** Whether the chosen decision of `epoch` holds this own update. */

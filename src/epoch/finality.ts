@@ -23,7 +23,7 @@ function requireFinal(ctx: EpochContext, base: Applied, { block, certificate }: 
 export type Outcome =
   | { readonly kind: 'applied'; readonly applied: Applied }
   | { readonly kind: 'none' }
-  /** Entries of its cut are not here. */
+  /** Entries of its cut, or the header of its aggregate, are not here. */
   | { readonly kind: 'incomplete' };
 
 /**
@@ -46,6 +46,7 @@ export async function applyFinal(ctx: EpochContext, fromDisk = false): Promise<O
   if (missingOf(ctx, block).length > 0) return { kind: 'incomplete' };
   const candidate = waiting.candidate;
   const aggregate = candidate?.aggregate ?? (await aggregateOf(ctx, base, block, waiting.header));
+  if (aggregate === undefined) return { kind: 'incomplete' };
   const draft = candidate?.draft ?? (await draftFinal(ctx, base, block, aggregate));
   const { header, sum } = aggregate;
   if (header !== undefined && !fromDisk) {
@@ -61,8 +62,16 @@ export async function applyFinal(ctx: EpochContext, fromDisk = false): Promise<O
   return { kind: 'applied', applied };
 }
 
-/** What the rows give where they are held; else the header that the peer gave, checked against the block, without the sum. */
-async function aggregateOf(ctx: EpochContext, base: Applied, block: Block, given: AggregateHeader | null): Promise<HeldAggregate> {
+/**
+ * What the rows give where they are held; else the header that the peer gave, checked against the block, without the sum.
+ * Undefined where there is none: it comes with the block from any peer.
+ */
+async function aggregateOf(
+  ctx: EpochContext,
+  base: Applied,
+  block: Block,
+  given: AggregateHeader | null,
+): Promise<HeldAggregate | undefined> {
   const { aggregateHash: wanted } = block.header;
   if (wanted === ZERO_HASH) return { header: undefined, sum: undefined };
   if (holdsRows(ctx, decisionOf(block))) {
@@ -70,12 +79,7 @@ async function aggregateOf(ctx: EpochContext, base: Applied, block: Block, given
     if (own.hash === wanted) return own;
   }
   const header = given ?? heldHeader(ctx, wanted);
-  if (header === undefined || aggregateHash(header) !== wanted)
-    throw new StarlingError('AGGREGATE_MISSING', `the aggregate header of block ${block.header.epoch} is not here`, {
-      phase: 'finalise',
-      fix: 'it comes with the block from any peer',
-    });
-  return { header, sum: undefined };
+  return header === undefined || aggregateHash(header) !== wanted ? undefined : { header, sum: undefined };
 }
 
 /** Replays the blocks on this node's disk. Returns how many were applied. Throws DATA_CORRUPT or DIVERGED. */

@@ -5,12 +5,12 @@ import type { EpochContext } from './context.ts';
 import { answerMs } from './ports.ts';
 import { pullContent } from './pull.ts';
 
-/** Makes sure that the head's model is at hand. Says so and returns where no peer gives it: it is tried with the next block. */
-export async function ensureModel(ctx: EpochContext): Promise<void> {
+/** Makes sure that the head's model is at hand. False where no peer gives it: the caller tries again. */
+export async function ensureModel(ctx: EpochContext): Promise<boolean> {
   const { epoch, modelRoot } = ctx.chain.head.state;
   try {
     await ctx.chain.model(epoch);
-    return;
+    return true;
   } catch (error) {
     if (!(error instanceof StarlingError) || error.code !== 'AGGREGATE_MISSING') throw error;
   }
@@ -25,10 +25,12 @@ export async function ensureModel(ctx: EpochContext): Promise<void> {
     ctx.chain.models.keep(epoch, modelRoot, float32Of(content));
     await ctx.ports.blobs.put(bytesOf(float32Of(content)));
     journal.log('info', 'epoch', 'the model was pulled from peers', { epoch, modelRoot, bytes: sizeBytes });
+    return true;
   } catch (error) {
-    journal.log('warn', 'epoch', 'no peer gives the newest model; it is asked for again with the next block', {
+    journal.log('warn', 'epoch', 'no peer gives the newest model; it is asked for again', {
       ...asStarlingError(error, { phase: 'apply' }).toJSON(),
     });
+    return false;
   }
 }
 

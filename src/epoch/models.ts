@@ -19,6 +19,7 @@ interface Line {
 export class Models {
   readonly #blobs: BlobStore;
   readonly #initial: Float32Array;
+  #pinned = 0;
   readonly #kept = new Map<number, { readonly root: ContentRoot; readonly values: Float32Array }>();
 
   constructor(blobs: BlobStore, initial: Float32Array) {
@@ -29,7 +30,12 @@ export class Models {
   keep(epoch: number, root: ContentRoot, values: Float32Array): void {
     this.#kept.delete(epoch);
     this.#kept.set(epoch, { root, values });
-    for (const old of this.#kept.keys()) if (this.#kept.size > MODELS_KEPT && old !== epoch) this.#kept.delete(old);
+    for (const old of this.#kept.keys()) if (this.#kept.size > MODELS_KEPT && old !== epoch && old !== this.#pinned) this.#kept.delete(old);
+  }
+
+  /** The newest final model stays in memory, however many provisional ones follow it: it is what newcomers pull. */
+  pin(epoch: number): void {
+    this.#pinned = epoch;
   }
 
   forgetAfter(epoch: number): void {

@@ -1,6 +1,6 @@
 /** Step 6, roster: what nodes hold and prefer, relayed between neighbours until they would propose the same. */
 import { seatsOf } from '../consensus/forkChoice.ts';
-import { type Attestation, Negotiation, quorumOf, type StanceView } from '../consensus/index.ts';
+import { type Attestation, Negotiation, type StanceView } from '../consensus/index.ts';
 import { toHex } from '../crypto/index.ts';
 import { type DecisionId, type Fingerprint, NEGOTIATION, type PeerId, StarlingError } from '../spec/index.ts';
 import { votersOf } from '../state/index.ts';
@@ -55,10 +55,7 @@ export function openTalk(ctx: EpochContext): RosterTalk {
   const seats = ctx.quorate && !ctx.chain.isProvisional ? votersOf(state) : seatsOf(state);
   // Stances are numbered from the time on, so that a restart never says one number twice.
   const firstSeq = Math.floor(ctx.ports.clock.wallMs());
-  return new RosterTalk(
-    ctx,
-    new Negotiation({ epoch: state.epoch + 1, base: id, self: ctx.self, seats, quorum: quorumOf(seats.length), firstSeq }),
-  );
+  return new RosterTalk(ctx, new Negotiation({ epoch: state.epoch + 1, base: id, self: ctx.self, seats, firstSeq }));
 }
 
 /** One epoch's exchange over one base. */

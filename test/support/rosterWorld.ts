@@ -28,7 +28,6 @@ export interface Ending {
   readonly side: 0 | 1;
   readonly option: string;
   readonly why: 'agreed' | 'deadline';
-  readonly provisional: boolean;
   /** Ms after FREEZE_MS. */
   readonly atMs: number;
   /** Where it stood when the negotiation was over, T_f + 4.5 s. */
@@ -53,8 +52,6 @@ export const fingerprintOf = (node: number): string => toHex(sha256(utf8(`node $
 export const contributionOf = (node: number): string => toHex(sha256(utf8(`contribution ${node}`)));
 /** f = floor((n - 1) / 3). */
 export const mostLiars = (nodes: number): number => Math.floor((nodes - 1) / 3);
-/** q = floor((n + f) / 2) + 1. */
-export const quorumOf = (nodes: number): number => Math.floor((nodes + mostLiars(nodes)) / 2) + 1;
 
 /** Mulberry32. */
 function random(seed: number): () => number {
@@ -93,7 +90,7 @@ export async function negotiate(scenario: Scenario): Promise<Result> {
   const honest = new Map<number, Honest>();
   for (const index of order) {
     if (liarNodes.has(index)) continue;
-    const rule = makeRule({ epoch: 1, base: '00'.repeat(32), self: fingerprintOf(index), seats, quorum: quorumOf(nodes) });
+    const rule = makeRule({ epoch: 1, base: '00'.repeat(32), self: fingerprintOf(index), seats });
     honest.set(index, { index, rule, held: new Set(), seen: new WeakSet(), stance: null, ending: null });
   }
   const liars = new Liars(attack ?? 'none', [...liarNodes], fingerprintOf, uniform);
@@ -133,7 +130,7 @@ export async function negotiate(scenario: Scenario): Promise<Result> {
     await act(node);
   };
   const act = async (node: Honest): Promise<void> => {
-    const { stance, stop, provisional } = await node.rule.tick(now, compute);
+    const { stance, stop } = await node.rule.tick(now, compute);
     node.stance = stance;
     if (stop !== null && node.ending === null) {
       const { digest } = optionOf(stop.option);
@@ -142,7 +139,6 @@ export async function negotiate(scenario: Scenario): Promise<Result> {
         side: side[node.index] ?? 1,
         option: digest,
         why: stop.why,
-        provisional,
         atMs: now - FREEZE_MS,
         last: null,
       };

@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { createReference } from '../../../src/compute/index.ts';
 import { Negotiation, optionOf, PROBABILITY_ONE, type StanceView } from '../../../src/consensus/index.ts';
 import { better } from '../../../src/consensus/options.ts';
-import { contributionOf, fingerprintOf, quorumOf } from '../../support/rosterWorld.ts';
+import { contributionOf, fingerprintOf } from '../../support/rosterWorld.ts';
 import { type BruteStance, type BruteState, bruteTick } from './bruteForce.ts';
 
 const compute = createReference();
@@ -15,7 +15,6 @@ function node(seats: number, held: readonly number[], self = 0): Negotiation {
     base: '00'.repeat(32),
     self: fingerprintOf(self),
     seats: Array.from({ length: seats }, (_, i) => fingerprintOf(i)),
-    quorum: quorumOf(seats),
   });
   for (const entry of held) negotiation.hold(contributionOf(entry));
   return negotiation;
@@ -39,11 +38,8 @@ describe('consensus: negotiation of one node', () => {
     const negotiation = node(1, [2, 1]);
     assert.deepEqual(negotiation.freeze(0), { node: fingerprintOf(0), ids: option([1, 2]).ids });
     assert.equal((await negotiation.tick(0, compute)).stop, null);
-    const { stop, state, provisional } = await negotiation.tick(150, compute);
-    assert.deepEqual(
-      { stop, state, provisional },
-      { stop: { option: option([1, 2]).ids, why: 'agreed' }, state: 'stopped', provisional: false },
-    );
+    const { stop, state } = await negotiation.tick(150, compute);
+    assert.deepEqual({ stop, state }, { stop: { option: option([1, 2]).ids, why: 'agreed' }, state: 'stopped' });
   });
 
   it('nothing to average is an option like any other', async () => {
@@ -57,7 +53,7 @@ describe('consensus: negotiation of one node', () => {
   it('says nothing before the freeze', async () => {
     const negotiation = node(4, [1]);
     others(negotiation, 1, 4, [1], [1]);
-    assert.deepEqual(await negotiation.tick(0, compute), { stance: null, stop: null, state: 'waiting', provisional: false });
+    assert.deepEqual(await negotiation.tick(0, compute), { stance: null, stop: null, state: 'waiting' });
   });
 
   it('stands on its own roster while two thirds or fewer have attested, then on what follows from the attestations', async () => {
@@ -96,29 +92,20 @@ describe('consensus: negotiation of one node', () => {
     const negotiation = node(4, [1], 7);
     negotiation.freeze(0);
     await negotiation.tick(600, compute);
-    const { stop, provisional } = await negotiation.tick(4_500, compute);
-    assert.deepEqual([stop, provisional], [{ option: option([1]).ids, why: 'deadline' }, true]);
+    const { stop } = await negotiation.tick(4_500, compute);
+    assert.deepEqual(stop, { option: option([1]).ids, why: 'deadline' });
   });
 
-  it('without a quorum the step is provisional and counts those heard by then, and nobody who comes later', async () => {
-    const negotiation = node(10, [1, 2]);
-    negotiation.freeze(0);
-    others(negotiation, 1, 3, [1, 2], [1, 2]);
-    assert.equal((await negotiation.tick(500, compute)).state, 'waiting');
-    assert.equal((await negotiation.tick(501, compute)).provisional, true);
-    others(negotiation, 3, 10, [1], [1]);
-    const { stop, provisional } = await negotiation.tick(700, compute);
-    assert.deepEqual([stop, provisional], [{ option: option([1, 2]).ids, why: 'agreed' }, true]);
-  });
-
-  it('with a quorum but no two thirds it goes on, and hands over at 4.5 s', async () => {
-    const negotiation = node(6, [1, 2]);
-    negotiation.freeze(0);
-    others(negotiation, 1, 4, [1, 2], [1, 2]);
-    for (let at = 100; at < 4_500; at += 200) assert.equal((await negotiation.tick(at, compute)).stop, null);
-    const { stop, provisional } = await negotiation.tick(4_500, compute);
-    assert.deepEqual([stop, provisional], [{ option: option([1, 2]).ids, why: 'deadline' }, false]);
-  });
+  for (const heard of [3, 6])
+    it(`with ${heard} of 10 attesting after READY it counts those, and nobody who comes later`, async () => {
+      const negotiation = node(10, [1, 2]);
+      negotiation.freeze(0);
+      others(negotiation, 1, heard, [1, 2], [1, 2]);
+      assert.equal((await negotiation.tick(500, compute)).state, 'waiting');
+      assert.equal((await negotiation.tick(501, compute)).state, 'negotiating');
+      others(negotiation, heard, 10, [1], [1]);
+      assert.deepEqual((await negotiation.tick(700, compute)).stop, { option: option([1, 2]).ids, why: 'agreed' });
+    });
 
   it('while what was attested is not here yet it keeps its choice, and in the end hands over its own', async () => {
     const negotiation = node(4, [1]);

@@ -33,7 +33,7 @@ describe('consensus: options', () => {
 
   it('refuses lists that are too long or hold something else than ids', () => {
     const seats = [0, 1].map(fingerprintOf);
-    const negotiation = new Negotiation({ epoch: 1, base: fingerprintOf(9), self: seats[0] as string, seats, quorum: 2 });
+    const negotiation = new Negotiation({ epoch: 1, base: fingerprintOf(9), self: seats[0] as string, seats });
     const node = seats[1] as string;
     const many = Array.from({ length: MAX_ROSTER + 1 }, () => contributionOf(1));
     assert.throws(() => negotiation.onAttest({ node, ids: many }), {
