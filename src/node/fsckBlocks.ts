@@ -1,5 +1,5 @@
 /** Which of the blocks on a disk may stay: the run from genesis on that is final and leads where it says, by these entries. */
-import { verifyQuorum } from '../consensus/committee.ts';
+import { verifyQuorum } from '../consensus/index.ts';
 import { ZERO_HASH } from '../crypto/index.ts';
 import { decisionOf } from '../epoch/blocks.ts';
 import { Chain } from '../epoch/chain.ts';

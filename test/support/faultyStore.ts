@@ -221,7 +221,7 @@ function onFullDatabase<T>(database: DatabaseSync, run: () => T): T {
 }
 
 /** Half of what is written fits. */
-async function onFullFolder<T>(run: () => Promise<T>): Promise<T> {
+export async function onFullFolder<T>(run: () => Promise<T>): Promise<T> {
   const probe = await open('/dev/null');
   const prototype = Object.getPrototypeOf(probe) as FileHandle;
   await probe.close();

@@ -14,6 +14,7 @@ import {
   prepareDataFolder,
   writeFileAtomic,
 } from '../../../src/storage/index.ts';
+import { onFullFolder } from '../../support/faultyStore.ts';
 
 const code = (expected: string) => (e: unknown) => e instanceof StarlingError && e.code === expected && e.facts.fix !== undefined;
 const modeOf = (path: string): number => statSync(path).mode & 0o777;
@@ -80,6 +81,17 @@ describe('storage in files', () => {
       writeFileSync(fileOf(root), content.subarray(1));
       await store.put(content);
       assert.ok(content.equals((await store.get(root)) as Uint8Array));
+    });
+
+    it('says DISK_FULL when it is, keeps nothing of the file, and takes it when there is space again', async () => {
+      const store = open();
+      await assert.rejects(
+        onFullFolder(() => store.put(content)),
+        code('DISK_FULL'),
+      );
+      assert.deepEqual(readdirSync(join(folder, 'blobs', 'unfinished')), []);
+      assert.equal(await store.has(root), false);
+      assert.equal(await store.put(content), root);
     });
 
     it('puts the same content many times at once', async () => {

@@ -5,9 +5,9 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { COMPOSITE_SIGNATURE_BYTES, sha256, utf8 } from '../../../src/crypto/index.ts';
 import { type AnyEntryCore, type SignedEntry, StarlingError } from '../../../src/spec/index.ts';
-import { openLedger, openNodeStore } from '../../../src/storage/index.ts';
+import { openBlocks, openLedger, openNodeStore } from '../../../src/storage/index.ts';
 import { openSqlite } from '../../../src/storage/sqlite.ts';
-import { encodeCore, entryId } from '../../../src/wire/index.ts';
+import { type BlockRecord, encodeCore, entryId, makeBlock } from '../../../src/wire/index.ts';
 
 const zero = '0'.repeat(64);
 const code = (expected: string) => (e: unknown) => e instanceof StarlingError && e.code === expected && e.facts.fix !== undefined;
@@ -30,6 +30,18 @@ function entry(seq: number, composite = false): SignedEntry {
   const signature = new Uint8Array(64).fill(seq);
   const bare = { id: entryId(coreBytes), core, coreBytes, signature };
   return composite ? { ...bare, composite: new Uint8Array(COMPOSITE_SIGNATURE_BYTES).fill(7) } : bare;
+}
+
+/** A block and a certificate by their form alone. */
+function block(epoch: number, timeMs = epoch): BlockRecord {
+  const header = { treeRoot: zero, survivorsHash: zero, aggregateHash: zero, modelRoot: zero, stateRoot: zero };
+  const votes = { prev: zero, votersHash: zero, nextVotersHash: zero };
+  const made = makeBlock(
+    { v: 1, swarm: zero, epoch, treeSize: epoch, timeMs, ...header, ...votes },
+    { tips: [], roster: [], weights: [], evidence: [] },
+  );
+  const signature = new Uint8Array(64).fill(epoch);
+  return { block: made, certificate: { epoch, round: 0, step: 'precommit', block: made.hash, votes: [{ voter: zero, signature }] } };
 }
 
 describe('storage on SQLite', () => {
@@ -124,7 +136,85 @@ describe('storage on SQLite', () => {
     });
   });
 
+  describe('pruning', () => {
+    it('drops composite signatures and nothing else, and leaves entries that can be read', () => {
+      const entries = [entry(0, true), entry(1), entry(2, true), entry(3, true)];
+      {
+        using store = openLedger(path);
+        store.append(entries);
+        const ids = [entry(0), entry(1), entry(2), entry(9)].map(({ id }) => id);
+        assert.equal(store.dropComposites(ids), 2);
+        assert.equal(store.dropComposites(ids), 0);
+      }
+      using store = openLedger(path);
+      assert.deepEqual([...store.all()], [entry(0), entry(1), entry(2), entry(3, true)]);
+      assert.equal(store.append(entries), 0, 'what was pruned stays pruned');
+    });
+
+    it('says DATA_CORRUPT where a signature is gone that nobody dropped', () => {
+      using store = openLedger(path);
+      store.append([entry(0, true)]);
+      using db = new DatabaseSync(path);
+      db.exec('UPDATE entry SET composite = NULL');
+      assert.throws(() => store.get(entry(0).id), code('DATA_CORRUPT'));
+    });
+  });
+
+  describe('blockStore', () => {
+    it('keeps blocks one an epoch, in their order, over a restart', () => {
+      {
+        using store = openBlocks(path);
+        assert.deepEqual([store.head(), store.get(1)], [0, undefined]);
+        assert.throws(() => store.append(block(2)), code('EPOCH_REGRESSION'));
+        for (const epoch of [1, 2, 3]) store.append(block(epoch));
+        for (const epoch of [1, 3, 5]) assert.throws(() => store.append(block(epoch)), code('EPOCH_REGRESSION'));
+      }
+      using store = openBlocks(path);
+      assert.equal(store.head(), 3);
+      assert.deepEqual([1, 2, 3, 4].map(store.get), [block(1), block(2), block(3), undefined]);
+    });
+
+    it('forgets the blocks after an epoch, and goes on from there', () => {
+      using store = openBlocks(path);
+      for (const epoch of [1, 2, 3]) store.append(block(epoch));
+      store.truncate(1);
+      assert.deepEqual([store.head(), store.get(2)], [1, undefined]);
+      store.append(block(2, 7));
+      assert.deepEqual(store.get(2), block(2, 7));
+      store.truncate(5);
+      assert.equal(store.head(), 2);
+      store.truncate(0);
+      assert.equal(store.head(), 0);
+    });
+
+    it('says DATA_CORRUPT for a block in the place of another, and for any changed byte', () => {
+      using store = openBlocks(path);
+      for (const epoch of [1, 2]) store.append(block(epoch));
+      using db = new DatabaseSync(path);
+      const original = db.prepare('SELECT record FROM block WHERE epoch = 1').get()?.record as Uint8Array;
+      const write = db.prepare('UPDATE block SET record = ? WHERE epoch = 1');
+      for (let at = 0; at < original.length; at += 7) {
+        const changed = Uint8Array.from(original);
+        changed[at] = (changed[at] as number) ^ 0x10;
+        write.run(changed);
+        assert.throws(() => store.get(1), code('DATA_CORRUPT'), `byte ${at}`);
+      }
+      write.run(original);
+      assert.deepEqual(store.get(1), block(1));
+      db.exec('UPDATE block SET epoch = 3 WHERE epoch = 1');
+      assert.throws(() => store.get(3), code('DATA_CORRUPT'));
+    });
+  });
+
   describe('nodeStore', () => {
+    it('says DATA_CORRUPT for a fact that is not as it was written', () => {
+      using store = openNodeStore(path);
+      store.set('votes', sha256(utf8('prevote')));
+      using db = new DatabaseSync(path);
+      db.prepare('UPDATE fact SET value = ?').run(sha256(utf8('precommit')));
+      assert.throws(() => store.get('votes'), code('DATA_CORRUPT'));
+    });
+
     it('keeps facts over a restart', () => {
       const bytes = sha256(utf8('residual'));
       {
