@@ -85,7 +85,7 @@ function checkContent({ content }: Of<'block'>, header: BlockHeader, pass: Pass)
   );
 }
 
-/** The state's leaves are [1, name, epoch, value] in canonical CBOR (docs/protocol.md). */
+/** The state's leaves are [1, name, epoch, value] in canonical CBOR (docs/proofs.md). */
 function checkStateLeaf(name: 'records' | 'event', value: Hex, path: Climb, header: BlockHeader): void {
   if (rootOf(encode([1, name, header.epoch, hashBytes(value)]), path) !== header.stateRoot)
     throw mismatch('proof.statePath', `${name} ${value} is not under the state root ${header.stateRoot}`);

@@ -1,4 +1,4 @@
-export { type AuditCheck, type AuditReport, audit } from './audit.ts';
+export { type AuditReport, audit } from './audit.ts';
 export type { AuditRules } from './auditChain.ts';
 export * from './graph.ts';
 export * from './order.ts';

@@ -126,7 +126,7 @@ const ProofSchema = z.discriminatedUnion('kind', [
 ]);
 
 /**
- * A proof that needs nothing but a checkpoint (docs/protocol.md, "Proofs"). A JSON object; hashes, keys, signatures and encodings
+ * A proof that needs nothing but a checkpoint (docs/proofs.md). A JSON object; hashes, keys, signatures and encodings
  * are lower-case hexadecimal. Every field is checked by the audit: nothing in the file is there for reading only.
  */
 export type Proof = z.output<typeof ProofSchema>;

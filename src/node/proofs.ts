@@ -35,7 +35,7 @@ export interface ProofSource {
   readonly genesis: Genesis;
   readonly genesisBytes: Uint8Array;
   readonly graph: Pick<LedgerGraph, 'get'>;
-  /** Public keys of a member, or of anyone who ever joined. */
+  /** Public keys of whoever joined; the founders' are in the genesis. */
   readonly keysOf: (node: Fingerprint) => PublicKeys | undefined;
   /** Final blocks' cuts first; what is provisional after them is never proved. */
   readonly order: Pick<LedgerOrder, 'find' | 'tree'>;
@@ -183,10 +183,13 @@ function chainOf(source: ProofSource, goal: Goal, epoch: number, authors: readon
   return { v: 1, swarm, keys, genesis: toHex(genesisBytes), handovers, block, consistency: joint };
 }
 
+const founderOf = (genesis: Genesis, node: Fingerprint): PublicKeys | undefined =>
+  genesis.founders.find((f) => fingerprintOf(f.mldsaPublicKey, f.ed25519PublicKey) === node);
+
 /** Public keys of each of these nodes, once. */
 function keysOf(source: ProofSource, nodes: readonly Fingerprint[]): Proof['keys'] {
   return [...new Set(nodes)].sort().map((node) => {
-    const keys = source.keysOf(node);
+    const keys = founderOf(source.genesis, node) ?? source.keysOf(node);
     if (keys === undefined)
       throw new StarlingError('UNKNOWN_AUTHOR', `the keys of ${node} are not known here`, { node, fix: 'wait for ledger sync' });
     return { node, mldsa: toHex(keys.mldsaPublicKey), ed25519: toHex(keys.ed25519PublicKey) };

@@ -3,8 +3,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Calls, EntryJson, Receipt } from '../../src/api/calls.ts';
 import { readApiFile } from '../../src/api/files.ts';
-import { contentOf, fromHex, leafHash } from '../../src/crypto/index.ts';
-import { verifyInclusion } from '../../src/ledger/index.ts';
+import { contentOf } from '../../src/crypto/index.ts';
 import { StarlingError } from '../../src/spec/index.ts';
 import { decodeSafetensors } from '../../src/wire/index.ts';
 import { contribute, type Daemon, type Ended, Nest, updateOf } from '../support/daemons.ts';
@@ -91,17 +90,19 @@ describe('starling against a live daemon', function () {
       entries.map(({ index }) => index),
       entries.map((_, i) => i),
     );
-    const last = entries.at(-1) as EntryJson;
-    const [shown, proved, verified] = await Promise.all([
-      starling('ledger', 'show', last.id),
-      starling('ledger', 'prove', last.id),
-      starling('ledger', 'verify'),
-    ]);
-    assert.deepEqual(shown, last);
-    const { index, treeSize, treeRoot, path } = proved as Result<'ledger_prove'>;
-    assert.ok(verifyInclusion(leafHash(fromHex(last.id)), index, treeSize, path.map(fromHex), fromHex(treeRoot)));
-    const { ok, problems, treeRoot: root } = verified as Result<'ledger_verify'>;
-    assert.deepEqual({ ok, problems, root }, { ok: true, problems: [], root: treeRoot });
+    const contribution = entries.find(({ kind }) => kind === 'contribution') as EntryJson;
+    const [note, proof] = ['note', 'proof'].map((name) => `${nest.data('node')}.${name}`) as [string, string];
+    const made = (await starling('ledger', 'checkpoint', '--out', note)) as Result<'ledger_checkpoint'>;
+    assert.deepEqual([made.swarm, made.signer], [swarmId, daemon.info.fingerprint]);
+    for (const what of [[contribution.id], [contribution.id, '--record'], ['--event', '1'], ['--block', '1'], ['--since', note]]) {
+      await starling('ledger', 'prove', ...what, '--checkpoint', note, '--out', proof);
+      const audited = await nest.run('audit', '--checkpoint', note, '--proof', proof, '--signer', daemon.info.fingerprint);
+      assert.equal(audited.code, 0, `${what.join(' ')}: ${audited.stdout}${audited.stderr}`);
+    }
+    const [shown, verified] = await Promise.all([starling('ledger', 'show', contribution.id), starling('ledger', 'verify')]);
+    assert.deepEqual(shown, contribution);
+    const { ok, problems } = verified as Result<'ledger_verify'>;
+    assert.deepEqual({ ok, problems }, { ok: true, problems: [] });
 
     const unknown = await failure(1, 'ledger', 'show', '0'.repeat(64));
     assert.equal(unknown.code, 'UNKNOWN_ENTRY');

@@ -1,4 +1,4 @@
-import type { EpochCurrent, EpochView, NodeService, PeerView, Submission } from '../../../src/api/service.ts';
+import type { EpochCurrent, EpochView, InviteRequest, NodeService, PeerView, ProofRequest, Submission } from '../../../src/api/service.ts';
 import { type SignedEntry, StarlingError } from '../../../src/spec/index.ts';
 
 export const hash = (digit: string): string => digit.repeat(64);
@@ -72,6 +72,10 @@ export const entry: SignedEntry = {
 
 export interface FakeNode extends NodeService {
   readonly submissions: Submission[];
+  /** What it was asked to prove, and to invite. */
+  readonly asked: ProofRequest[];
+  readonly invited: InviteRequest[];
+  votes: boolean;
   /** Sends an event to every subscriber of a topic. */
   emit(topic: string, event: unknown): void;
   subscribers(topic: string): number;
@@ -88,6 +92,9 @@ export function createFakeNode(): FakeNode {
   const of = (topic: string) => listeners.get(topic) ?? new Set();
   const node: FakeNode = {
     submissions: [],
+    asked: [],
+    invited: [],
+    votes: true,
     broken: undefined,
     ledgerOk: true,
     wait: Promise.withResolvers(),
@@ -157,7 +164,32 @@ export function createFakeNode(): FakeNode {
       if (id !== entry.id) throw new StarlingError('UNKNOWN_ENTRY', 'no such entry', { field: 'id' });
       return { entry, index: null };
     },
-    ledgerProve: (id) => ({ entry: id, index: 0, treeSize: 7, treeRoot: hash('9'), path: [hash('7')] }),
+    invite(request) {
+      if (!node.votes) throw new StarlingError('NOT_VOTER', 'this node does not vote', { phase: 'invite', fix: 'ask a voter' });
+      node.invited.push(request);
+      const invite = {
+        v: 1,
+        swarm: hash('5'),
+        ...request,
+        nonce: '0'.repeat(32),
+        issuer: hash('a'),
+        signature: new Uint8Array(4),
+      } as const;
+      return { token: 'starling-invite-1.abc', invite };
+    },
+    ledgerProve(request) {
+      node.asked.push(request);
+      return { v: 1, kind: 'consistency', swarm: hash('5'), keys: [], since: 'note', consistency: { from: 1, to: 7, path: [hash('7')] } };
+    },
+    ledgerCheckpoint: () => ({
+      note: 'text\n\n\u2014 signer AAAA\n',
+      signer: hash('a'),
+      swarm: hash('5'),
+      epoch: 3,
+      treeSize: 7,
+      treeRoot: hash('9'),
+      modelRoot: hash('e'),
+    }),
     ledgerConsistency: (fromSize) => ({ fromSize, fromRoot: hash('8'), treeSize: 7, treeRoot: hash('9'), path: [] }),
     ledgerVerify: async () => ({ ok: node.ledgerOk, entries: 7, authors: 2, treeSize: 7, treeRoot: hash('9'), forks: [], problems: [] }),
     trust: () => [{ fingerprint: hash('a'), trust: 1, emaX: 0 }],

@@ -33,6 +33,7 @@ describe('JSON-RPC', () => {
     epoch_get: { epoch: 3 },
     epoch_wait: { epoch: 3 },
     trainer_detach: { trainerId: 't-1' },
+    swarm_invite: { expiresMs: 1_800_000_000_000 },
     ledger_get: { id: hash('1') },
     ledger_prove: { id: hash('1') },
     ledger_consistency: { fromSize: 2 },
@@ -51,10 +52,11 @@ describe('JSON-RPC', () => {
     assert.deepEqual(
       METHODS.map(({ name }) => name),
       [
-        ...['node_info', 'node_health', 'node_shutdown', 'peers_list', 'peers_dial', 'swarm_info'],
+        ...['node_info', 'node_health', 'node_shutdown', 'peers_list', 'peers_dial', 'swarm_info', 'swarm_invite'],
         ...['epoch_current', 'epoch_get', 'epoch_list', 'epoch_wait', 'model_info'],
         ...['trainer_attach', 'trainer_detach', 'trainer_status'],
-        ...['ledger_head', 'ledger_list', 'ledger_get', 'ledger_prove', 'ledger_consistency', 'ledger_verify'],
+        ...['ledger_head', 'ledger_list', 'ledger_get', 'ledger_prove', 'ledger_checkpoint'],
+        ...['ledger_consistency', 'ledger_verify'],
         ...['trust_list', 'metrics_get', 'subscribe', 'unsubscribe', 'rpc.discover'],
       ],
     );

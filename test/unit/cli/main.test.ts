@@ -68,6 +68,16 @@ describe('starling', () => {
         ['daemon', '--class', 'king'],
         ['daemon', '--api-port', '65536'],
         ['swarm', 'create'],
+        ['invite', '--expires', 'soon'],
+        ['invite', '--uses', '0'],
+        ['invite', '--class', 'king'],
+        ['ledger', 'prove'],
+        ['ledger', 'prove', hash('1'), '--block', '2'],
+        ['ledger', 'prove', '--record'],
+        ['ledger', 'prove', '--block', '0'],
+        ['audit'],
+        ['audit', '--checkpoint', 'x'],
+        ['audit', '--proof', 'x'],
         ['model', 'pull'],
         ['model', 'pull', 'x', '--head', 'newest'],
         ['model', 'push', 'x', '--epoch', '1'],
@@ -134,6 +144,8 @@ describe('starling', () => {
       ['ledger', 'show', hash('1')],
       ['ledger', 'prove', hash('1')],
       ['ledger', 'verify'],
+      ['ledger', 'checkpoint'],
+      ['invite'],
       ['rpc', 'node_info'],
       ['init'],
     ];
@@ -153,6 +165,41 @@ describe('starling', () => {
     it('prints the bare result of rpc', async () => {
       assert.deepEqual(document(await starling('--json', 'rpc', 'trust_list')), [{ fingerprint: hash('a'), trust: 1, emaX: 0 }]);
     });
+  });
+
+  it('prints an invite as the one line that a daemon takes, good for as long as it says', async () => {
+    const before = Date.now();
+    const printed = await starling('invite', '--vote', '--class', 'relay', '--expires', '12h', '--uses', '3');
+    assert.deepEqual(printed, { code: 0, stdout: 'starling-invite-1.abc\n', stderr: '' });
+    const [request] = node.invited;
+    assert.deepEqual({ ...request, expiresMs: 0 }, { nodeClass: 'relay', vote: true, uses: 3, expiresMs: 0 });
+    const span = (request?.expiresMs ?? 0) - before;
+    assert.ok(span >= 12 * 3_600_000 && span < 12 * 3_600_000 + 60_000, String(span));
+    await starling('invite');
+    assert.deepEqual({ ...node.invited[1], expiresMs: 0 }, { nodeClass: 'core', vote: false, uses: 1, expiresMs: 0 });
+    node.votes = false;
+    assert.match((await starling('invite')).stderr, /error NOT_VOTER[\s\S]*fix: ask a voter/);
+  });
+
+  it('asks for the proof that the command line names, and writes it', async () => {
+    const [note, out] = [join(data, 'held.note'), join(data, 'proof.json')];
+    writeFileSync(note, 'older');
+    await starling('ledger', 'prove', hash('1'), '--record', '--checkpoint', note);
+    await starling('ledger', 'prove', '--event', '2');
+    await starling('ledger', 'prove', '--block', '3');
+    const written = await starling('ledger', 'prove', '--since', note, '--out', out, '--json');
+    assert.deepEqual(node.asked, [
+      { kind: 'record', id: hash('1'), checkpoint: 'older' },
+      { kind: 'event', epoch: 2 },
+      { kind: 'block', epoch: 3 },
+      { kind: 'consistency', since: 'older' },
+    ]);
+    assert.deepEqual(document(written), { file: out, kind: 'consistency', swarm: hash('5') });
+    const shown = await starling('ledger', 'prove', hash('1'));
+    assert.equal(readFileSync(out, 'utf8'), shown.stdout);
+    assert.equal((await starling('ledger', 'prove', '--since', `${note}x`)).code, 1);
+    assert.equal((await starling('ledger', 'checkpoint', '--out', out)).code, 0);
+    assert.equal(readFileSync(out, 'utf8'), (await starling('ledger', 'checkpoint')).stdout);
   });
 
   it('shows peers and epochs as aligned columns', async () => {

@@ -7,6 +7,8 @@ import { type DaemonLayer, loadDaemonConfig } from '../../../src/node/config.ts'
 import { editDistance } from '../../../src/node/configKeys.ts';
 import { DEFAULT_SWARM_CONFIG, loadSwarmConfig } from '../../../src/node/swarmConfig.ts';
 import { StarlingError } from '../../../src/spec/index.ts';
+import { encodeInviteToken, makeInvite } from '../../../src/wire/index.ts';
+import { identityNamed } from '../../support/finalChain.ts';
 
 const refuses = (load: () => unknown, field: string, said: RegExp) =>
   assert.throws(load, (error: unknown) => {
@@ -57,6 +59,18 @@ describe('configuration', () => {
         '/ip4/192.0.2.2/tcp/2',
       ]);
       assert.equal(load({}, { STARLING_SWARM: 'a'.repeat(64) }).swarm, 'a'.repeat(64));
+    });
+
+    it('reads an invite where it is given, and says what is none before anything starts', () => {
+      const identity = identityNamed('voter');
+      const invite = makeInvite(
+        { swarm: 'a'.repeat(64), nodeClass: 'core', vote: true, expiresMs: 10, uses: 1, nonce: 'b'.repeat(32) },
+        identity,
+      );
+      const token = encodeInviteToken(invite);
+      assert.deepEqual(load({ invite: token }).invite, invite);
+      assert.deepEqual(load({}, { STARLING_INVITE: token }).invite, invite);
+      assert.throws(() => load({ invite: token.slice(0, -9) }), { code: 'BAD_INVITE' });
     });
 
     it('refuses unknown keys in every layer, naming the nearest valid one', () => {
