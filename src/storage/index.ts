@@ -4,7 +4,7 @@ export { BLOCKS, openBlocks } from './blockStore.ts';
 export type { Damage } from './damage.ts';
 export { type DataFolder, dataFolderAt, prepareDataFolder, writeFileAtomic } from './dataFolder.ts';
 export { ENTRIES, openLedger } from './entryStore.ts';
-export { type Inspection, inspectTable } from './inspect.ts';
+export { inspectTable } from './inspect.ts';
 export { loadOrCreateIdentity, loadOrCreateSeeds, loadSeeds } from './keystore.ts';
 export { lockDataFolder } from './lock.ts';
 export { FACTS, type Fact, openNodeStore, VOTES_LOST } from './nodeStore.ts';

@@ -102,7 +102,13 @@ function openForReading(path: string, found: (kind: DamageKind, message: string)
 function checkStructure(db: DatabaseSync, found: (kind: DamageKind, message: string) => void): void {
   try {
     for (const row of db.prepare(`PRAGMA integrity_check(${STRUCTURE_FINDINGS})`).iterate())
-      if (row.integrity_check !== 'ok') found('structure', String(row.integrity_check));
+      if (row.integrity_check !== 'ok')
+        found(
+          'structure',
+          String(row.integrity_check)
+            .replace(/^\*{3}.*\n/, '')
+            .replaceAll('\n', '; '),
+        );
   } catch (e) {
     found('structure', (e as Error).message);
   }

@@ -31,7 +31,8 @@ describe('starling fsck', () => {
   function damage(): void {
     const { blocks } = dataFolderAt(data);
     const bytes = readFileSync(blocks);
-    writeFileSync(blocks, bytes.fill(1, bytes.length - 1_000));
+    bytes[bytes.length - 40] = (bytes.at(-40) as number) ^ 1;
+    writeFileSync(blocks, bytes);
   }
 
   it('is 0 for a sound folder, in words and as one document', async () => {
