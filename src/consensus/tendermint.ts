@@ -149,7 +149,10 @@ export class Tendermint {
 
   /** Verified by `verifyQuorum`. Precommits for a block decide at any time; prevotes count as its votes do. */
   onCertificate(certificate: QuorumCertificate): readonly TendermintEffect[] {
-    if (certificate.epoch === this.#config.epoch) this.#countCertificate(certificate);
+    const { epoch, round, step, block } = certificate;
+    if (epoch !== this.#config.epoch || round >= MAX_ROUNDS || this.#step === 'decided') return NONE;
+    if (step === 'precommit' && block !== null) this.#decide(certificate);
+    else this.#countCertificate(certificate);
     return this.#settle();
   }
 
@@ -341,12 +344,11 @@ export class Tendermint {
     }
   }
 
-  /** Votes of q voters for a later round bring this node there like any votes of f + 1. */
+  /** Votes of q voters for a later round bring this node there, as those of f + 1 do. */
   #countCertificate(certificate: QuorumCertificate): void {
     const votes = votesOf(certificate);
+    if (certificate.round > this.#round && this.#step !== 'new') this.#enter(certificate.round, votes);
     for (const vote of votes) this.#votes.add(vote, true);
-    const skip = this.#step === 'new' || this.#step === 'decided' ? undefined : this.#votes.skip();
-    if (skip !== undefined) this.#enter(skip.round, skip.votes);
   }
 
   #proposer(): Fingerprint | undefined {
