@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { fingerprintOf, fromHex, type Identity, sha256, toHex } from '../../../src/crypto/index.ts';
 import { checkChain, checkGenesis, KeyRing } from '../../../src/ledger/auditChain.ts';
 import { type AuditReport, audit, type Proof } from '../../../src/ledger/index.ts';
-import { AUDIT_RULES, makeCheckpoint, makeProof } from '../../../src/node/proofs.ts';
+import { AUDIT_RULES, makeCheckpoint, makeProof, type ProofSource } from '../../../src/node/proofs.ts';
 import type { SignedEntry, StarlingError } from '../../../src/spec/index.ts';
-import { entryId, openCheckpoint, signCheckpoint } from '../../../src/wire/index.ts';
+import { entryBytes, entryId, openCheckpoint, signCheckpoint, signVote, UPDATE_CONTEXT } from '../../../src/wire/index.ts';
 import { FinalChain, identityNamed } from '../../support/finalChain.ts';
 
 const [ann, bob, cem, dee] = ['ann', 'bob', 'cem', 'dee'].map(identityNamed) as [Identity, Identity, Identity, Identity];
@@ -177,6 +177,20 @@ describe('audit', () => {
       ),
       `${field}.${place}.voter`,
     );
+    // Dee votes from block 3 on: her vote for block 2 is a true one, and nobody asked for it.
+    const early = makeProof(source, { kind: 'event', epoch: 2, checkpoint: noteOf(2, dee) }) as Extract<Proof, { kind: 'event' }>;
+    const { epoch, round, step, block } = early.block.certificate;
+    const vote = signVote(chain.swarm, { epoch, round, step, block, voter: dee.fingerprint }, dee);
+    const joined = [...early.block.certificate.votes, { voter: dee.fingerprint, signature: toHex(vote.signature) }];
+    joined.sort((a, b) => (a.voter < b.voter ? -1 : 1));
+    const hers = joined.findIndex(({ voter }) => voter === dee.fingerprint);
+    assert.equal(
+      refused(
+        noteOf(2, dee),
+        altered(early, at, () => joined),
+      ),
+      `${field}.${hers}.voter`,
+    );
     // Without the handover the founding committee would have to be the one that voted, and it is not.
     assert.equal(refused(note, { ...proof, handovers: [] }), 'proof.block.header.votersHash');
     const voters = proof.handovers[0]?.voters as string[];
@@ -214,6 +228,39 @@ describe('audit', () => {
     assert.equal(refused(note, dressed), 'proof.block.header.swarm');
     const moved = { ...dressed, block: { ...forged.block, header: { ...header, swarm: chain.swarm } } };
     assert.equal(refused(note, moved), 'proof.block.header.votersHash');
+  });
+
+  it('takes no earlier checkpoint that is later, or has another model', () => {
+    // Block 4 is empty: the trees of epochs 3 and 4 are one.
+    const proof = makeProof(source, { kind: 'consistency', since: noteOf(3), checkpoint: noteOf(4) }) as Extract<
+      Proof,
+      { kind: 'consistency' }
+    >;
+    assert.ok(check(noteOf(4), proof).ok);
+    assert.equal(refused(noteOf(3), { ...proof, since: noteOf(4) }), 'proof.since.epoch');
+    const { swarm, treeSize, treeRoot } = chain.block(4).block.header;
+    const retold = signCheckpoint({ swarm, epoch: 4, treeSize, treeRoot, modelRoot: 'f'.repeat(64) }, ann);
+    assert.equal(refused(noteOf(4), { ...proof, since: retold }), 'proof.since.modelRoot');
+  });
+
+  it('takes no entry that the rules of the ledger refuse, even from a tree that holds it', () => {
+    const [own, other] = [new FinalChain([ann]), new FinalChain([ann], { name: 'other' })];
+    const join = own.join(ann);
+    const foreign = other.join(dee);
+    own.graph.add(foreign);
+    own.finalise([], [join, foreign]);
+    const held: ProofSource = { ...own.source(ann), keysOf: () => dee };
+    assert.equal(refused(noteOf(1, ann, own), makeProof(held, { kind: 'entry', id: foreign.id })), 'proof.entry.core');
+    const proof = makeProof(held, { kind: 'entry', id: join.id });
+    assert.ok(check(noteOf(1, ann, own), proof).ok);
+    const composite = toHex(ann.signComposite(UPDATE_CONTEXT, entryBytes(join.coreBytes)));
+    assert.equal(
+      refused(
+        noteOf(1, ann, own),
+        altered(proof, ['entry', 'composite'], () => composite),
+      ),
+      'proof.entry.composite',
+    );
   });
 
   it('says what it cannot prove yet, or no more', () => {
@@ -329,8 +376,10 @@ describe('a bit flipped', () => {
 
   it('in a proof of an entry is named, at 10,000 places', function () {
     this.timeout(60_000);
-    const proof = makeProof(source, { ...requests[0], checkpoint: note });
-    assert.ok(flips(proof, leavesOf(proof), 10_000) >= 10_000);
+    const hers = noteOf(5, dee); // no founder: her keys stand in the file
+    const proof = makeProof(source, { ...requests[0], checkpoint: hers });
+    assert.equal(proof.keys.length, 1);
+    assert.ok(flips(proof, leavesOf(proof), 10_000, () => refused(hers, proof)) >= 10_000);
   });
 
   for (const request of requests.slice(1, 4))
