@@ -87,7 +87,7 @@ export class Tendermint {
     this.#config = config;
     this.#quorum = quorumOf(config.voters.length);
     this.#isVoter = config.self !== undefined && config.voters.includes(config.self);
-    this.#votes = new HeightVotes(config.epoch, config.voters, () => this.newVoteSet());
+    this.#votes = new HeightVotes(config.epoch, config.voters, () => this.newVoteSet(config.voters.length));
     this.#proposals = new HeldProposals(config.proposers);
     this.#round = saved?.round ?? 0;
     this.#locked = saved?.locked ?? null;
@@ -197,8 +197,8 @@ export class Tendermint {
   }
 
   /** The tally of one step of one round. */
-  protected newVoteSet(): VoteSet {
-    return new VoteSet(this.#config.voters.length);
+  protected newVoteSet(voters: number): VoteSet {
+    return new VoteSet(voters);
   }
 
   // --- the rules, line numbers of algorithm 1 -----------------------------------------------------------------

@@ -8,7 +8,7 @@ export type LiarKind = (typeof LIAR_KINDS)[number];
 const HEIGHTS = 20;
 const SIZES = [4, 7, 10] as const;
 /** Faults of a run: at most so many. */
-const MAX_FAULTS = 6;
+const MAX_FAULTS = 12;
 const FAULT_KINDS = ['part', 'edge', 'isolate', 'crash', 'crashUnsent', 'crashAll', 'lossy'] as const;
 
 /**

@@ -114,7 +114,7 @@ export class VotesWorld implements Surroundings {
 
   offerOf(node: number, height: number): { block: BlockHash; afterMs: number } {
     const isDiscord = this.random.uniform() < this.#plan.discord;
-    const afterMs = this.#isFaulty() && this.random.uniform() < 0.1 ? this.random.uniform() * 5_000 : this.random.uniform() * 20;
+    const afterMs = this.random.uniform() < (this.#isFaulty() ? 0.1 : 0.01) ? this.random.uniform() * 5_000 : this.random.uniform() * 20;
     return { block: blockOf(height, isDiscord ? `of${node}` : 'common'), afterMs };
   }
 
