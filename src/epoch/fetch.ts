@@ -1,10 +1,12 @@
 /** Updates that gossip did not bring: key and sealed bytes from the author or any holder, one at a time. */
 import { bytesOf } from '../aggregation/index.ts';
-import { asStarlingError, type EntryId, FRAME_MAX_BYTES, type PeerId, StarlingError } from '../spec/index.ts';
+import { chunkAt } from '../crypto/index.ts';
+import { asStarlingError, type ContentRoot, type EntryId, FRAME_MAX_BYTES, type PeerId, StarlingError } from '../spec/index.ts';
 import { decodeKeysMessage, encodeKeysMessage, type UpdateKey } from '../wire/index.ts';
 import type { EpochContext } from './context.ts';
-import { answerMs, type BlobStore } from './ports.ts';
+import { answerMs } from './ports.ts';
 import { pullContent } from './pull.ts';
+import { indexInTurns, type ServedContent } from './served.ts';
 
 /**
  * Tries the holders in turn until the update opens. Returns whether it is held. A key that was pushed may be anyone's
@@ -90,9 +92,20 @@ export function serveKeys(
 }
 
 /** Content as the `content` protocol serves it: sealed updates and the newest models from memory, everything else from disk. */
-export const servedBlobs = (ctx: EpochContext): Pick<BlobStore, 'get'> => ({
-  get: async (root) => {
+export function servedBlobs(ctx: EpochContext): ServedContent {
+  const { blobs, clock } = ctx.ports;
+  const inMemory = (root: ContentRoot): Uint8Array | undefined => {
     const model = ctx.chain.models.byRoot(root);
-    return ctx.updates.sealed(root) ?? (model === undefined ? await ctx.ports.blobs.get(root) : bytesOf(model));
-  },
-});
+    return ctx.updates.sealed(root) ?? (model === undefined ? undefined : bytesOf(model));
+  };
+  return {
+    async index(root) {
+      const content = inMemory(root);
+      return await (content === undefined ? blobs.index(root) : indexInTurns(clock, root, content));
+    },
+    async readChunk(root, i) {
+      const content = inMemory(root);
+      return content === undefined ? await blobs.readChunk(root, i) : chunkAt(content, i);
+    },
+  };
+}

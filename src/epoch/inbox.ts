@@ -8,8 +8,8 @@ import { isWorthKeeping } from './collector.ts';
 import type { Committee } from './committee.ts';
 import type { EpochContext } from './context.ts';
 import { servedBlobs, serveKeys } from './fetch.ts';
-import { serveContent } from './pull.ts';
 import { isVerified, type RosterKind, type RosterMessage, type RosterTalk } from './roster.ts';
+import { serveContent } from './served.ts';
 import type { LedgerSync } from './sync.ts';
 import { verifyGossip } from './verify.ts';
 

@@ -2,6 +2,7 @@
  * The world as an epoch sees it. `network/` and `storage/` implement these over sockets and disk,
  * `simulation/` over virtual time and memory; the node above is the same.
  */
+import type { ContentIndex } from '../crypto/index.ts';
 import { CHUNK_BYTES, type ContentRoot, type EntryId, type PeerId, type SignedEntry, type Verdict } from '../spec/index.ts';
 import type { BlockRecord } from '../wire/index.ts';
 
@@ -91,6 +92,13 @@ export interface BlobStore {
   /** Durable when it resolves. */
   put(content: Uint8Array): Promise<ContentRoot>;
   get(root: ContentRoot): Promise<Uint8Array | undefined>;
+  /** Size and leaf hashes, without holding all of it. `undefined` when not held. Throws DATA_CORRUPT as `get` does. */
+  index(root: ContentRoot): Promise<ContentIndex | undefined>;
+  /**
+   * Chunk `i` (0-based, CHUNK_BYTES long but for the last), `undefined` when not held or past the end. Not checked
+   * here: whoever asked checks it against the leaf.
+   */
+  readChunk(root: ContentRoot, i: number): Promise<Uint8Array | undefined>;
   has(root: ContentRoot): Promise<boolean>;
   delete(root: ContentRoot): Promise<void>;
 }

@@ -1,30 +1,29 @@
-import { pipe } from 'it-pipe';
-import { chunkAt, chunkCount, contentOf, verifyChunk } from '../crypto/index.ts';
+/** Content by its root from several holders at once, every chunk checked on arrival (PROTOCOL section 3). */
+import { chunkCount, contentOf, verifyChunk } from '../crypto/index.ts';
 import { CHUNK_BYTES, type ContentRoot, FRAME_MAX_BYTES, type PeerId, StarlingError } from '../spec/index.ts';
-import { decodeContentIndex, decodeContentRequest, encodeContentIndex, encodeContentRequest } from '../wire/messages.ts';
-import type { BlobStore, Streams } from './ports.ts';
+import { decodeContentIndex, encodeContentRequest } from '../wire/messages.ts';
+import type { Streams } from './ports.ts';
 
 export interface PullOptions {
-  /** Ms for one chunk. */
+  /** Ms for one chunk from one holder that sends nothing else. */
   readonly timeoutMs: number;
   readonly signal?: AbortSignal;
-  /** A holder failed or lied (HASH_MISMATCH, PROTOCOL_VIOLATION); the error names it. The next holder goes on. */
+  /** A holder failed or lied (HASH_MISMATCH, PROTOCOL_VIOLATION) and is left; the error names it. */
   readonly onFault?: (holder: PeerId, error: StarlingError) => void;
 }
 
+/** Holders asked at once: enough to fill a home link, few enough that a dead one is noticed soon. The others stand by. */
+const HOLDERS_AT_ONCE = 4;
 /** Chunks asked for at once: hides the round trip, and three answers are all a holder must keep for us. */
 const OUTSTANDING = 3;
-
-interface Pull {
-  readonly streams: Pick<Streams, 'request'>;
-  readonly root: ContentRoot;
-  readonly sizeBytes: number;
-  readonly options: PullOptions;
-}
+/** Holders that one chunk is asked of at once: whoever is late with it, and whoever is not. */
+const ASKED_OF = 2;
 
 /**
- * Pulls content by its root, one holder at a time, every chunk verified on arrival; a holder that fails or lies is
- * left and the next goes on from the chunk reached. Holds `sizeBytes` of memory: the caller bounds it.
+ * Pulls content by its root from these holders, HOLDERS_AT_ONCE of them at a time. Each proves by the leaves that it holds
+ * the content and gives one chunk before more are asked of it, so that a liar costs one. A holder that fails or lies is left,
+ * its chunks go to others; at the end, chunks that are late with one holder are asked of those that are done.
+ * Holds `sizeBytes` of memory and the chunks under way: the caller bounds it.
  * Throws NOT_FOUND when no holder is left, HASH_MISMATCH when the content has another size than was announced.
  */
 export async function pullContent(
@@ -34,102 +33,205 @@ export async function pullContent(
   sizeBytes: number,
   options: PullOptions,
 ): Promise<Uint8Array> {
-  if (sizeBytes === 0) return requireEmpty(root);
-  return await pipe(chunksFromHolders({ streams, root, sizeBytes, options }, holders), (chunks) => collect(chunks, sizeBytes));
+  options.signal?.throwIfAborted();
+  if (sizeBytes > 0) return await new Pull(streams, holders, root, sizeBytes, options).run();
+  if (contentOf(new Uint8Array(0)).root !== root) throw wrongSize(0);
+  return new Uint8Array(0);
 }
 
-/** Verified chunks in order, from as many holders as it takes. */
-async function* chunksFromHolders(pull: Pull, holders: readonly PeerId[]): AsyncGenerator<Uint8Array> {
-  let leaves: readonly Uint8Array[] | undefined;
-  let next = 0;
-  let last: StarlingError | undefined;
-  for (const holder of holders) {
+interface Holder {
+  readonly peer: PeerId;
+  /** Its leaves were right. */
+  proven: boolean;
+  /** Chunks it owes. */
+  readonly owes: Set<number>;
+  /** Number of the latest request that it answered, 0 before the first. */
+  answered: number;
+}
+
+/** A chunk that is asked for. */
+interface Ask {
+  readonly of: Set<Holder>;
+  /** Number of the latest request for it. */
+  number: number;
+}
+
+class Pull {
+  readonly #streams: Pick<Streams, 'request'>;
+  readonly #root: ContentRoot;
+  readonly #options: PullOptions;
+  readonly #content: Uint8Array;
+  /** Behind `root`, as the first holder gave them; undefined before. */
+  #leaves: readonly Uint8Array[] | undefined;
+  /** Chunks that nobody is asked for. */
+  readonly #open: Set<number>;
+  readonly #asked = new Map<number, Ask>();
+  readonly #standBy: PeerId[];
+  readonly #holders = new Set<Holder>();
+  #requests = 0;
+  #lastFault: StarlingError | undefined;
+  readonly #result = Promise.withResolvers<Uint8Array>();
+  readonly #over = new AbortController();
+
+  constructor(streams: Pick<Streams, 'request'>, holders: readonly PeerId[], root: ContentRoot, sizeBytes: number, options: PullOptions) {
+    this.#streams = streams;
+    this.#root = root;
+    this.#options = options;
+    this.#content = new Uint8Array(sizeBytes);
+    this.#open = new Set(Array(chunkCount(sizeBytes)).keys());
+    this.#standBy = [...new Set(holders)];
+  }
+
+  async run(): Promise<Uint8Array> {
+    const { signal } = this.#options;
+    const giveUp = (): void => this.#result.reject(signal?.reason);
+    signal?.addEventListener('abort', giveUp);
+    this.#engage();
     try {
-      leaves ??= await askLeaves(pull, holder);
-      requireCount(pull, leaves);
-      for await (const chunk of chunksFrom(pull, holder, leaves, next)) {
-        yield chunk;
-        next += 1;
-      }
-      return;
-    } catch (error) {
-      if (!(error instanceof HolderFault)) throw error;
-      last = error.fault;
-      pull.options.onFault?.(holder, error.fault);
+      return await this.#result.promise;
+    } finally {
+      signal?.removeEventListener('abort', giveUp);
+      // Whoever is late need not go on.
+      this.#over.abort(new StarlingError('TIMEOUT', 'the content is here, or is not wanted any more', { phase: 'pull' }));
     }
   }
-  throw new StarlingError(
-    'NOT_FOUND',
-    `none of ${holders.length} holders gave content ${pull.root.slice(0, 8)} (${next} of ${chunkCount(pull.sizeBytes)} chunks arrived)`,
-    {
-      phase: 'pull',
-      fix: 'wait until a peer that holds it is connected',
-      ...(last?.facts.peer === undefined ? {} : { peer: last.facts.peer }),
-    },
-    { cause: last },
-  );
-}
 
-/** From one holder, a few chunks ahead of the reader. */
-async function* chunksFrom(pull: Pull, holder: PeerId, leaves: readonly Uint8Array[], first: number): AsyncGenerator<Uint8Array> {
-  const asked: Promise<Uint8Array>[] = [];
-  for (let i = first; i < leaves.length || asked.length > 0; i++) {
-    if (i < leaves.length) asked.push(handled(askChunk(pull, holder, leaves, i)));
-    if (asked.length === OUTSTANDING || i >= leaves.length - 1) yield await (asked.shift() as Promise<Uint8Array>);
+  get #isOver(): boolean {
+    return this.#over.signal.aborted;
   }
-}
 
-/** Those asked ahead of one that failed fail too, and nobody waits for them any more. */
-function handled<T>(promise: Promise<T>): Promise<T> {
-  promise.catch(() => undefined);
-  return promise;
-}
-
-async function askLeaves(pull: Pull, holder: PeerId): Promise<readonly Uint8Array[]> {
-  const answer = await ask(pull, holder, 'leaves', FRAME_MAX_BYTES);
-  try {
-    return decodeContentIndex(answer, pull.root).leaves;
-  } catch (cause) {
-    throw fault('HASH_MISMATCH', holder, `${holder} gave leaves that are not those of content ${pull.root.slice(0, 8)}`, cause);
+  /** Turns to the next holders where there is room. */
+  #engage(): void {
+    while (this.#holders.size < HOLDERS_AT_ONCE && this.#standBy.length > 0) {
+      const holder: Holder = { peer: this.#standBy.shift() as PeerId, proven: false, owes: new Set(), answered: 0 };
+      this.#holders.add(holder);
+      void this.#watch(holder, this.#prove(holder));
+    }
+    if (this.#holders.size === 0) this.#result.reject(this.#nobody());
   }
-}
 
-async function askChunk(pull: Pull, holder: PeerId, leaves: readonly Uint8Array[], i: number): Promise<Uint8Array> {
-  const chunk = await ask(pull, holder, i, CHUNK_BYTES);
-  if (!verifyChunk(leaves, i, chunk))
-    throw fault('HASH_MISMATCH', holder, `${holder} gave a chunk ${i} that is not of content ${pull.root.slice(0, 8)}`);
-  return chunk;
-}
+  /** Gives every holder as much to do as it may have. */
+  #fill(): void {
+    for (const holder of this.#holders) {
+      const most = !holder.proven ? 0 : holder.answered === 0 ? 1 : OUTSTANDING;
+      while (holder.owes.size < most) {
+        const chunk = this.#choose(holder);
+        if (chunk === undefined) break;
+        void this.#watch(holder, this.#fetch(holder, chunk));
+      }
+    }
+  }
 
-async function ask(pull: Pull, holder: PeerId, index: number | 'leaves', maxResponseBytes: number): Promise<Uint8Array> {
-  const { signal, timeoutMs } = pull.options;
-  try {
-    return await pull.streams.request(holder, 'content', encodeContentRequest({ root: pull.root, index }), {
+  /**
+   * A chunk that nobody is asked for, or else one that is late: asked of another before something that this holder has
+   * answered already, or still on its way when this holder has nothing left to do.
+   */
+  #choose(holder: Holder): number | undefined {
+    const [open] = this.#open;
+    if (open !== undefined || holder.answered === 0) return open;
+    for (const [chunk, ask] of this.#asked)
+      if (ask.of.size < ASKED_OF && !ask.of.has(holder) && (ask.number < holder.answered || holder.owes.size === 0)) return chunk;
+    return undefined;
+  }
+
+  async #prove(holder: Holder): Promise<void> {
+    const answer = await this.#ask(holder, 'leaves', FRAME_MAX_BYTES, this.#options.timeoutMs);
+    let leaves: readonly Uint8Array[];
+    try {
+      ({ leaves } = decodeContentIndex(answer, this.#root));
+    } catch (cause) {
+      throw this.#lie(holder, 'leaves', cause);
+    }
+    // The root binds the number of leaves, so a count that differs is the announcement's fault and no holder's.
+    if (leaves.length !== chunkCount(this.#content.byteLength)) {
+      this.#result.reject(wrongSize(this.#content.byteLength));
+      return;
+    }
+    this.#leaves ??= leaves;
+    holder.proven = true;
+  }
+
+  async #fetch(holder: Holder, chunk: number): Promise<void> {
+    const number = ++this.#requests;
+    const ask = this.#asked.get(chunk) ?? { of: new Set(), number };
+    ask.of.add(holder);
+    ask.number = number;
+    holder.owes.add(chunk);
+    this.#asked.set(chunk, ask);
+    this.#open.delete(chunk);
+    // It comes behind what this holder owes already, and the others share the way to us.
+    const bytes = await this.#ask(holder, chunk, CHUNK_BYTES, this.#options.timeoutMs * holder.owes.size * this.#holders.size);
+    if (this.#isOver || !this.#holders.has(holder)) return;
+    if (!verifyChunk(this.#leaves as Uint8Array[], chunk, bytes)) throw this.#lie(holder, `a chunk ${chunk}`);
+    holder.owes.delete(chunk);
+    holder.answered = Math.max(holder.answered, number);
+    if (this.#asked.delete(chunk)) this.#take(chunk, bytes);
+  }
+
+  #take(chunk: number, bytes: Uint8Array): void {
+    const { byteLength } = this.#content;
+    if (bytes.byteLength !== Math.min(CHUNK_BYTES, byteLength - chunk * CHUNK_BYTES)) {
+      this.#result.reject(wrongSize(byteLength));
+      return;
+    }
+    this.#content.set(bytes, chunk * CHUNK_BYTES);
+    if (this.#open.size + this.#asked.size === 0) this.#result.resolve(this.#content);
+  }
+
+  /** Whatever comes of a request, somebody may have something to do. A holder's fault ends its part; any other error all. */
+  async #watch(holder: Holder, work: Promise<void>): Promise<void> {
+    try {
+      await work;
+    } catch (error) {
+      if (this.#isOver || !this.#holders.has(holder)) return;
+      if (error instanceof StarlingError) this.#leave(holder, error);
+      else this.#result.reject(error);
+    }
+    if (!this.#isOver) this.#fill();
+  }
+
+  #leave(holder: Holder, error: StarlingError): void {
+    this.#holders.delete(holder);
+    this.#lastFault = error;
+    for (const chunk of holder.owes) {
+      const ask = this.#asked.get(chunk);
+      if (ask?.of.delete(holder) !== true || ask.of.size > 0) continue;
+      this.#asked.delete(chunk);
+      this.#open.add(chunk);
+    }
+    this.#options.onFault?.(holder.peer, error);
+    this.#engage();
+  }
+
+  #ask(holder: Holder, index: number | 'leaves', maxResponseBytes: number, timeoutMs: number): Promise<Uint8Array> {
+    const { signal } = this.#options;
+    return this.#streams.request(holder.peer, 'content', encodeContentRequest({ root: this.#root, index }), {
       timeoutMs,
       maxResponseBytes,
-      ...(signal === undefined ? {} : { signal }),
+      signal: signal === undefined ? this.#over.signal : AbortSignal.any([signal, this.#over.signal]),
     });
-  } catch (error) {
-    if (signal?.aborted === true || !(error instanceof StarlingError)) throw error;
-    throw new HolderFault(error);
   }
-}
 
-/** Carries the error of one holder to the loop over holders; anything else ends the pull. */
-class HolderFault extends Error {
-  readonly fault: StarlingError;
-  constructor(fault: StarlingError) {
-    super(fault.message, { cause: fault });
-    this.fault = fault;
+  #lie(holder: Holder, what: string, cause?: unknown): StarlingError {
+    return new StarlingError(
+      'HASH_MISMATCH',
+      `${holder.peer} gave ${what} that is not of content ${this.#root.slice(0, 8)}`,
+      { peer: holder.peer, phase: 'pull' },
+      { cause },
+    );
   }
-}
 
-const fault = (code: 'HASH_MISMATCH', peer: PeerId, message: string, cause?: unknown): HolderFault =>
-  new HolderFault(new StarlingError(code, message, { peer, phase: 'pull' }, { cause }));
-
-/** The root binds the number of leaves, so a count that differs is the announcement's fault and no holder's. */
-function requireCount(pull: Pull, leaves: readonly Uint8Array[]): void {
-  if (leaves.length !== chunkCount(pull.sizeBytes)) throw wrongSize(pull.sizeBytes);
+  #nobody(): StarlingError {
+    const chunks = chunkCount(this.#content.byteLength);
+    const arrived = chunks - this.#open.size;
+    const peer = this.#lastFault?.facts.peer;
+    return new StarlingError(
+      'NOT_FOUND',
+      `no holder is left that gives content ${this.#root.slice(0, 8)} (${arrived} of ${chunks} chunks arrived)`,
+      { phase: 'pull', fix: 'wait until a peer that holds it is connected', ...(peer === undefined ? {} : { peer }) },
+      { cause: this.#lastFault },
+    );
+  }
 }
 
 const wrongSize = (sizeBytes: number): StarlingError =>
@@ -137,55 +239,3 @@ const wrongSize = (sizeBytes: number): StarlingError =>
     field: 'sizeBytes',
     phase: 'pull',
   });
-
-function requireEmpty(root: ContentRoot): Uint8Array {
-  if (contentOf(new Uint8Array(0)).root !== root) throw wrongSize(0);
-  return new Uint8Array(0);
-}
-
-async function collect(chunks: AsyncIterable<Uint8Array>, sizeBytes: number): Promise<Uint8Array> {
-  const content = new Uint8Array(sizeBytes);
-  let filled = 0;
-  for await (const chunk of chunks) {
-    if (filled + chunk.byteLength > sizeBytes) throw wrongSize(sizeBytes);
-    content.set(chunk, filled);
-    filled += chunk.byteLength;
-  }
-  if (filled !== sizeBytes) throw wrongSize(sizeBytes);
-  return content;
-}
-
-/** Bytes of content kept at hand for those who pull it chunk by chunk; one larger piece is kept alone. */
-const RECENT_BYTES = 64 * 1024 * 1024;
-
-/** Answers the content protocol from a blob store. The handler throws MALFORMED or NOT_FOUND. */
-export function serveContent(blobs: Pick<BlobStore, 'get'>): (from: PeerId, payload: Uint8Array) => Promise<Uint8Array> {
-  const recent = new Map<ContentRoot, { readonly content: Uint8Array; readonly index: Uint8Array }>();
-  let recentBytes = 0;
-
-  async function held(root: ContentRoot): Promise<{ readonly content: Uint8Array; readonly index: Uint8Array }> {
-    const kept = recent.get(root);
-    if (kept !== undefined) return kept;
-    const content = await blobs.get(root);
-    if (content === undefined)
-      throw new StarlingError('NOT_FOUND', `content ${root.slice(0, 8)} is not held here`, { fix: 'ask another holder' });
-    const one = { content, index: encodeContentIndex(contentOf(content)) };
-    if (!recent.has(root)) recentBytes += content.byteLength;
-    recent.set(root, one);
-    for (const [oldest, old] of recent) {
-      if (recentBytes <= RECENT_BYTES || oldest === root) break;
-      recent.delete(oldest);
-      recentBytes -= old.content.byteLength;
-    }
-    return one;
-  }
-
-  return async (_from, payload) => {
-    const { root, index } = decodeContentRequest(payload);
-    const { content, index: indexBytes } = await held(root);
-    if (index === 'leaves') return indexBytes;
-    if (index >= chunkCount(content.byteLength))
-      throw new StarlingError('NOT_FOUND', `content ${root.slice(0, 8)} has ${chunkCount(content.byteLength)} chunks`, { field: 'index' });
-    return chunkAt(content, index);
-  };
-}

@@ -1,7 +1,8 @@
 import { generateKeyPair } from '@libp2p/crypto/keys';
 import { createLibp2p } from 'libp2p';
-import type { BlobStore, Journal, Streams } from '../epoch/ports.ts';
-import { pullContent, serveContent } from '../epoch/pull.ts';
+import type { Journal, Streams } from '../epoch/ports.ts';
+import { pullContent } from '../epoch/pull.ts';
+import { type ServedContent, serveContent } from '../epoch/served.ts';
 import { GENESIS_MAX_BYTES, type Genesis, type PeerId, StarlingError, type SwarmId } from '../spec/index.ts';
 import { decodeGenesis, GENESIS_PROTOCOL, parameterCount, swarmIdOf } from '../wire/index.ts';
 import { parseAddress, UNREACHABLE_FIX } from './address.ts';
@@ -16,7 +17,7 @@ import type { Node, Stream } from './types.ts';
 /** What a member serves to newcomers. `blobs` MUST hold the initial model. */
 export interface GenesisSource {
   readonly genesisBytes: Uint8Array;
-  readonly blobs: Pick<BlobStore, 'get'>;
+  readonly blobs: ServedContent;
 }
 
 /**
@@ -26,7 +27,10 @@ export interface GenesisSource {
 export async function serveGenesis(node: Pick<Node, 'handle'>, source: GenesisSource, journal: Journal): Promise<void> {
   const { initialModelRoot } = decodeGenesis(source.genesisBytes);
   const pace = new Pace(GENESIS_SERVICE);
-  const serveModel = serveContent({ get: async (root) => (root === initialModelRoot ? await source.blobs.get(root) : undefined) });
+  const serveModel = serveContent({
+    index: async (root) => (root === initialModelRoot ? await source.blobs.index(root) : undefined),
+    readChunk: (root, i) => source.blobs.readChunk(root, i),
+  });
   await node.handle(
     GENESIS_PROTOCOL,
     (stream, connection) => {

@@ -79,6 +79,8 @@ const NO_KEY = new Uint8Array(32);
 const NO_BLOBS: BlobStore = {
   put: () => Promise.reject(new Error('fsck keeps no content')),
   get: async () => undefined,
+  index: async () => undefined,
+  readChunk: async () => undefined,
   has: async () => false,
   delete: async () => {},
 };

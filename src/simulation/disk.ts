@@ -69,6 +69,8 @@ export class MountedDisk implements DiskPorts {
     this.blobs = {
       put: (content) => this.#put(blobs, Uint8Array.from(content)),
       get: (root) => blobs.get(root),
+      index: (root) => blobs.index(root),
+      readChunk: (root, i) => blobs.readChunk(root, i),
       has: (root) => blobs.has(root),
       delete: async (root) => write(() => blobs.delete(root)),
     };

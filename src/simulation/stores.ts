@@ -1,5 +1,5 @@
 /** Memory in the place of disk. A crash in the simulated world drops the node and keeps its stores. */
-import { contentOf } from '../crypto/index.ts';
+import { type ContentIndex, chunkAt, contentOf } from '../crypto/index.ts';
 import type { BlobStore, BlockStore, EntryStore, NodeStore } from '../epoch/ports.ts';
 import { type ContentRoot, type EntryId, type SignedEntry, StarlingError } from '../spec/index.ts';
 import type { BlockRecord } from '../wire/index.ts';
@@ -61,6 +61,14 @@ export class MemoryBlobStore implements BlobStore {
   }
   async get(root: ContentRoot): Promise<Uint8Array | undefined> {
     return this.#blobs.get(root);
+  }
+  async index(root: ContentRoot): Promise<ContentIndex | undefined> {
+    const content = this.#blobs.get(root);
+    return content === undefined ? undefined : contentOf(content);
+  }
+  async readChunk(root: ContentRoot, i: number): Promise<Uint8Array | undefined> {
+    const chunk = chunkAt(this.#blobs.get(root) ?? new Uint8Array(), i);
+    return chunk.byteLength === 0 ? undefined : chunk;
   }
   async has(root: ContentRoot): Promise<boolean> {
     return this.#blobs.has(root);

@@ -13,22 +13,11 @@ export const UNFINISHED = 'unfinished';
 /** What a system call says when no space is left, for anyone or for this user. */
 const FULL = ['ENOSPC', 'EDQUOT'];
 
-/** A blob store that can serve content piece by piece, without holding all of it. */
-export interface FileBlobStore extends BlobStore {
-  /** Size and leaf hashes, read from the disk now. `undefined` when not held. Throws DATA_CORRUPT as `get` does. */
-  index(root: ContentRoot): Promise<ContentIndex | undefined>;
-  /**
-   * Chunk `i` (0-based, CHUNK_BYTES long but for the last), `undefined` when not held or past the end. Not checked
-   * here: whoever asked checks it against the leaf.
-   */
-  readChunk(root: ContentRoot, i: number): Promise<Uint8Array | undefined>;
-}
-
 /**
  * Content in files `<folder>/<first two digits>/<root>`. A file appears under its name when all of it is on disk.
  * `get` recomputes the root: a file that rotted is removed, and DATA_CORRUPT says so once.
  */
-export function openBlobStore(folder: string): FileBlobStore {
+export function openBlobStore(folder: string): BlobStore {
   const unfinished = join(folder, UNFINISHED);
   rmSync(unfinished, { recursive: true, force: true });
   mkdirSync(unfinished, { recursive: true, mode: 0o700 });

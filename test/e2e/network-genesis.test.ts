@@ -7,6 +7,7 @@ import {
   OTHER_SWARM,
   recordingJournal,
   SWARM,
+  servedFrom,
   startHost,
   stopAll,
   TIMEOUT_MS,
@@ -38,7 +39,7 @@ for (const transport of TRANSPORTS)
     it('refuses a corrupted model, naming who gave it', async () => {
       const corrupted = initialModel.slice();
       corrupted[700_000] = (corrupted[700_000] as number) ^ 1;
-      const host = await startHost(transport, {}, { genesis: { genesisBytes, blobs: { get: async () => corrupted } } });
+      const host = await startHost(transport, {}, { genesis: { genesisBytes, blobs: servedFrom(corrupted) } });
       await assert.rejects(fetchGenesis(host.addresses()[0] as string, options), (error: unknown) => {
         assert.ok(error instanceof StarlingError);
         assert.equal((error.cause as StarlingError).code, 'HASH_MISMATCH');

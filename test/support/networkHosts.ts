@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
-import { contentOf } from '../../src/crypto/index.ts';
+import { chunkAt, contentOf } from '../../src/crypto/index.ts';
 import type { Journal } from '../../src/epoch/ports.ts';
+import type { ServedContent } from '../../src/epoch/served.ts';
 import { createHost, type Host, type HostComponents, type HostInit, type KnownPeer } from '../../src/network/index.ts';
 import type { Genesis, SwarmId } from '../../src/spec/index.ts';
 import { encodeGenesis, swarm8, swarmIdOf } from '../../src/wire/index.ts';
@@ -77,6 +78,12 @@ export interface TestHost extends Host {
   remembered(): readonly KnownPeer[];
 }
 
+/** Serves this content under any root. */
+export const servedFrom = (content: Uint8Array): ServedContent => ({
+  index: async () => contentOf(content),
+  readChunk: async (_root, i) => chunkAt(content, i),
+});
+
 const running = new Set<Host>();
 
 /** A host that is not started yet; `stopAll` stops it. */
@@ -96,7 +103,7 @@ export async function makeHost(init: Partial<HostInit> & Pick<HostInit, 'listen'
           remembered = [...peers];
         },
       },
-      genesis: { genesisBytes, blobs: { get: async () => initialModel } },
+      genesis: { genesisBytes, blobs: servedFrom(initialModel) },
       ...parts,
     },
   );

@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { contentOf } from '../../../src/crypto/index.ts';
+import { chunkAt, contentOf } from '../../../src/crypto/index.ts';
 import type { Streams } from '../../../src/epoch/ports.ts';
-import { pullContent, serveContent } from '../../../src/epoch/pull.ts';
+import { pullContent } from '../../../src/epoch/pull.ts';
+import { serveContent } from '../../../src/epoch/served.ts';
 import { CHUNK_BYTES, type PeerId, StarlingError } from '../../../src/spec/index.ts';
-import { decodeContentRequest, encodeContentIndex, encodeContentRequest } from '../../../src/wire/index.ts';
+import { decodeContentRequest, encodeContentIndex } from '../../../src/wire/index.ts';
 
 type Answer = (index: number | 'leaves', honest: () => Promise<Uint8Array>) => Promise<Uint8Array>;
 
@@ -12,95 +13,173 @@ const bytesOf = (size: number, seed = 7): Uint8Array => new Uint8Array(size).map
 
 /** Holders that each have `content`, and answer it through their own `Answer`. */
 function world(content: Uint8Array, holders: Record<PeerId, Answer>) {
+  const index = contentOf(content);
+  const { root } = index;
   const asked: string[] = [];
-  let outstanding = 0;
-  let most = 0;
-  const serve = serveContent({ get: async (root) => (root === contentOf(content).root ? content : undefined) });
+  /** By holder: requests without an answer, and the most there were of chunks. */
+  const owed = new Map<PeerId, number>();
+  const most = new Map<PeerId, number>();
+  const cancelled: string[] = [];
+  const serve = serveContent({ index: async () => index, readChunk: async (_root, i) => chunkAt(content, i) });
   const streams: Pick<Streams, 'request'> = {
-    request: async (peer, protocol, payload) => {
+    request: (peer, protocol, payload, { signal }) => {
       assert.equal(protocol, 'content');
-      const { index } = decodeContentRequest(payload);
-      asked.push(`${peer} ${index}`);
-      outstanding += 1;
-      most = Math.max(most, outstanding);
-      await Promise.resolve();
-      try {
-        return await (holders[peer] as Answer)(index, () => serve('us', payload));
-      } finally {
-        outstanding -= 1;
-      }
+      const { index: chunk } = decodeContentRequest(payload);
+      asked.push(`${peer} ${chunk}`);
+      owed.set(peer, (owed.get(peer) ?? 0) + 1);
+      most.set(peer, Math.max(most.get(peer) ?? 0, owed.get(peer) as number));
+      return new Promise((resolve, reject) => {
+        signal?.addEventListener('abort', () => {
+          cancelled.push(`${peer} ${chunk}`);
+          reject(signal.reason);
+        });
+        Promise.resolve()
+          .then(() => (holders[peer] as Answer)(chunk, () => serve('us', payload)))
+          .finally(() => owed.set(peer, (owed.get(peer) as number) - 1))
+          .then(resolve, reject);
+      });
     },
   };
-  return { streams, asked, most: () => most, root: contentOf(content).root };
+  /** Chunks asked of each of these holders, in order. */
+  const askedOf = (...peers: PeerId[]) =>
+    asked
+      .map((one) => one.split(' '))
+      .flatMap(([peer, chunk]) => (peers.includes(peer as PeerId) && chunk !== 'leaves' ? [Number(chunk)] : []));
+  return { streams, asked, askedOf, most, cancelled, root };
 }
 
 const honest: Answer = (_index, give) => give();
 const gone: Answer = async () => {
   throw new StarlingError('UNREACHABLE', 'gone');
 };
+const hangs: Answer = () => new Promise(() => undefined);
 const options = { timeoutMs: 1_000 };
 const codeOf = (code: string) => (error: unknown) => error instanceof StarlingError && error.code === code;
+const range = (n: number): number[] => [...Array(n).keys()];
+const ascending = (numbers: number[]): number[] => numbers.sort((a, b) => a - b);
+
+/** Lies with which a holder's part ends; each is noticed at the first. */
+const content = bytesOf(5 * CHUNK_BYTES + 10);
+const other = bytesOf(5 * CHUNK_BYTES + 10, 11);
+const LIES: Record<string, Answer> = {
+  leaves: async (index, give) => (index === 'leaves' ? encodeContentIndex(contentOf(other)) : give()),
+  garbage: async (index, give) => (index === 'leaves' ? new Uint8Array([1, 2]) : give()),
+  chunk: async (index, give) => (index === 'leaves' ? give() : chunkAt(other, index)),
+  order: async (index, give) => (index === 'leaves' ? give() : chunkAt(content, (index + 1) % 5)),
+  short: async (index, give) => (index === 'leaves' ? give() : (await give()).subarray(0, 9)),
+  empty: async (index, give) => (index === 'leaves' ? give() : new Uint8Array(0)),
+};
 
 describe('pulling content', () => {
-  it('gives back the content of any size, from the index and each chunk once', async () => {
+  it('gives back the content of any size, from the leaves and each chunk once', async () => {
     await fc.assert(
       fc.asyncProperty(fc.constantFrom(0, 1, CHUNK_BYTES - 1, CHUNK_BYTES, CHUNK_BYTES + 1, 5 * CHUNK_BYTES - 3), async (size) => {
         const content = bytesOf(size);
         const { streams, asked, root } = world(content, { a: honest });
-        const pulled = await pullContent(streams, ['a'], root, size, options);
+        const pulled = await pullContent(streams, ['a', 'a'], root, size, options);
         assert.ok(Buffer.from(pulled).equals(content));
         const chunks = Math.ceil(size / CHUNK_BYTES);
-        assert.deepEqual([...asked].sort(), size === 0 ? [] : [...Array.from({ length: chunks }, (_, i) => `a ${i}`), 'a leaves'].sort());
+        assert.deepEqual([...asked].sort(), size === 0 ? [] : [...range(chunks).map((i) => `a ${i}`), 'a leaves'].sort());
       }),
       { numRuns: 12 },
     );
   });
 
-  it('keeps three requests outstanding and no more', async () => {
-    const content = bytesOf(9 * CHUNK_BYTES);
-    const { streams, most, root } = world(content, { a: honest });
-    await pullContent(streams, ['a'], root, content.length, options);
-    assert.equal(most(), 3);
+  it('asks four holders at once, each for three chunks at most and for one before its first', async () => {
+    const content = bytesOf(40 * CHUNK_BYTES);
+    const { streams, asked, askedOf, most, root } = world(content, { a: honest, b: honest, c: honest, d: honest, e: honest });
+    await pullContent(streams, ['a', 'b', 'c', 'd', 'e'], root, content.length, options);
+    assert.deepEqual(asked.slice(0, 4), ['a leaves', 'b leaves', 'c leaves', 'd leaves']);
+    assert.deepEqual([...most.values()], [3, 3, 3, 3]);
+    for (const peer of ['a', 'b', 'c', 'd']) assert.ok(askedOf(peer).length >= 8, `${peer} gave ${askedOf(peer).length}`);
+    assert.ok(askedOf('a', 'b', 'c', 'd').length < 40 + 12);
+
+    const first = world(content, { a: (index, give) => (index === 'leaves' ? give() : hangs(index, give)), b: gone });
+    void pullContent(first.streams, ['a', 'b'], first.root, content.length, options);
+    await new Promise(setImmediate);
+    assert.deepEqual(first.askedOf('a'), [0]);
   });
 
-  it('goes on with the next holder from the chunk it had reached', async () => {
-    const content = bytesOf(6 * CHUNK_BYTES);
-    const breaks: Answer = (index, give) => (index === 3 ? gone(index, give) : give());
+  it('keeps what it has when a holder fails, and asks others for the rest alone', async () => {
+    const content = bytesOf(9 * CHUNK_BYTES);
+    let given = 0;
+    const breaks: Answer = (index, give) => (index !== 'leaves' && ++given > 4 ? gone(index, give) : give());
     const faults: string[] = [];
-    const { streams, asked, root } = world(content, { a: breaks, b: honest });
+    // b stands by until a place is free.
+    const { streams, askedOf, root } = world(content, { a: breaks, x: hangs, y: hangs, z: hangs, b: honest });
     const onFault = (peer: PeerId, error: StarlingError) => void faults.push(`${peer} ${error.code}`);
-    const pulled = await pullContent(streams, ['a', 'b'], root, content.length, { ...options, onFault });
+    const pulled = await pullContent(streams, ['a', 'x', 'y', 'z', 'b'], root, content.length, { ...options, onFault });
     assert.ok(Buffer.from(pulled).equals(content));
     assert.deepEqual(faults, ['a UNREACHABLE']);
-    assert.deepEqual(
-      asked.filter((one) => one.startsWith('b')),
-      ['b 3', 'b 4', 'b 5'],
-    );
+    assert.deepEqual(ascending(askedOf('b')), [4, 5, 6, 7, 8]);
   });
 
-  it('leaves a liar, naming it, whatever it lies about', async () => {
-    const content = bytesOf(3 * CHUNK_BYTES + 10);
-    const other = bytesOf(3 * CHUNK_BYTES + 10, 11);
-    const lies: Record<string, Answer> = {
-      leaves: async (index, give) => (index === 'leaves' ? encodeContentIndex(contentOf(other)) : give()),
-      garbage: async (index, give) => (index === 'leaves' ? new Uint8Array([1, 2]) : give()),
-      chunk: async (index, give) => (index === 1 ? other.subarray(CHUNK_BYTES, 2 * CHUNK_BYTES) : give()),
-      order: async (index, give) => (index === 0 ? content.subarray(CHUNK_BYTES, 2 * CHUNK_BYTES) : give()),
-      short: async (index, give) => (index === 3 ? (await give()).subarray(0, 9) : give()),
-      empty: async (index, give) => (index === 2 ? new Uint8Array(0) : give()),
-    };
-    for (const [name, lie] of Object.entries(lies)) {
+  for (const [name, lie] of Object.entries(LIES))
+    it(`leaves a liar at the cost of one chunk, naming it (${name})`, async () => {
       const faults: StarlingError[] = [];
-      const { streams, root } = world(content, { liar: lie, b: honest });
+      const { streams, askedOf, root } = world(content, { liar: lie, b: honest });
       const onFault = (_peer: PeerId, error: StarlingError) => void faults.push(error);
       const pulled = await pullContent(streams, ['liar', 'b'], root, content.length, { ...options, onFault });
-      assert.ok(Buffer.from(pulled).equals(content), name);
+      assert.ok(Buffer.from(pulled).equals(content));
       assert.deepEqual(
         faults.map((error) => [error.code, error.facts.peer]),
         [['HASH_MISMATCH', 'liar']],
-        name,
       );
-    }
+      assert.ok(askedOf('liar').length <= 1);
+    });
+
+  it('does not wait for a slow holder: what it owes comes from others, and it is told to stop', async () => {
+    const content = bytesOf(12 * CHUNK_BYTES);
+    let given = 0;
+    const stalls: Answer = (index, give) => (index === 'leaves' || ++given === 1 ? give() : hangs(index, give));
+    const faults: PeerId[] = [];
+    const { streams, askedOf, cancelled, root } = world(content, { slow: stalls, b: honest });
+    const pulled = await pullContent(streams, ['slow', 'b'], root, content.length, {
+      ...options,
+      onFault: (peer) => void faults.push(peer),
+    });
+    assert.ok(Buffer.from(pulled).equals(content));
+    assert.deepEqual(faults, []);
+    const owed = askedOf('slow').slice(1);
+    assert.equal(owed.length, 3);
+    assert.ok(owed.every((chunk) => askedOf('b').includes(chunk)));
+    assert.ok(owed.every((chunk) => cancelled.includes(`slow ${chunk}`)));
+  });
+
+  it('asks one holder alone for what fits one chunk', async () => {
+    const { streams, askedOf, root } = world(bytesOf(100), { a: honest, b: honest, c: honest });
+    await pullContent(streams, ['a', 'b', 'c'], root, 100, options);
+    assert.equal(askedOf('a', 'b', 'c').length, 1);
+  });
+
+  it('has the content in the end while one honest holder lives, in whatever order answers come', async () => {
+    const names = ['p', 'q', 'r', 's', 't'];
+    const kinds = { honest, gone, hangs, ...LIES };
+    const kind = fc.constantFrom(...(Object.keys(kinds) as (keyof typeof kinds)[]));
+    await fc.assert(
+      fc.asyncProperty(fc.scheduler(), fc.array(kind, { minLength: 5, maxLength: 5 }), fc.nat(3), async (scheduler, chosen, good) => {
+        const at = (i: number): keyof typeof kinds => (i === good ? 'honest' : (chosen[i] as keyof typeof kinds));
+        const answers = Object.fromEntries(
+          names.map((name, i): [PeerId, Answer] => [
+            name,
+            async (index, give) => {
+              await scheduler.schedule(Promise.resolve());
+              return await (kinds[at(i)] as Answer)(index, give);
+            },
+          ]),
+        );
+        const { streams, askedOf, root } = world(content, answers);
+        const faults: PeerId[] = [];
+        const pulled = await scheduler.waitFor(
+          pullContent(streams, names, root, content.length, { ...options, onFault: (peer) => void faults.push(peer) }),
+        );
+        assert.ok(Buffer.from(pulled).equals(content));
+        assert.equal(new Set(faults).size, faults.length);
+        for (const peer of faults) assert.ok(!['honest', 'hangs'].includes(at(names.indexOf(peer))), peer);
+        for (const [i, peer] of names.entries()) if (at(i) in LIES) assert.ok(askedOf(peer).length <= 1, `${peer} was asked again`);
+      }),
+      { numRuns: 60 },
+    );
   });
 
   it('blames the announcement, not the holder, for a wrong size', async () => {
@@ -116,11 +195,15 @@ describe('pulling content', () => {
 
   it('says how far it came when no holder is left', async () => {
     const content = bytesOf(4 * CHUNK_BYTES);
-    const { streams, root } = world(content, { a: gone, b: (index, give) => (index === 2 ? gone(index, give) : give()) });
+    let given = 0;
+    const { streams, root } = world(content, {
+      a: gone,
+      b: (index, give) => (index !== 'leaves' && ++given > 1 ? gone(index, give) : give()),
+    });
     await assert.rejects(pullContent(streams, ['a', 'b'], root, content.length, options), (error: unknown) => {
       assert.ok(error instanceof StarlingError);
       assert.equal(error.code, 'NOT_FOUND');
-      assert.match(error.message, /2 of 4 chunks/);
+      assert.match(error.message, /1 of 4 chunks/);
       assert.equal((error.cause as StarlingError).code, 'UNREACHABLE');
       return true;
     });
@@ -130,48 +213,20 @@ describe('pulling content', () => {
   it('ends when its caller gives up, without trying further holders', async () => {
     const content = bytesOf(4 * CHUNK_BYTES);
     const abort = new AbortController();
-    const stops: Answer = async (index, give) => {
-      if (index === 1) abort.abort(new Error('enough'));
-      abort.signal.throwIfAborted();
-      return await give();
+    const { streams, asked, root } = world(content, { a: hangs, b: hangs, c: hangs, d: hangs, e: honest });
+    const pulling = pullContent(streams, ['a', 'b', 'c', 'd', 'e'], root, content.length, { ...options, signal: abort.signal });
+    abort.abort(new Error('enough'));
+    await assert.rejects(pulling, /enough/);
+    assert.equal(asked.length, 4);
+    await assert.rejects(pullContent(streams, ['a'], root, content.length, { ...options, signal: abort.signal }), /enough/);
+    assert.equal(asked.length, 4);
+  });
+
+  it('lets an error that is no holder’s fault through', async () => {
+    const broken: Answer = async () => {
+      throw new TypeError('a defect');
     };
-    const { streams, asked, root } = world(content, { a: stops, b: honest });
-    await assert.rejects(pullContent(streams, ['a', 'b'], root, content.length, { ...options, signal: abort.signal }), /enough/);
-    assert.ok(asked.every((one) => one.startsWith('a')));
-  });
-});
-
-describe('serving content', () => {
-  const content = bytesOf(CHUNK_BYTES + 1);
-  const { root } = contentOf(content);
-
-  it('reads content once for all its chunks, and forgets the oldest when it holds much', async () => {
-    const big = Array.from({ length: 5 }, (_, i) => new Uint8Array(20 * 2 ** 20).fill(i));
-    const roots = new Map(big.map((one) => [contentOf(one).root, one]));
-    let reads = 0;
-    const serve = serveContent({
-      get: async (one) => {
-        reads += 1;
-        return roots.get(one);
-      },
-    });
-    for (const one of roots.keys()) {
-      await serve('p', encodeContentRequest({ root: one, index: 0 }));
-      await serve('p', encodeContentRequest({ root: one, index: 79 }));
-    }
-    assert.equal(reads, 5);
-    const [oldest] = roots.keys();
-    const newest = [...roots.keys()].at(-1);
-    await serve('p', encodeContentRequest({ root: newest as string, index: 'leaves' }));
-    assert.equal(reads, 5);
-    await serve('p', encodeContentRequest({ root: oldest as string, index: 'leaves' }));
-    assert.equal(reads, 6);
-  });
-
-  it('says NOT_FOUND for what it lacks and MALFORMED for what is no request', async () => {
-    const serve = serveContent({ get: async (one) => (one === root ? content : undefined) });
-    await assert.rejects(serve('p', encodeContentRequest({ root: '0'.repeat(64), index: 0 })), codeOf('NOT_FOUND'));
-    await assert.rejects(serve('p', encodeContentRequest({ root, index: 2 })), codeOf('NOT_FOUND'));
-    await assert.rejects(serve('p', new Uint8Array([0xff])), codeOf('MALFORMED'));
+    const { streams, root } = world(content, { a: broken, b: hangs });
+    await assert.rejects(pullContent(streams, ['a', 'b'], root, content.length, options), TypeError);
   });
 });
