@@ -9,18 +9,18 @@ import { serveHeader } from '../../src/epoch/aggregates.ts';
 import { apply } from '../../src/epoch/apply.ts';
 import { average } from '../../src/epoch/average.ts';
 import type { Applied } from '../../src/epoch/chain.ts';
-import { createContext, type EpochContext, learnDecision } from '../../src/epoch/context.ts';
+import { createContext, type EpochContext, learnDecision, plantDecisions } from '../../src/epoch/context.ts';
 import { servedBlobs, serveKeys } from '../../src/epoch/fetch.ts';
-import { finalise } from '../../src/epoch/finalise.ts';
 import type { EpochPorts, StreamProtocol } from '../../src/epoch/index.ts';
-import { serveContent } from '../../src/epoch/pull.ts';
+import { decide } from '../../src/epoch/provisional.ts';
 import { Residual } from '../../src/epoch/residual.ts';
+import { serveContent } from '../../src/epoch/served.ts';
 import { type Submitted, submit } from '../../src/epoch/submit.ts';
 import { type Gossiped, verifyGossip } from '../../src/epoch/verify.ts';
 import { Random } from '../../src/learning/random.ts';
 import { type EntryOf, isKind } from '../../src/ledger/index.ts';
 import { VirtualClock } from '../../src/simulation/clock.ts';
-import { MemoryBlobStore, MemoryEntryStore, MemoryNodeStore } from '../../src/simulation/stores.ts';
+import { MemoryBlobStore, MemoryBlockStore, MemoryEntryStore, MemoryNodeStore } from '../../src/simulation/stores.ts';
 import {
   type AnyEntryCore,
   type DecisionBody,
@@ -81,6 +81,7 @@ export class TestNode {
   readonly nodeClass: NodeClass;
   readonly swarm: TestSwarm;
   readonly entries = new MemoryEntryStore();
+  readonly blocks = new MemoryBlockStore();
   readonly blobs = new MemoryBlobStore();
   readonly store = new MemoryNodeStore();
   readonly published: { readonly topic: string; readonly data: Uint8Array }[] = [];
@@ -124,10 +125,10 @@ export class TestNode {
     this.ctx.replica.offer([...entries]);
   }
 
-  /** Steps 7 and 9: averages this roster over the head and writes the decision. Returns its body. */
+  /** Steps 7 and 9 without a quorum: averages this roster over the head and writes the decision. Returns its body. */
   async decide(roster: readonly EntryId[]): Promise<DecisionBody> {
     const base = this.ctx.chain.head.state;
-    await finalise(this.ctx, base, sorted(roster), await average(this.ctx, base, sorted(roster)));
+    await decide(this.ctx, base, sorted(roster), await average(this.ctx, base, sorted(roster)));
     const entry = this.ctx.replica.tip as EntryOf<'decision'>;
     return entry.core.body;
   }
@@ -161,8 +162,9 @@ export class TestNode {
     const ctx = createContext(this.#init());
     ctx.replica.onAccepted((entry) => {
       ctx.directory.learn(entry);
-      if (isKind(entry, 'decision')) learnDecision(ctx.decisions, entry);
+      if (isKind(entry, 'decision')) learnDecision(ctx, entry);
     });
+    plantDecisions(ctx);
     return ctx;
   }
 
@@ -203,6 +205,7 @@ export class TestNode {
         onPeer: () => undefined,
       },
       entries: this.entries,
+      blocks: this.blocks,
       blobs: this.blobs,
       store: this.store,
       journal: { log: () => undefined, count: () => undefined, observe: () => undefined },

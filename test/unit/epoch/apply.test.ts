@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { keepAggregate } from '../../../src/epoch/aggregates.ts';
 import { average } from '../../../src/epoch/average.ts';
 import type { DecisionBody } from '../../../src/spec/index.ts';
 import { emptyDecision, sorted, type TestNode, TestSwarm } from '../../support/epochWorld.ts';
@@ -83,8 +84,17 @@ describe('what applying a decision costs', () => {
 describe('another branch', () => {
   it('is taken whole or not at all: while the model it builds on is not to be had the head stays', async () => {
     const swarm = new TestSwarm({ nodes: 3 }).joined();
+    let branch: DecisionBody | undefined;
     for (let epoch = 0; epoch < 11; epoch++) {
       const ids = await swarm.contribute(swarm.nodes.map((_, i) => wave(epoch + i)));
+      if (epoch === 2) {
+        // What two of the three could have decided in epoch 3 instead.
+        const { ctx } = swarm.node(1);
+        const roster = sorted(ids.slice(1));
+        const aggregate = await average(ctx, ctx.chain.head.state, roster);
+        await keepAggregate(ctx, aggregate);
+        branch = { epoch: 3, prev: ctx.chain.head.id, roster, weights: aggregate.weights, aggregateHash: aggregate.hash };
+      }
       for (const node of swarm.nodes) await node.decide(ids);
       swarm.share();
       for (const node of swarm.nodes) await node.apply();
@@ -97,8 +107,8 @@ describe('another branch', () => {
     const sumRoot = chain.at(1)?.header?.sumRoot ?? assert.fail('nothing was averaged');
     const sum = (await node.blobs.get(sumRoot)) ?? assert.fail('the sum is on disk');
     await node.blobs.delete(sumRoot);
-    const prev = chain.at(2)?.id ?? assert.fail('epoch 2');
-    for (const i of [1, 2]) decideOn(swarm.node(i), { ...emptyDecision(node.ctx), epoch: 3, prev });
+    const body = branch ?? assert.fail('the other decision');
+    for (const i of [1, 2]) decideOn(swarm.node(i), body);
     swarm.share();
     assert.deepEqual(await node.apply(), []);
     assert.deepEqual([chain.head, order.root(), order.size], [head, root, size]);
@@ -106,7 +116,7 @@ describe('another branch', () => {
     await node.blobs.put(sum);
     node.ctx.unavailable.clear();
     assert.equal((await node.apply()).length, 1);
-    assert.deepEqual([chain.head.state.epoch, chain.head.body?.prev], [3, prev]);
-    assert.deepEqual(await chain.model(3), await chain.model(2));
+    assert.deepEqual([chain.head.state.epoch, chain.head.body], [3, body]);
+    assert.notDeepEqual(await chain.model(3), await chain.model(2));
   });
 });

@@ -37,14 +37,17 @@ const trainers = (node: string, attached: boolean, nowMs = 0): MachineEvent => (
 const attested = (attesters: number, seats: number, nowMs = 0): MachineEvent => ({ type: 'attested', attesters, seats, nowMs });
 const timer = (nowMs: number): MachineEvent => ({ type: 'timer', nowMs });
 const settled: MachineEvent = { type: 'settled', roster: ['x', 'y'] };
-const averaged: MachineEvent = { type: 'averaged' };
+/** Provisionally, or for the committee to vote on. */
+const averaged: MachineEvent = { type: 'averaged', final: false };
+const forVote: MachineEvent = { type: 'averaged', final: true };
 const begin: MachineEvent = { type: 'begin', facts: facts({ epoch: 8, base: 'next' }) };
 
 const collecting = run(idle({ recent: new Set(['a', 'b']) }), seen(100)).state;
 const negotiating = run(collecting, timer(1_100)).state;
 const averaging = run(negotiating, settled).state;
+const voting = run(averaging, forVote).state;
 const applying = run(averaging, averaged).state;
-const BY_PHASE = { idle: idle({ recent: new Set(['a', 'b']) }), collecting, negotiating, averaging, applying };
+const BY_PHASE = { idle: idle({ recent: new Set(['a', 'b']) }), collecting, negotiating, averaging, voting, applying };
 type Phase = keyof typeof BY_PHASE;
 
 describe('the epoch machine', () => {
@@ -64,6 +67,10 @@ describe('the epoch machine', () => {
     ['collecting', timer(1_100), 'negotiating', ['freeze']],
     ['negotiating', settled, 'averaging', ['average']],
     ['averaging', averaged, 'applying', []],
+    ['averaging', forVote, 'voting', []],
+    ['voting', forVote, 'voting', []],
+    // The quorum is out of reach: what was to be voted on is decided provisionally.
+    ['voting', averaged, 'applying', []],
   ];
   const EVENTS = [
     seen(5_000),
@@ -74,6 +81,7 @@ describe('the epoch machine', () => {
     timer(5_000),
     settled,
     averaged,
+    forVote,
   ];
 
   for (const [from, event, to, effects] of TABLE) {
@@ -95,14 +103,14 @@ describe('the epoch machine', () => {
   });
 
   it('stays where it is on every event that the table does not name', () => {
-    for (const phase of ['negotiating', 'averaging', 'applying'] as const) {
+    for (const phase of ['negotiating', 'averaging', 'voting', 'applying'] as const) {
       for (const event of EVENTS) {
         if (TABLE.some(([from, named]) => from === phase && named.type === event.type)) continue;
         const next = step(BY_PHASE[phase], event);
         assert.deepEqual([next.state.phase, next.effects], [phase, []], `${phase} ${event.type}`);
       }
     }
-    for (const event of [settled, averaged]) {
+    for (const event of [settled, averaged, forVote]) {
       for (const phase of ['idle', 'collecting'] as const) assert.equal(step(BY_PHASE[phase], event).state.phase, phase);
     }
   });
@@ -165,6 +173,7 @@ describe('the epoch machine, whatever happens', () => {
       fc.tuple(fc.nat(5), fc.integer({ min: 1, max: 5 })).map<MachineEvent>(([n, seats]) => attested(Math.min(n, seats), seats)),
       fc.constant(settled),
       fc.constant(averaged),
+      fc.constant(forVote),
       fc.constant(begin),
     ),
   });
@@ -174,7 +183,15 @@ describe('the epoch machine, whatever happens', () => {
     patienceMs: fc.integer({ min: 1, max: 2_000 }),
     membershipMs: fc.integer({ min: 1, max: 2_000 }),
   });
-  const GRAPH = new Set(['idle>collecting', 'idle>negotiating', 'collecting>negotiating', 'negotiating>averaging', 'averaging>applying']);
+  const GRAPH = new Set([
+    'idle>collecting',
+    'idle>negotiating',
+    'collecting>negotiating',
+    'negotiating>averaging',
+    'averaging>applying',
+    'averaging>voting',
+    'voting>applying',
+  ]);
 
   it('never leaves the declared graph, freezes once an epoch at most and by its deadline', () => {
     fc.assert(
@@ -200,7 +217,7 @@ describe('the epoch machine, whatever happens', () => {
             if (effect.type === 'average') assert.equal(state.phase, 'averaging');
           }
           assert.ok(freezes <= 1, 'froze twice');
-          assert.equal(freezes === 1, state.phase === 'negotiating' || state.phase === 'averaging' || state.phase === 'applying');
+          assert.equal(freezes === 1, state.phase !== 'idle' && state.phase !== 'collecting');
           if (state.phase === 'collecting') {
             assert.equal(wakeAtMs, state.freezeAtMs, 'a timer is set for the end of collecting');
             assert.ok(state.freezeAtMs <= (startedMs as number) + Math.max(membershipMs, patienceMs) + deadlineMs);

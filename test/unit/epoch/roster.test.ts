@@ -22,10 +22,7 @@ const swarmOf = (nodes: number): TestSwarm => new TestSwarm({ nodes }).joined();
 
 function talkOf(node: TestNode): RosterTalk {
   const seats = node.swarm.nodes.map((n) => n.identity.fingerprint);
-  return new RosterTalk(
-    node.ctx,
-    new Negotiation({ epoch: 1, base: node.swarm.id, self: node.identity.fingerprint, seats, quorum: seats.length }),
-  );
+  return new RosterTalk(node.ctx, new Negotiation({ epoch: 1, base: node.swarm.id, self: node.identity.fingerprint, seats }));
 }
 
 const about = (node: TestNode) => ({ epoch: 1, base: node.swarm.id, node: node.identity.fingerprint });

@@ -129,7 +129,8 @@ describe('ledger/graph', () => {
     for (const entry of [one, two, decision]) graph.add(entry);
     assert.deepEqual(graph.contributionsOf(2), [two]);
     assert.deepEqual(graph.contributionsOf(3), []);
-    assert.deepEqual(graph.decisions(), [decision]);
+    assert.deepEqual(graph.decisionsAfter(0), [decision]);
+    assert.deepEqual(graph.decisionsAfter(1), []);
     assert.equal(graph.findByPrefix(two.id.slice(0, 32)), two);
     assert.equal(graph.certificateOf(author), undefined);
   });
