@@ -78,7 +78,7 @@ function atFullLength(path: string, found: (kind: DamageKind, message: string) =
   const wanted = header.toString('latin1', 0, 15) === 'SQLite format 3' ? pageBytes * header.readUInt32BE(28) : 0;
   if (size >= wanted || size < pageBytes) return { path, [Symbol.dispose]: () => {} };
   found('structure', `it is cut short: ${size} of ${wanted} bytes`);
-  const folder = mkdtempSync(join(tmpdir(), 'starling-fsck-'));
+  const folder = mkdtempSync(join(tmpdir(), 'starling-salvage-'));
   const copy = join(folder, basename(path));
   cpSync(path, copy);
   if (existsSync(`${path}-wal`)) cpSync(`${path}-wal`, `${copy}-wal`);

@@ -18,7 +18,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { fsck } from '../../../src/node/fsck.ts';
 import { type SignedEntry, StarlingError } from '../../../src/spec/index.ts';
 import { type DataFolder, dataFolderAt, lockDataFolder, VOTES_LOST } from '../../../src/storage/index.ts';
-import type { BlockRecord } from '../../../src/wire/index.ts';
+import { type BlockRecord, makeBlock, signVote } from '../../../src/wire/index.ts';
 import { founderOf, foundFolder, furnish, openStores } from '../../support/dataFolder.ts';
 import { LedgerWriter } from '../../support/ledgerWriter.ts';
 
@@ -190,6 +190,17 @@ describe('fsck', function () {
       /^blocks\.db block [23]$/,
       'row',
     ],
+    ['a certificate that nobody signed', () => remake((record) => unsigned(record)), /^blocks\.db block 3$/, 'rule'],
+    [
+      'a certificate of nobody',
+      () => remake(({ block, certificate }) => ({ block, certificate: { ...certificate, votes: [] } })),
+      /^blocks\.db block 3$/,
+      'rule',
+    ],
+    ...(['treeRoot', 'stateRoot', 'modelRoot', 'votersHash', 'nextVotersHash'] as const).map(
+      (field) =>
+        [`a signed block with another ${field}`, () => remake((record) => resign(record, field)), /^blocks\.db block 3$/, 'rule'] as const,
+    ),
     ['garbage for blocks', () => writeFileSync(folder.blocks, Buffer.alloc(9_000, 7)), /^blocks\.db$/, 'unreadable'],
     ['blocks that are gone', () => rmSync(folder.blocks), /^blocks\.db$/, 'missing'],
     ['a bit of a vote', () => flipIn(folder.node, Buffer.alloc(300, 'a vote')), /^node\.db fact votes$/, 'row'],
@@ -227,6 +238,28 @@ describe('fsck', function () {
     const { id, core, coreBytes } = entry(-1);
     sql(folder.ledger, 'DELETE FROM entry WHERE position = 8');
     stores.entries.append([{ id, core, coreBytes, signature: entry(2).signature }]);
+  }
+
+  /** The newest block as `change` makes it, with a right checksum. */
+  function remake(change: (record: BlockRecord) => BlockRecord): void {
+    using stores = openStores(folder);
+    const record = stores.blocks.get(3) as BlockRecord;
+    stores.blocks.truncate(2);
+    stores.blocks.append(change(record));
+  }
+  function unsigned({ block, certificate }: BlockRecord): BlockRecord {
+    const votes = certificate.votes.map(({ voter }) => ({ voter, signature: new Uint8Array(64).fill(1) }));
+    return { block, certificate: { ...certificate, votes } };
+  }
+  /** The founder's own lie: it votes for roots that its ledger does not lead to. */
+  function resign(
+    { block, certificate }: BlockRecord,
+    field: 'treeRoot' | 'stateRoot' | 'modelRoot' | 'votersHash' | 'nextVotersHash',
+  ): BlockRecord {
+    const { swarm, identity } = founderOf(folder);
+    const lie = makeBlock({ ...block.header, [field]: 'ab'.repeat(32) }, block.body);
+    const vote = signVote(swarm, { epoch: 3, round: 0, step: 'precommit', block: lie.hash, voter: identity.fingerprint }, identity);
+    return { block: lie, certificate: { ...certificate, block: lie.hash, votes: [vote] } };
   }
 
   for (const [name, damage, where, kind] of DAMAGES) {
