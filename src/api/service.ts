@@ -212,7 +212,7 @@ export interface NodeService {
   epochAt(epoch: number): Promise<EpochView>;
   /** Newest first. */
   epochs(limit: number): Promise<readonly EpochView[]>;
-  /** Resolves once this node has applied `epoch` or a later one; throws TIMEOUT. */
+  /** Resolves once this node has applied `epoch` or a later one, or went back from where it was; throws TIMEOUT. */
   waitEpoch(epoch: number, timeoutMs: number): Promise<EpochCurrent>;
   model(head: ModelView['head']): ModelView;
   /** f32 elements, tensors concatenated in genesis order. */

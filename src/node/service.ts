@@ -103,7 +103,10 @@ export class DaemonService implements NodeService {
 
   waitEpoch(epoch: number, timeoutMs: number) {
     const { engine, journal } = this.#parts;
-    const reached = () => engine.ctx.chain.head.state.epoch >= epoch;
+    const { chain } = engine.ctx;
+    const from = chain.head.state.epoch;
+    // A branch that was dropped: the epoch that is waited for may be far away now, and the waiter has to look again.
+    const reached = () => chain.head.state.epoch >= epoch || chain.head.state.epoch < from;
     if (reached()) return Promise.resolve(this.epoch());
     return new Promise<ReturnType<DaemonService['epoch']>>((resolve, reject) => {
       const finish = (settle: () => void) => {

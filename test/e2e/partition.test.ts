@@ -6,11 +6,8 @@ import type { EpochCurrent, EpochView } from '../../src/api/service.ts';
 import { createSwarm } from '../../src/node/create.ts';
 import { loadSwarmConfig } from '../../src/node/swarmConfig.ts';
 import { StarlingError } from '../../src/spec/index.ts';
-import { type Daemon, Nest, until } from '../support/daemons.ts';
+import { type Daemon, Nest, type Starling, until } from '../support/daemons.ts';
 import { Hosts } from '../support/hosts.ts';
-
-/** Whether votes exist: until they do, every result is provisional and nothing becomes final. */
-const VOTES = false;
 
 const ALL = [0, 1, 2, 3, 4, 5];
 const [FOUR, TWO] = [ALL.slice(0, 4), ALL.slice(4)];
@@ -26,8 +23,8 @@ const [FLAPS, FLAP_MS] = [6, 250];
 const SETTLE_MS = 2_000;
 /** Ms until something happens that must happen at some time, on a machine that runs a dozen processes. */
 const SOME_TIME_MS = 30_000;
-/** Ms from a heal until all agree. Provisional results have no bound: those of a tie compete until one side is a seat ahead. */
-const AGREE_MS = Number(process.env.TEST_AGREE_MS ?? (VOTES ? 3_000 : SOME_TIME_MS));
+/** Ms from a heal until all agree on a final block. */
+const AGREE_MS = Number(process.env.TEST_AGREE_MS ?? 3_000);
 
 type Roots = Pick<EpochView, 'epoch' | 'status' | 'decision' | 'modelRoot' | 'stateRoot' | 'treeRoot'>;
 
@@ -47,6 +44,9 @@ describe('six daemons on six hosts', function () {
   let nest: Nest;
   let hosts: Hosts;
   let daemons: Daemon[];
+  let trainers: Starling[] = [];
+  /** The right to vote, for everyone but the founder. */
+  let invite: string;
   /** Ids that daemons have returned to their trainers, each by the daemon that returned it. */
   const acknowledged = new Map<string, number>();
   /** Those of them that all six had in their ledgers when it was last asked. */
@@ -55,7 +55,8 @@ describe('six daemons on six hosts', function () {
   let listening: Promise<unknown> = Promise.resolve();
 
   const at = (host: number): Daemon => daemons[host] as Daemon;
-  const start = (host: number): Promise<Daemon> => hosts.daemon(host, ...(host === 0 ? [] : ['--bootstrap', hosts.multiaddr(0)]));
+  const start = (host: number): Promise<Daemon> =>
+    hosts.daemon(host, ...(host === 0 ? [] : ['--bootstrap', hosts.multiaddr(0), '--invite', invite]));
   const states = (of = ALL): Promise<EpochCurrent[]> => Promise.all(of.map((host) => at(host).client.call('epoch_current')));
 
   before(async () => {
@@ -63,9 +64,11 @@ describe('six daemons on six hosts', function () {
     hosts = await Hosts.open(nest, ALL.length);
     await found();
     daemons = [await start(0)];
+    const right = { nodeClass: 'core', vote: true, uses: ALL.length - 1, expiresMs: Date.now() + 3_600_000 } as const;
+    ({ token: invite } = await at(0).client.call('swarm_invite', right));
     daemons.push(...(await Promise.all(ALL.slice(1).map(start))));
     const learning = ['--dataset', 'digits', '--epochs', '100000', '--min-trainers', `${ALL.length}`];
-    for (const host of ALL) hosts.trainer(host, ...learning, '--shard', `${host}/${ALL.length}`);
+    trainers = ALL.map((host) => hosts.trainer(host, ...learning, '--shard', `${host}/${ALL.length}`));
     listening = Promise.all(ALL.map(listen));
     await allTakePart(0);
   });
@@ -103,10 +106,13 @@ describe('six daemons on six hosts', function () {
   /** Resolves once a decision after `epoch` holds a contribution of all six, on each of them. */
   async function allTakePart(epoch: number): Promise<void> {
     await until(
-      () => `an epoch after ${epoch} has all six in it; they say:\n${daemons.map(({ process }) => process.tail.slice(-500)).join('\n')}`,
+      () =>
+        `an epoch after ${epoch} has all six in it; they say:\n${[...daemons.map(({ process }) => process), ...trainers].map(({ tail }) => tail.slice(-500)).join('\n')}`,
       async () => {
         const lists = await Promise.all(daemons.map(({ client }) => client.call('epoch_list', { limit: 20 })));
-        return lists.every((list) => list.some((view) => view.epoch > epoch && view.roster.length === ALL.length));
+        return lists.every((list) =>
+          list.some((view) => view.epoch > epoch && view.status === 'finalized' && view.roster.length === ALL.length),
+        );
       },
       SOME_TIME_MS,
     );
@@ -120,21 +126,21 @@ describe('six daemons on six hosts', function () {
     return { epoch, status, decision, modelRoot, stateRoot, treeRoot };
   }
 
-  /** What each daemon holds of the last epoch that all of them have come to. */
-  async function lastCommon(head: 'latest' | 'finalized'): Promise<(Roots | undefined)[]> {
-    const epoch = Math.min(...(await states()).map((state) => state[head].epoch));
+  /** What each daemon holds of the last final epoch that all of them have come to. */
+  async function lastCommon(): Promise<(Roots | undefined)[]> {
+    const epoch = Math.min(...(await states()).map(({ finalized }) => finalized.epoch));
     return await Promise.all(ALL.map((host) => rootsAt(host, epoch)));
   }
 
   const differ = (views: readonly (Roots | undefined)[]): boolean => new Set(views.map((view) => JSON.stringify(view))).size > 1;
 
-  /** Resolves within `limitMs` with the epoch after `after` of which all six hold the same. */
-  async function agree(head: 'latest' | 'finalized', after: number, limitMs: number): Promise<Roots> {
+  /** Resolves within `limitMs` with the final epoch after `after` of which all six hold the same. */
+  async function agree(after: number, limitMs: number): Promise<Roots> {
     let views: (Roots | undefined)[] = [];
     return await until(
-      () => `all six agree on what is ${head} after epoch ${after}: ${JSON.stringify(views, null, 1)}`,
+      () => `all six agree on what is final after epoch ${after}: ${JSON.stringify(views, null, 1)}`,
       async () => {
-        views = await lastCommon(head);
+        views = await lastCommon();
         const [first] = views;
         return first !== undefined && first.epoch > after && !differ(views) && first;
       },
@@ -213,13 +219,12 @@ describe('six daemons on six hosts', function () {
     await sleep(SETTLE_MS);
     const parted = await states();
     await keepLearning(parted);
-    if (VOTES) await finalise(quorum, parted);
+    if (quorum.length > 0) await finalise(quorum, parted);
     await over;
-    if (VOTES)
-      await assertNoneFinalised(
-        ALL.filter((host) => !quorum.includes(host)),
-        parted,
-      );
+    await assertNoneFinalised(
+      ALL.filter((host) => !quorum.includes(host)),
+      parted,
+    );
     const [one, other] = sides.map(([host]) => host as number) as [number, number];
     const epoch = Math.min(...(await states([one, other])).map(({ latest }) => latest.epoch));
     assert.notDeepEqual(await rootsAt(one, epoch), await rootsAt(other, epoch), 'the sides heard each other');
@@ -231,12 +236,10 @@ describe('six daemons on six hosts', function () {
   async function backTogether(limitMs: number): Promise<void> {
     const apart = await states();
     await hosts.heal();
-    const agreed = VOTES
-      ? await agree('finalized', Math.max(...apart.map(({ finalized }) => finalized.epoch)) - 1, limitMs)
-      : await agree('latest', Math.min(...apart.map(({ latest }) => latest.epoch)), limitMs);
-    if (VOTES) assert.equal(agreed.status, 'finalized');
+    const agreed = await agree(Math.max(...apart.map(({ finalized }) => finalized.epoch)) - 1, limitMs);
+    assert.equal(agreed.status, 'finalized');
     await allTakePart(agreed.epoch);
-    if (VOTES) await finalise(ALL, apart);
+    await finalise(ALL, apart);
     await nothingIsLost();
   }
 
@@ -250,11 +253,10 @@ describe('six daemons on six hosts', function () {
     const over = sleep(CUT_MS);
     const parted = await states();
     await keepLearning(parted);
-    if (VOTES)
-      await finalise(
-        ALL.filter((host) => host !== lonely),
-        parted,
-      );
+    await finalise(
+      ALL.filter((host) => host !== lonely),
+      parted,
+    );
     await over;
     await backTogether(SOME_TIME_MS);
   });
@@ -275,10 +277,8 @@ describe('six daemons on six hosts', function () {
       [],
       'what a daemon had acknowledged itself was on its disk',
     );
-    if (VOTES) {
-      const after = await states();
-      for (const host of ALL) assert.ok((after[host]?.finalized.epoch ?? 0) >= (before[host]?.finalized.epoch ?? 0), `host ${host} forgot`);
-    }
+    const after = await states();
+    for (const host of ALL) assert.ok((after[host]?.finalized.epoch ?? 0) >= (before[host]?.finalized.epoch ?? 0), `host ${host} forgot`);
     await backTogether(SOME_TIME_MS);
   });
 

@@ -33,7 +33,7 @@ export const epochMethods = [
   }),
   defineMethod({
     name: 'epoch_wait',
-    summary: 'Answers once this node has applied the epoch or a later one; fails with TIMEOUT.',
+    summary: 'Answers once this node has applied the epoch or a later one, or gave up provisional ones for a final block; fails with TIMEOUT.',
     params: z.strictObject({ epoch: Epoch, timeoutMs: z.int().min(0).max(WAIT_MAX_MS).default(WAIT_DEFAULT_MS) }),
     result: EpochCurrentResult,
     waits: true,

@@ -79,7 +79,10 @@ async function fetchModel(link: Link): Promise<Model> {
   return { epoch, modelRoot, tensors, layers: layersOf(tensors), params: matchTensors(tensors, tensors) };
 }
 
-/** Hands the delta over. An epoch that has gone on, or already has this node's update, is no failure. */
+/** Why an update is not taken although nothing is wrong: the epoch went on, has this node's update, or was given up for a final block. */
+const LATE: readonly string[] = ['EPOCH_PAST', 'EPOCH_FAR', 'ALREADY_CONTRIBUTED'];
+
+/** Hands the delta over. What comes late is no failure. */
 async function submit(
   model: Model,
   update: { delta: Float32Array; loss: number; samples: number },
@@ -97,12 +100,12 @@ async function submit(
   try {
     await link.ask((client) => client.submit({ epoch, kind: 'delta', samples, metrics: { loss } }, encodeSafetensors(named)));
   } catch (error) {
-    if (!(error instanceof StarlingError) || (error.code !== 'EPOCH_PAST' && error.code !== 'ALREADY_CONTRIBUTED')) throw error;
+    if (!(error instanceof StarlingError) || !LATE.includes(error.code)) throw error;
     watch({ kind: 'late', epoch, reason: error.message });
   }
 }
 
-/** Resolves once the node has applied `epoch` or a later one, however long the others take. */
+/** Resolves once the node has applied `epoch` or a later one, however long the others take, or went back from where it was. */
 async function waitForEpoch(epoch: number, link: Link): Promise<void> {
   for (;;) {
     try {
