@@ -3,6 +3,7 @@ import { quorumOf } from '../consensus/index.ts';
 import { ZERO_HASH } from '../crypto/index.ts';
 import { isKind } from '../ledger/index.ts';
 import {
+  BLOCK_TIME_STEP_MS,
   type Block,
   type BlockHeader,
   type DecisionBody,
@@ -58,7 +59,7 @@ export async function draftBlock(ctx: EpochContext, base: Applied, roster: reado
   const parts: BlockParts = {
     tips: tipsFor(ctx, base, body, evidence),
     evidence,
-    timeMs: Math.max((base.block?.header.timeMs ?? ctx.genesis.createdMs) + 1, Math.floor(ctx.ports.clock.wallMs())),
+    timeMs: Math.min(Math.max(timeOf(ctx, base) + 1, Math.floor(ctx.ports.clock.wallMs())), timeOf(ctx, base) + BLOCK_TIME_STEP_MS),
   };
   const draft = await ctx.chain.draft(base, body, aggregate, parts);
   return { block: blockOf(ctx, base, draft, parts), draft, aggregate };
@@ -185,9 +186,12 @@ function requireFollows(ctx: EpochContext, base: Applied, header: BlockHeader): 
   if (header.swarm !== ctx.swarm) throw broken('swarm', `it is of swarm ${header.swarm}`);
   if (header.epoch !== base.state.epoch + 1 || header.prev !== base.id)
     throw broken('prev', `it follows ${header.prev}, the newest block is ${base.id}`);
-  if (header.timeMs <= (base.block?.header.timeMs ?? ctx.genesis.createdMs))
-    throw broken('timeMs', 'its time is not after that of the block before');
+  const before = timeOf(ctx, base);
+  if (header.timeMs <= before || header.timeMs > before + BLOCK_TIME_STEP_MS)
+    throw broken('timeMs', `its time ${header.timeMs} is not after that of the block before, ${before}, or is more than a day later`);
 }
+
+const timeOf = (ctx: EpochContext, base: Applied): number => base.block?.header.timeMs ?? ctx.genesis.createdMs;
 
 /** An empty block is acceptable only from round 2 on, or when nothing is eligible (PROTOCOL section 7). */
 function requireWork(ctx: EpochContext, base: Applied, decision: DecisionBody, round: number, wasValid: boolean): void {

@@ -103,3 +103,9 @@ export const MAX_EVIDENCE = 16;
 
 /** Ms between heartbeats. A voter is in reach while one of the last `missed` came. */
 export const BEAT = { everyMs: 1_000, missed: 3 } as const;
+
+/**
+ * Ms. A block's time is at most this much later than that of the block before: nobody can use the time up by one lie. After a
+ * longer rest it lags behind the clocks for some blocks; it is informational.
+ */
+export const BLOCK_TIME_STEP_MS = 86_400_000;
