@@ -1,11 +1,15 @@
 /** The newest model of a node whose blocks came without their sums: pulled by the root that the block certifies. */
-import { bytesOf, float32Of } from '../aggregation/index.ts';
-import { asStarlingError, StarlingError } from '../spec/index.ts';
+import { float32Of } from '../aggregation/index.ts';
+import { asStarlingError, type PeerId, StarlingError } from '../spec/index.ts';
 import type { EpochContext } from './context.ts';
 import { answerMs } from './ports.ts';
 import { pullContent } from './pull.ts';
 
-/** Makes sure that the head's model is at hand. False where no peer gives it: the caller tries again. */
+/**
+ * Makes sure that the head's model is at hand: from the nearest earlier one where the sums between are held, from peers
+ * else. A sum that is not held is never asked for instead: it has as many bytes as the model, and only leads to one from
+ * another. Returns whether the model is here; where no peer gives it, that is said, and the caller tries again.
+ */
 export async function ensureModel(ctx: EpochContext): Promise<boolean> {
   const { epoch, modelRoot } = ctx.chain.head.state;
   try {
@@ -14,27 +18,35 @@ export async function ensureModel(ctx: EpochContext): Promise<boolean> {
   } catch (error) {
     if (!(error instanceof StarlingError) || error.code !== 'AGGREGATE_MISSING') throw error;
   }
-  const { streams, journal } = ctx.ports;
-  const holders = streams.peers().filter((peer) => ctx.directory.nodeOf(peer) !== undefined && !isDiverging(ctx, peer));
+  const { clock, streams, blobs, journal } = ctx.ports;
+  const sinceMs = clock.nowMs();
   const sizeBytes = 4 * (ctx.spans.at(-1)?.end ?? 0);
   try {
-    const content = await pullContent(streams, holders, modelRoot, sizeBytes, {
+    const content = await pullContent(streams, donorsOf(ctx, epoch), modelRoot, sizeBytes, {
       timeoutMs: answerMs(sizeBytes),
-      onFault: (peer, fault) => journal.log('warn', 'epoch', 'a donor of the model failed', { peer, ...fault.toJSON() }),
+      onFault: (peer, fault) => journal.log('warn', 'epoch', 'a donor of the model was left', { ...fault.toJSON(), peer, epoch }),
     });
     ctx.chain.models.keep(epoch, modelRoot, float32Of(content));
-    await ctx.ports.blobs.put(bytesOf(float32Of(content)));
-    journal.log('info', 'epoch', 'the model was pulled from peers', { epoch, modelRoot, bytes: sizeBytes });
+    await blobs.put(content);
+    journal.log('info', 'epoch', 'the model was pulled from peers', { epoch, modelRoot, bytes: sizeBytes, ms: clock.nowMs() - sinceMs });
     return true;
   } catch (error) {
-    journal.log('warn', 'epoch', 'no peer gives the newest model; it is asked for again', {
-      ...asStarlingError(error, { phase: 'apply' }).toJSON(),
-    });
+    journal.log('warn', 'epoch', 'no peer gives the newest model', { epoch, ...asStarlingError(error, { phase: 'apply' }).toJSON() });
     return false;
   }
 }
 
-function isDiverging(ctx: EpochContext, peer: string): boolean {
-  const node = ctx.directory.nodeOf(peer);
-  return node !== undefined && ctx.diverging.has(node);
+/**
+ * Connected members that do not contradict what is final here: those first that say they have applied this epoch, in an
+ * order that spreads the newcomers over them.
+ */
+function donorsOf(ctx: EpochContext, epoch: number): PeerId[] {
+  const { streams, entropy } = ctx.ports;
+  const donors = streams.peers().flatMap((peer) => {
+    const node = ctx.directory.nodeOf(peer);
+    if (node === undefined || ctx.diverging.has(node)) return [];
+    const isLate = (ctx.reach.of(node)?.epoch ?? 0) < epoch;
+    return [{ peer, place: Number(isLate) + entropy.uniform() }];
+  });
+  return donors.sort((a, b) => a.place - b.place).map(({ peer }) => peer);
 }
