@@ -23,6 +23,7 @@ const AHEAD = 8;
  * decisions, as far as it is settled and can be had. Returns what was applied now.
  */
 export async function apply(ctx: EpochContext): Promise<Applied[]> {
+  if (ctx.pinned !== undefined) return [];
   const applied: Applied[] = [];
   for (let outcome = await applyFinal(ctx); outcome.kind === 'applied'; outcome = await applyFinal(ctx)) {
     plantDecisions(ctx);

@@ -136,9 +136,10 @@ export class Chain {
     return dropped;
   }
 
-  /** Undoes final blocks in this node's memory alone: a local rollback, after the block store was cut to the same epoch. */
+  /** Undoes steps in this node's memory alone, final ones too: a local rollback. */
   rollback(epoch: number): void {
     this.#finalEpoch = Math.min(this.#finalEpoch, epoch);
+    this.models.pin(this.#finalEpoch);
     this.rewind(epoch);
   }
 

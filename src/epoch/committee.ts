@@ -1,5 +1,5 @@
 /** This node's place in the committee: heartbeats, the votes on the present height, and whether a quorum is in reach. */
-import { quorumOf } from '../consensus/index.ts';
+import { faultsOf, quorumOf } from '../consensus/index.ts';
 import { isKind } from '../ledger/index.ts';
 import {
   asStarlingError,
@@ -114,6 +114,21 @@ export class Committee {
     if (this.#ctx.quorate) this.#removeAbsent();
   }
 
+  /** Takes this node out of the votes and the heartbeats: a rollback holds it. */
+  pause(): void {
+    this.voting.stop();
+    this.#ctx.mayVote = false;
+    this.#asked.clear();
+  }
+
+  /** After `pause`: it follows, and votes again once it stands where the others stand. */
+  goOn(): void {
+    this.voting = this.#open();
+    this.blockApplied();
+    this.#beat();
+    this.#look();
+  }
+
   /** Tells at once where this node stands: those who missed the votes learn of the block. */
   announce(): void {
     this.#beat();
@@ -146,6 +161,7 @@ export class Committee {
   // --- heartbeats and reach -----------------------------------------------------------------------------------
 
   #beat(): void {
+    if (this.#ctx.pinned !== undefined) return;
     const beat = ownBeat(this.#ctx, this.#beatSeq);
     this.#beatSeq = beat.seq;
     void publishBeat(this.#ctx, beat);
@@ -153,12 +169,14 @@ export class Committee {
 
   /** A new connection has no mesh yet: what gossip would have brought goes straight. */
   #greet(peer: PeerId): void {
+    if (this.#ctx.pinned !== undefined) return;
     const beat = ownBeat(this.#ctx, this.#beatSeq);
     this.#beatSeq = beat.seq;
     this.#send(peer, [{ kind: 'beat', beat }, ...this.#inbox.known()]);
   }
 
   #look(): void {
+    if (this.#ctx.pinned !== undefined) return;
     const quorate = this.#ctx.reach.isQuorate(this.voting.voters, this.#ctx.self);
     if (quorate === this.#ctx.quorate) return;
     this.#ctx.quorate = quorate;
@@ -196,9 +214,11 @@ export class Committee {
    */
   async #earnVote(): Promise<void> {
     const { self, reach } = this.#ctx;
-    if (this.#ctx.mayVote || !this.voting.isVoter) return;
+    if (this.#ctx.mayVote || this.#ctx.pinned !== undefined || !this.voting.isVoter) return;
     const others = this.voting.voters.filter((voter) => voter !== self);
-    const newest = Math.max(0, ...others.map((voter) => reach.of(voter)?.epoch ?? 0));
+    // With more than f voters at or beyond it, an honest one is: one liar alone keeps nobody waiting for what is not there.
+    const heights = others.map((voter) => reach.of(voter)?.epoch ?? 0).sort((a, b) => b - a);
+    const newest = heights[faultsOf(this.voting.voters.length)] ?? 0;
     const needed = quorumOf(this.voting.voters.length) - 1;
     if (this.#asked.size < needed) {
       await Promise.all(others.filter((voter) => !this.#asked.has(voter)).map((voter) => this.#ask(voter)));

@@ -19,6 +19,7 @@ import type {
 import { decisionId } from '../wire/index.ts';
 import { Chain, type HeldAggregate } from './chain.ts';
 import { EvidencePool } from './evidencePool.ts';
+import { loadPin } from './pin.ts';
 import type { BlobStore, BlockStore, Clock, Entropy, EntryStore, Gossip, Journal, NodeStore, Streams } from './ports.ts';
 import { type Divergence, Reach } from './reach.ts';
 import { Replica } from './replica.ts';
@@ -72,6 +73,8 @@ export interface EpochContext extends EpochInit {
   abstainEpoch: number | undefined;
   /** Membership entries and ballots that no block holds yet. */
   readonly notices: Set<EntryId>;
+  /** A local rollback holds this node at this epoch: it applies, says and submits nothing until it is told to go on. */
+  pinned: number | undefined;
   /** Whether a quorum of the voters is in reach, so that blocks are made; else steps are provisional. */
   quorate: boolean;
   /** Decisions that broke a rule, with the reason; never applied. */
@@ -108,6 +111,7 @@ export function createContext(init: EpochInit): EpochContext {
     mayVote: false,
     abstainEpoch: undefined,
     notices: new Set(),
+    pinned: loadPin(ports.store),
     quorate: false,
     refused: new Map(),
     unavailable: new Map(),

@@ -30,6 +30,7 @@ import { ensureModel } from './modelPull.ts';
 import { Peering } from './peering.ts';
 import { decide } from './provisional.ts';
 import { type Residual, residualOf } from './residual.ts';
+import { checkRollback, goOn, rollback, settlePin } from './rollback.ts';
 import { openTalk, type RosterTalk } from './roster.ts';
 import type { UpdateSubmission } from './submission.ts';
 import { type Submitted, submit } from './submit.ts';
@@ -123,6 +124,7 @@ export class Engine implements InboxListener, CollectorListener, CommitteeListen
     this.ctx.ports.gossip.subscribe(ledgerTopic(this.ctx.swarm));
     this.ctx.ports.gossip.subscribe(votesTopic(this.ctx.swarm));
     await replayBlocks(this.ctx);
+    this.ctx.pinned = settlePin(this.ctx);
     plantDecisions(this.ctx);
     this.committee.start();
     await this.#advance();
@@ -147,6 +149,7 @@ export class Engine implements InboxListener, CollectorListener, CommitteeListen
 
   /** Says that this node stops, so that nobody waits for it. What cannot be said does not keep it from stopping. */
   async goAway(): Promise<void> {
+    if (this.ctx.pinned !== undefined) return;
     try {
       const entry = away(this.ctx);
       if (entry !== undefined) await this.ctx.ports.gossip.publish(ledgerTopic(this.ctx.swarm), encodeEntry(entry));
@@ -165,6 +168,45 @@ export class Engine implements InboxListener, CollectorListener, CommitteeListen
     });
     this.#submitting = run.catch(() => undefined);
     return run;
+  }
+
+  /**
+   * Stands at `epoch` until `goOn`: model, tree and state of that epoch at once, over restarts too; it is away for the others.
+   * Throws NOT_FOUND, AGGREGATE_MISSING, DATA_CORRUPT, and then nothing has changed.
+   */
+  async rollbackTo(epoch: number): Promise<void> {
+    await this.#joined.promise;
+    await checkRollback(this.ctx, epoch);
+    await this.goAway();
+    this.committee.pause();
+    // What is being applied ends first.
+    this.ctx.pinned ??= epoch;
+    await Promise.all([this.#advancing, this.#submitting]);
+    rollback(this.ctx, epoch);
+    this.#begin();
+    this.#listener.changed('trust');
+  }
+
+  /** Ends a rollback: catches up from its own disk, then from peers. Throws DIVERGED. */
+  async goOn(): Promise<void> {
+    if (this.ctx.pinned === undefined) return;
+    await goOn(this.ctx);
+    this.committee.goOn();
+    this.#begin();
+    const { chain, replica } = this.ctx;
+    if (replica.tip !== undefined && chain.finalized.state.members.length > 1)
+      await this.say(replica.append('membership', { action: 'resume' }, chain.head.id, chain.head.state.epoch));
+    for (const peer of this.ctx.ports.streams.peers()) this.behind(peer);
+    await this.#advance();
+    this.#listener.changed('trust');
+  }
+
+  /** Tells the swarm of an entry that this node has just written. Where gossip fails, sync brings it. */
+  async say(entry: SignedEntry): Promise<void> {
+    const { gossip, journal } = this.ctx.ports;
+    await gossip
+      .publish(ledgerTopic(this.ctx.swarm), encodeEntry(entry))
+      .catch((error: unknown) => journal.log('debug', 'epoch', 'an entry was not gossiped', asStarlingError(error).toJSON()));
   }
 
   /** Trainers attached to this node now. Told to the swarm: it waits for those who announce one. */
@@ -225,7 +267,8 @@ export class Engine implements InboxListener, CollectorListener, CommitteeListen
   // --- the machine -------------------------------------------------------------------------------------------
 
   #dispatch(event: MachineEvent): void {
-    if (this.#stopped) return;
+    // Held by a rollback, it takes part in nothing.
+    if (this.#stopped || (this.ctx.pinned !== undefined && event.type !== 'begin')) return;
     const before = this.#state.phase;
     const { state, effects } = step(this.#state, event);
     this.#state = state;
@@ -257,7 +300,7 @@ export class Engine implements InboxListener, CollectorListener, CommitteeListen
     this.#dispatch({ type: 'begin', facts: factsOf(this.ctx, this.#deadline.ms, this.#state.facts.trainers) });
     this.#announce();
     this.#inbox.replay();
-    this.#watch(this.#collector.begin(this.#residual));
+    if (this.ctx.pinned === undefined) this.#watch(this.#collector.begin(this.#residual));
     if (pendingJoins(this.ctx).length > 0 || (this.ctx.quorate && this.ctx.notices.size > 0))
       this.#dispatch({ type: 'membership', nowMs: this.#nowMs });
     this.#listener.changed('epoch');
@@ -352,8 +395,9 @@ export class Engine implements InboxListener, CollectorListener, CommitteeListen
   }
 
   #announce(): void {
-    this.talk.announce(this.#trainers);
-    this.#dispatch({ type: 'trainers', node: this.ctx.self, attached: this.#trainers > 0, nowMs: this.#nowMs });
+    const trainers = this.ctx.pinned === undefined ? this.#trainers : 0;
+    this.talk.announce(trainers);
+    this.#dispatch({ type: 'trainers', node: this.ctx.self, attached: trainers > 0, nowMs: this.#nowMs });
   }
 
   // --- decisions ---------------------------------------------------------------------------------------------
@@ -391,7 +435,8 @@ export class Engine implements InboxListener, CollectorListener, CommitteeListen
         });
       }
       await this.#holdModel();
-      this.#residual.settle((updateHash, epoch) => this.#isRostered(updateHash, epoch), head.state.epoch);
+      if (this.ctx.pinned === undefined)
+        this.#residual.settle((updateHash, epoch) => this.#isRostered(updateHash, epoch), head.state.epoch);
       if (this.talk.base !== head.id) this.#begin();
       this.#listener.changed('trust');
     }
@@ -429,7 +474,7 @@ export class Engine implements InboxListener, CollectorListener, CommitteeListen
   async #join(): Promise<void> {
     if (!this.#options.alone) await this.#peering.heard(FIRST_SYNC_MS);
     if (this.#stopped) return;
-    const entry = join(this.ctx) ?? resume(this.ctx);
+    const entry = join(this.ctx) ?? (this.ctx.pinned === undefined ? resume(this.ctx) : undefined);
     this.#joined.resolve();
     if (entry === undefined) return;
     for (const peer of this.ctx.ports.streams.peers()) this.behind(peer);

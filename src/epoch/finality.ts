@@ -82,11 +82,14 @@ async function aggregateOf(
   return header === undefined || aggregateHash(header) !== wanted ? undefined : { header, sum: undefined };
 }
 
-/** Replays the blocks on this node's disk. Returns how many were applied. Throws DATA_CORRUPT or DIVERGED. */
-export async function replayBlocks(ctx: EpochContext): Promise<number> {
+/**
+ * Replays the blocks on this node's disk that are not applied yet, up to where a rollback holds it. Returns how many were
+ * applied. Throws DATA_CORRUPT or DIVERGED.
+ */
+export async function replayBlocks(ctx: EpochContext, last = ctx.pinned ?? Number.POSITIVE_INFINITY): Promise<number> {
   const { blocks, journal } = ctx.ports;
   let applied = 0;
-  for (let epoch = 1; epoch <= blocks.head(); epoch++) {
+  for (let epoch = ctx.chain.finalized.state.epoch + 1; epoch <= Math.min(blocks.head(), last); epoch++) {
     const record = blocks.get(epoch);
     if (record === undefined)
       throw new StarlingError('DATA_CORRUPT', `block ${epoch} is missing`, { phase: 'ledger', fix: 'run `starling fsck --repair`' });

@@ -24,7 +24,7 @@ export class Peering {
   /** Rejects only with what must end the node (IDENTITY_IN_USE). */
   async syncWith(peer: PeerId): Promise<void> {
     // Blocks first: what is final says which entries matter.
-    await tryFetchBlocks(this.#ctx, peer);
+    if (this.#ctx.pinned === undefined) await tryFetchBlocks(this.#ctx, peer);
     if (await this.#sync.with(peer)) this.#asked.add(peer);
     if (this.#asked.size > 0 && this.#ctx.ports.streams.peers().every((p) => this.#asked.has(p))) this.#heard.resolve();
   }

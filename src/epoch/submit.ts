@@ -5,6 +5,7 @@ import type { EpochContext } from './context.ts';
 import { type Prepared, prepare } from './prepare.ts';
 import { publish } from './publish.ts';
 import type { Residual } from './residual.ts';
+import { pinnedError } from './rollback.ts';
 import type { UpdateSubmission } from './submission.ts';
 
 export interface Submitted {
@@ -14,7 +15,7 @@ export interface Submitted {
 }
 
 /**
- * Runs steps 1 to 4. Resolves when the contribution is durable and announced. Throws EPOCH_PAST, EPOCH_FAR,
+ * Runs steps 1 to 4. Resolves when the contribution is durable and announced. Throws PINNED, EPOCH_PAST, EPOCH_FAR,
  * ALREADY_CONTRIBUTED, CLASS_FORBIDS, FORKED_AUTHOR, BAD_SHAPE, BAD_PARAMS, NON_FINITE. The caller runs one at a time.
  */
 export async function submit(ctx: EpochContext, residual: Residual, submission: UpdateSubmission): Promise<Submitted> {
@@ -51,6 +52,7 @@ export async function submit(ctx: EpochContext, residual: Residual, submission: 
 }
 
 function check(ctx: EpochContext, submission: UpdateSubmission, epoch: number): void {
+  if (ctx.pinned !== undefined) throw pinnedError(ctx.pinned, 'submit');
   if (!mayContribute(ctx.nodeClass))
     throw new StarlingError('CLASS_FORBIDS', `a node of class ${ctx.nodeClass} does not contribute`, {
       field: 'class',

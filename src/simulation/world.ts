@@ -17,7 +17,12 @@ export interface WorldOptions {
   readonly parameters?: number;
   /** Ms of virtual time a trainer takes: uniform in this range. */
   readonly trainMs?: readonly [number, number];
-  readonly rules?: Partial<Pick<Genesis, 'epochDeadlineMs' | 'minDeadlineMs' | 'updateDtype' | 'lambda' | 'voting'>>;
+  readonly rules?: Partial<
+    Pick<
+      Genesis,
+      'epochDeadlineMs' | 'minDeadlineMs' | 'updateDtype' | 'lambda' | 'voting' | 'missEpochs' | 'snapshotEpochs' | 'retainEpochs'
+    >
+  >;
   readonly classes?: readonly NodeClass[];
   readonly journal?: Journal;
   /** Nodes that `boot` does not start. */
@@ -61,11 +66,11 @@ export class World implements Surroundings {
       maxSamples: 1_000_000,
       epochDeadlineMs: options.rules?.epochDeadlineMs ?? 3_000,
       minDeadlineMs: options.rules?.minDeadlineMs ?? 300,
-      missEpochs: 10,
+      missEpochs: options.rules?.missEpochs ?? 10,
       admission: 'open',
       voting: options.rules?.voting ?? 'open',
-      snapshotEpochs: 10,
-      retainEpochs: 100,
+      snapshotEpochs: options.rules?.snapshotEpochs ?? 10,
+      retainEpochs: options.rules?.retainEpochs ?? 100,
       scaleExponent: -12,
     } as const;
     const certificate = makeCertificate(founder.identity, founder.nodeClass, []);

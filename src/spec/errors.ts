@@ -50,6 +50,7 @@ export const ERROR_CODES = [
   'BOUNDS_EXCEEDED',
   'AGGREGATE_MISSING',
   'NO_TRAINER',
+  'PINNED',
   // storage
   'DATA_IN_USE',
   'DATA_CORRUPT',
