@@ -8,10 +8,10 @@ import { blockOf, isNonEmpty, type Message } from './values.ts';
 import { type Surroundings, VotingNode } from './votingNode.ts';
 
 /** Virtual ms after the last fault, and after each height from then on, within which every honest node has the next block. */
-export const FINISH_MS = 120_000;
+export const FINISH_MS = 60_000;
 /** Events: a run that needs more goes round in circles. */
 const MAX_EVENTS = 20_000_000;
-/** Virtual ms after which two machines never go on for lack of what is told. */
+/** How much longer than meant the timers of a node run: cheap clocks drift far less, suspended and loaded machines more. */
 const PACES = { least: 0.8, spread: 0.45 };
 
 export type Machines = (config: TendermintConfig, saved?: SavedVotes) => Tendermint;
