@@ -39,7 +39,8 @@ export function checkEvidence(ctx: EpochContext, base: Applied, evidence: Eviden
   const sides = [evidence.first, evidence.second].map((id) => ctx.replica.graph.get(id));
   if (evidence.first >= evidence.second || sides.some((e) => e?.core.author !== author || e?.core.seq !== evidence.seq))
     throw bad(author, 'its entries are no fork of its author');
-  const inReach = [evidence.first, evidence.second].every((id) => isCut(ctx, base, id) || body.tips.includes(id));
+  // What the roster names is no tip as well.
+  const inReach = [evidence.first, evidence.second].every((id) => isCut(ctx, base, id) || [...body.tips, ...body.roster].includes(id));
   if (!inReach) throw bad(author, 'its entries are in no cut');
 }
 
