@@ -102,11 +102,14 @@ export class ProcessClock implements Clock {
   readonly #true: Clock;
   readonly #skew: Skew;
   readonly #isAlive: () => boolean;
+  readonly #onThrow: (error: unknown) => void;
 
-  constructor(base: Clock, skew: Skew, isAlive: () => boolean) {
+  /** `onThrow`: what a callback threw, which would end a real process. */
+  constructor(base: Clock, skew: Skew, isAlive: () => boolean, onThrow: (error: unknown) => void) {
     this.#true = base;
     this.#skew = skew;
     this.#isAlive = isAlive;
+    this.#onThrow = onThrow;
   }
 
   nowMs(): number {
@@ -120,7 +123,12 @@ export class ProcessClock implements Clock {
   after(delayMs: number, run: () => void): Timer {
     const trueMs = this.#skew.rate === 1 ? delayMs : delayMs / this.#skew.rate + LATE_MS;
     return this.#true.after(trueMs, () => {
-      if (this.#isAlive()) run();
+      if (!this.#isAlive()) return;
+      try {
+        run();
+      } catch (error) {
+        this.#onThrow(error);
+      }
     });
   }
 }

@@ -1,6 +1,6 @@
 import type { Gossip, RequestOptions, StreamProtocol, Streams } from '../epoch/ports.ts';
 import type { Random } from '../learning/random.ts';
-import { GOSSIP_MAX_BYTES, type PeerId, StarlingError, type Verdict } from '../spec/index.ts';
+import { asStarlingError, GOSSIP_MAX_BYTES, type PeerId, StarlingError, type Verdict } from '../spec/index.ts';
 import type { VirtualClock } from './clock.ts';
 
 export interface LinkModel {
@@ -113,6 +113,12 @@ export class SimulatedNetwork {
   }
 }
 
+/** What the other side's error becomes on this side, as over real streams: whatever it was, it was the peer that refused. */
+function refusal(peer: PeerId, error: unknown): StarlingError {
+  const { code, message } = asStarlingError(error);
+  return new StarlingError('PEER_REFUSED', `${peer} refused: ${message}`, { peer, reason: code });
+}
+
 type Handler = (from: PeerId, payload: Uint8Array) => Promise<Uint8Array | undefined>;
 
 /** One peer's Gossip and Streams. Gossip goes straight to every subscriber, each copy with a fate of its own. */
@@ -180,7 +186,7 @@ export class SimulatedPort implements Gossip, Streams {
         const port = this.#network.port(peer);
         void port?.serve(protocol, this.peer, payload).then(
           (bytes) => this.#network.deliver(peer, this.peer, () => answer(() => resolve(bytes ?? new Uint8Array())), true),
-          (error: Error) => this.#network.deliver(peer, this.peer, () => answer(() => reject(error)), true),
+          (error: unknown) => this.#network.deliver(peer, this.peer, () => answer(() => reject(refusal(peer, error))), true),
         );
       };
       if (!this.closed) this.#network.deliver(this.peer, peer, ask, true);

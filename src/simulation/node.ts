@@ -31,7 +31,7 @@ export interface Surroundings {
 
 /**
  * Why a contribution may be refused although all is well: the epoch went on, this node had its turn, it is no member (any
- * more), or it is still pulling the model.
+ * more), it is still pulling the model, or a rollback holds it.
  */
 const EXPECTED: readonly ErrorCode[] = [
   'EPOCH_PAST',
@@ -40,6 +40,7 @@ const EXPECTED: readonly ErrorCode[] = [
   'FORKED_AUTHOR',
   'NOT_MEMBER',
   'AGGREGATE_MISSING',
+  'PINNED',
 ];
 /** Ms after which a trainer that was refused tries again. */
 const RETRY_MS = 250;
@@ -85,7 +86,8 @@ export class SimulatedNode {
     const life = ++this.#life;
     const random = Random.from(options.seed, 'node', this.index, life);
     const port = network.attach(this.identity.peerId);
-    const clock = new ProcessClock(this.#world.clock, options.skew?.(this.index) ?? TRUE_TIME, () => this.#life === life);
+    const isAlive = (): boolean => this.#life === life;
+    const clock = new ProcessClock(this.#world.clock, options.skew?.(this.index) ?? TRUE_TIME, isAlive, (error) => this.#crash(error));
     const disk = new MountedDisk(this.disk, {
       writeMs: options.diskWriteMs ?? 0,
       random: Random.from(options.seed, 'disk', this.index, life),
@@ -178,6 +180,12 @@ export class SimulatedNode {
     const values = theta.map((v, k) => 0.5 * ((goal[k] as number) - v) + 0.01 * random.normal());
     const { contributionId } = await engine.submit({ epoch, kind: 'delta', samples: 100 + this.index, metrics: {}, values });
     this.acknowledged.push(contributionId);
+  }
+
+  /** An error that nothing catches ends a process. */
+  #crash(error: unknown): void {
+    this.failed(error);
+    if (this.engine !== undefined) this.kill();
   }
 
   /** Something went wrong in this process that may be as it should, or else is remembered. */

@@ -5,6 +5,8 @@ import { type FaultEvent, LIAR_KINDS, type LiarKind, type Scenario } from './sce
 
 /** Faulty voters that a committee of `n` bears (PROTOCOL section 2). */
 const bearable = (n: number): number => Math.floor((n - 1) / 3);
+/** Nodes that are there from the start, the founder among them: the smallest committee that bears a liar. */
+const LEAST = 4;
 /** A crash in the middle of a write comes within so many writes. */
 const WRITES = 8;
 
@@ -21,7 +23,10 @@ export function planOf(scenario: Scenario, seed: number): Scenario {
 
   const byzantine = [...scenario.byzantine];
   const order = [...random.permutation(nodes)];
-  const liars = Math.min(faults.byzantine === 'f' ? bearable(nodes) : faults.byzantine, nodes);
+  const joins = Math.max(0, Math.min(faults.joins, nodes - LEAST));
+  // Those who come late are no voters yet, and one that lost its disk does not vote until the next epoch is final.
+  const bear = Math.max(0, bearable(nodes - joins) - faults.wipes);
+  const liars = Math.min(faults.byzantine === 'f' ? bear : faults.byzantine, nodes);
   const first = random.below(faults.kinds.length);
   for (let i = 0; i < liars; i++) {
     const kind = faults.kinds[(first + i) % faults.kinds.length] as LiarKind;
@@ -29,8 +34,7 @@ export function planOf(scenario: Scenario, seed: number): Scenario {
   }
   const honest = order.filter((node) => !byzantine.some((liar) => liar.node === node));
 
-  // The founder is there from the start, and a swarm of three more stays: a committee that never formed tests nothing.
-  const late = honest.filter((node) => node !== 0).slice(0, Math.max(0, Math.min(faults.joins, nodes - 4)));
+  const late = honest.filter((node) => node !== 0).slice(0, joins);
   for (const node of late) events.push({ kind: 'join', at_ms: when(), node });
   const present = honest.filter((node) => !late.includes(node));
 

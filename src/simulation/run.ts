@@ -1,7 +1,7 @@
 /** One scenario with one seed: the swarm forms, faults come and go, it must go on, and come to rest with nothing lost. */
 import { StarlingError } from '../spec/index.ts';
 import { Liars } from './byzantine/index.ts';
-import { Invariants, type Violation } from './invariants.ts';
+import { Invariants, type Violation, type ViolationKind } from './invariants.ts';
 import type { SimulatedNode } from './node.ts';
 import { lastFaultMs, planOf, skewOf } from './plan.ts';
 import type { FaultEvent, Scenario } from './scenario.ts';
@@ -16,6 +16,9 @@ const EPOCH_MS = 30_000;
 const LIVENESS_EPOCHS = 2;
 /** Ms after which a node that was to die in the middle of a write, and wrote nothing, dies all the same. */
 const NO_WRITE_MS = 400;
+
+/** Ms until somebody starts a process again that stopped by itself. */
+const RESTART_MS = 2_000;
 
 export interface NodeOutcome {
   readonly node: string;
@@ -53,13 +56,16 @@ export interface RunOutcome {
   readonly verdict: 'held' | 'broken';
 }
 
-/** `onEpoch`: progress, for people. Repeats byte for byte from (scenario, seed). */
-export async function runScenario(
-  scenario: Scenario,
-  seed: number,
-  onEpoch: (epoch: number) => void = () => undefined,
-): Promise<RunOutcome> {
-  const run = new Run(planOf(scenario, seed), onEpoch);
+export interface RunOptions {
+  /** Progress, for people. */
+  readonly onEpoch?: (epoch: number) => void;
+  /** Ends the run as soon as one of these breaks. */
+  readonly enough?: ReadonlySet<ViolationKind>;
+}
+
+/** Repeats byte for byte from (scenario, seed). */
+export async function runScenario(scenario: Scenario, seed: number, options: RunOptions = {}): Promise<RunOutcome> {
+  const run = new Run(planOf(scenario, seed), options);
   try {
     return await run.all();
   } finally {
@@ -72,14 +78,16 @@ class Run {
   readonly #plan: Scenario;
   readonly #check: Invariants;
   readonly #liars: Liars;
-  readonly #onEpoch: (epoch: number) => void;
+  readonly #options: RunOptions;
   #told = 0;
+  /** Nodes that lost their disk. */
+  readonly #wiped = new Set<SimulatedNode>();
   /** The partition that is in force. */
   #parted: FaultEvent | undefined;
 
-  constructor(plan: Scenario, onEpoch: (epoch: number) => void) {
+  constructor(plan: Scenario, options: RunOptions) {
     this.#plan = plan;
-    this.#onEpoch = onEpoch;
+    this.#options = options;
     const { link } = plan;
     this.#liars = new Liars(plan.byzantine, plan.seed);
     this.world = new World({
@@ -140,6 +148,11 @@ class Run {
     }
   }
 
+  get #isEnough(): boolean {
+    const { enough } = this.#options;
+    return enough !== undefined && this.#check.violations.some((v) => enough.has(v.kind));
+  }
+
   #reach(epoch: number, untilMs: number): Promise<boolean> {
     return this.#until(() => this.#check.least >= epoch, untilMs);
   }
@@ -147,10 +160,24 @@ class Run {
   /** Runs, and checks what must hold after each event. */
   #until(done: () => boolean, untilMs: number): Promise<boolean> {
     return this.world.clock.runUntil(() => {
+      this.#restartWiped();
       this.#check.observe();
-      for (; this.#told < this.#check.most; this.#told++) this.#onEpoch(this.#told + 1);
-      return done();
+      for (; this.#told < this.#check.most; this.#told++) this.#options.onEpoch?.(this.#told + 1);
+      return this.#isEnough || done();
     }, untilMs);
+  }
+
+  /**
+   * A node that lost its disk, and hears late of something it had signed, cannot tell itself from a second process: it stops
+   * as it must (PROTOCOL section 1), and whoever runs it starts it again.
+   */
+  #restartWiped(): void {
+    for (const node of this.#wiped) {
+      if (node.fatal?.code !== 'IDENTITY_IN_USE') continue;
+      node.fatal = undefined;
+      node.kill();
+      this.world.clock.after(RESTART_MS, () => this.#start(node));
+    }
   }
 
   #happen(event: FaultEvent): void {
@@ -193,6 +220,7 @@ class Run {
   #replaceDisk(node: SimulatedNode): void {
     node.disk.wipe();
     node.acknowledged.length = 0;
+    this.#wiped.add(node);
     this.#check.forget(node);
   }
 

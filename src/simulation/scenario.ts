@@ -57,7 +57,7 @@ const Faults = z.strictObject({
   wipes: Count.default(0),
   /** Nodes that are not there at the beginning. */
   joins: Count.default(0),
-  /** Dishonest nodes: a number, or "f" for as many as the quorum bears. */
+  /** Dishonest nodes: a number, or "f" for as many as the quorum bears beside the lost disks. */
   byzantine: z.union([Count, z.literal('f')]).default(0),
   kinds: z
     .array(z.enum(LIAR_KINDS))

@@ -50,7 +50,7 @@ export async function simulate(
   for (let i = 0; i < options.runs; i++) {
     signal?.throwIfAborted();
     const seed = options.seed + i;
-    const outcome = await runScenario(scenario, seed, (epoch) => progress.epoch(seed, epoch));
+    const outcome = await runScenario(scenario, seed, { onEpoch: (epoch) => progress.epoch(seed, epoch) });
     outcomes.push(outcome);
     progress.done(outcome);
   }
@@ -84,7 +84,7 @@ function shrinkFailure(scenario: Scenario, outcome: RunOutcome, signal?: AbortSi
   const broken = new Set(outcome.violations.map((v) => v.kind));
   return shrink(planOf(scenario, outcome.seed), async (plan) => {
     signal?.throwIfAborted();
-    const { violations } = await runScenario(plan, plan.seed);
+    const { violations } = await runScenario(plan, plan.seed, { enough: broken });
     return violations.some((v) => broken.has(v.kind));
   });
 }

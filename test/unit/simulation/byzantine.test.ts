@@ -278,7 +278,7 @@ describe('dishonest nodes', () => {
     assert.equal((await stage.notifyAll('keys', encodeKeysMessage({ kind: 'push', keys: [grant] }))).length, 0);
     for (const protocol of ['content', 'keys', 'head', 'blocks', 'sync'] as const)
       stage.ports.streams.handle(protocol, async () => Buffer.from('truth'));
-    for (const protocol of ['content', 'keys', 'head', 'blocks'] as const) assert.equal(await stage.ask(protocol), 'NOT_FOUND');
+    for (const protocol of ['content', 'keys', 'head', 'blocks'] as const) assert.equal(await stage.ask(protocol), 'PEER_REFUSED');
     assert.equal(Buffer.from(await stage.ask('sync')).toString(), 'truth');
   });
 

@@ -96,11 +96,15 @@ describe('the virtual clock', () => {
   });
 });
 
+const rethrow = (error: unknown): void => {
+  throw error;
+};
+
 describe("a machine's clock", () => {
   it('runs fast or slow, is wrong about the date, and never wakes anyone early by its own count', async () => {
     for (const rate of [0.95, 1, 1.1]) {
       const clock = new VirtualClock();
-      const own = new ProcessClock(clock, { rate, wallOffsetMs: -5_000 }, () => true);
+      const own = new ProcessClock(clock, { rate, wallOffsetMs: -5_000 }, () => true, rethrow);
       const woken: number[] = [];
       for (let i = 1; i <= 200; i++) {
         const atMs = i * 7.3;
@@ -117,12 +121,33 @@ describe("a machine's clock", () => {
   it('wakes nobody in a dead process', async () => {
     const clock = new VirtualClock();
     let alive = true;
-    const own = new ProcessClock(clock, { rate: 1, wallOffsetMs: 0 }, () => alive);
+    const own = new ProcessClock(clock, { rate: 1, wallOffsetMs: 0 }, () => alive, rethrow);
     let rings = 0;
     for (const atMs of [10, 20, 30]) own.after(atMs, () => rings++);
     await clock.runUntil(() => rings === 1, 100);
     alive = false;
     await clock.runUntil(() => false, 100);
     assert.equal(rings, 1);
+  });
+
+  it('hands on what a callback throws, and runs on', async () => {
+    const clock = new VirtualClock();
+    const thrown: unknown[] = [];
+    const own = new ProcessClock(
+      clock,
+      { rate: 1, wallOffsetMs: 0 },
+      () => true,
+      (error) => thrown.push(error),
+    );
+    const problem = new Error('a bad day');
+    own.after(10, () => {
+      throw problem;
+    });
+    let later = false;
+    own.after(20, () => {
+      later = true;
+    });
+    await clock.runUntil(() => false, 100);
+    assert.deepEqual([thrown, later], [[problem], true]);
   });
 });

@@ -178,7 +178,9 @@ describe('the simulated network', () => {
       assert.ok(error instanceof StarlingError);
       return error;
     };
-    assert.equal((await ask('b', 'sync')).code, 'NOT_FOUND');
+    // As over real streams: another's error, whatever its code, is never one of this node's own.
+    const refused = await ask('b', 'sync');
+    assert.deepEqual([refused.code, refused.facts.peer, refused.facts.reason], ['PEER_REFUSED', 'b', 'NOT_FOUND']);
     assert.equal((await ask('b', 'keys')).code, 'PEER_REFUSED');
     net.network.partition(['c']);
     const silent = await ask('c', 'head');

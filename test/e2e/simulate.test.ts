@@ -1,0 +1,101 @@
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type ReportSignature, verifyReport } from '../../src/simulation/index.ts';
+import { Nest } from '../support/daemons.ts';
+
+interface Summary {
+  readonly scenario: string;
+  readonly digest: string;
+  readonly failingSeeds: readonly number[];
+}
+
+/** A disk that forgets at its one crash: breaks finality, whatever the protocol does. */
+const PLANTED = `
+name = "planted"
+nodes = 4
+epochs = 2
+forgetful = [2]
+
+[[events]]
+kind = "crash"
+at_ms = 3_000
+for_ms = 300
+node = 2
+`;
+
+describe('starling simulate', function () {
+  this.timeout(60_000);
+  let nest: Nest;
+  beforeEach(() => {
+    nest = new Nest();
+  });
+  afterEach(() => nest.end());
+
+  it('prints one document, writes a signed report, and repeats both to the byte in another process', async () => {
+    const run = async (name: string) => {
+      const out = nest.data(name);
+      const flags = ['--seed', '7', '--nodes', '4', '--epochs', '2', '--runs', '2', '--out', out, '--json'];
+      const { code, stdout, stderr } = await nest.run('simulate', 'crash', ...flags);
+      assert.equal(code, 0, stderr);
+      assert.match(stderr, /^seed 8: held, \d+ epochs$/m);
+      const report = readFileSync(join(out, 'report.json'));
+      const signature = JSON.parse(readFileSync(join(out, 'report.sig.json'), 'utf8')) as ReportSignature;
+      assert.deepEqual(readdirSync(out).sort(), ['report.json', 'report.sig.json']);
+      return { summary: JSON.parse(stdout) as Summary, report, signature };
+    };
+    const [one, other] = await Promise.all([run('one'), run('other')]);
+    assert.deepEqual(other, one);
+    const { digest, ...rest } = one.summary;
+    const figures = { seed: 7, nodes: 4, runs: 2, epochs: 2, conflicts: 0, unfinished: 0, lost: 0 };
+    assert.deepEqual(rest, { scenario: 'crash', ...figures, failingSeeds: [] });
+    assert.equal(digest, createHash('sha256').update(one.report).digest('hex'));
+    verifyReport(one.report, one.signature);
+    const { runs } = JSON.parse(one.report.toString()) as {
+      runs: { seed: number; epochs: { epoch: number; treeRoot: string; votes: string[] }[] }[];
+    };
+    assert.deepEqual(
+      runs.map((r) => r.seed),
+      [7, 8],
+    );
+    for (const { epochs } of runs)
+      epochs.forEach(({ epoch, treeRoot, votes }, i) => {
+        assert.deepEqual([epoch, /^[0-9a-f]{64}$/.test(treeRoot), votes.length >= 3], [i + 1, true, true]);
+      });
+  });
+
+  it('exits 1 when something breaks, and writes down a short scenario that breaks it again', async () => {
+    const file = join(nest.folder, 'planted.toml');
+    writeFileSync(file, PLANTED);
+    const out = nest.data('out');
+    const { code, stdout, stderr } = await nest.run('simulate', file, '--out', out, '--seed', '3');
+    assert.equal(code, 1, stderr);
+    assert.match(stderr, /^seed 3: regress at .+, node 2, /m);
+    assert.match(stderr, /^\[\[events\]\]$/m);
+    assert.match(stdout, /^planted: 4 nodes, 1 runs, [1-9]\d* conflicts/m);
+    assert.match(stdout, /^failing seeds: 3$/m);
+    const failure = join(out, 'failure-3.toml');
+    assert.ok(existsSync(failure));
+    const again = await nest.run('simulate', failure, '--json');
+    assert.equal(again.code, 1, again.stderr);
+    assert.deepEqual((JSON.parse(again.stdout) as Summary).failingSeeds, [3]);
+  });
+
+  it('refuses what it cannot run with exit code 2, and says what would do', async () => {
+    const bad = join(nest.folder, 'bad.toml');
+    writeFileSync(bad, 'name = "bad"\n[link]\nloss = 3\n');
+    for (const [argv, words] of [
+      [['no-such'], /calm, churn/],
+      [[bad], /link\.loss/],
+      [['calm', '--nodes', '0'], /whole number/],
+      [['calm', '--nodes', '100000'], /nodes/],
+      [['everything', '--seed', 'x'], /whole number/],
+      [[], /scenario/],
+    ] as const) {
+      const { code, stderr } = await nest.run('simulate', ...argv);
+      assert.deepEqual([code, words.test(stderr)], [2, true], stderr);
+      assert.match(stderr, /^error BAD_USAGE: /);
+    }
+  });
+});
