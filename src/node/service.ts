@@ -4,7 +4,7 @@ import type { ComputeInfo } from '../compute/index.ts';
 import { toHex } from '../crypto/index.ts';
 import type { Engine, EntryStore } from '../epoch/index.ts';
 import type { Host, PeerInfo } from '../network/index.ts';
-import { asStarlingError, EMA_ONE, StarlingError, TRUST_ONE } from '../spec/index.ts';
+import { asStarlingError, type BallotBody, EMA_ONE, StarlingError, TRUST_ONE } from '../spec/index.ts';
 import { readMetrics } from '../wire/index.ts';
 import { issueInvite } from './invites.ts';
 import type { DaemonJournal } from './journal.ts';
@@ -12,7 +12,7 @@ import { makeCheckpoint, makeProof, type ProofSource } from './proofs.ts';
 import { randomBytes, systemClock } from './random.ts';
 import type { Stages } from './stages.ts';
 import { Trainers } from './trainers.ts';
-import { appliedAt, epochCurrent, epochView, headView, ledgerHead, swarmView, verifyLedger } from './views.ts';
+import { appliedAt, ballotView, epochCurrent, epochView, headView, ledgerHead, rollbackView, swarmView, verifyLedger } from './views.ts';
 
 /** Bytes: two invites of one voter never share a nonce. */
 const INVITE_NONCE_BYTES = 16;
@@ -88,6 +88,25 @@ export class DaemonService implements NodeService {
     return swarmView(this.#parts.engine);
   }
 
+  async ballot(ballot: BallotBody) {
+    const { engine } = this.#parts;
+    return ballotView(engine, await engine.ballot(ballot));
+  }
+
+  async membership(action: 'leave' | 'resume') {
+    return (await this.#parts.engine.membership(action)).id;
+  }
+
+  async rollback(epoch: number) {
+    await this.#parts.engine.rollbackTo(epoch);
+    return rollbackView(this.#parts.engine);
+  }
+
+  async goOn() {
+    await this.#parts.engine.goOn();
+    return this.epoch();
+  }
+
   epoch() {
     return epochCurrent(this.#parts.engine, systemClock.nowMs());
   }
@@ -136,7 +155,7 @@ export class DaemonService implements NodeService {
     const { engine } = this.#parts;
     const epoch = this.#epochOf(head);
     const { state } = appliedAt(engine, epoch);
-    return { epoch, modelRoot: state.modelRoot, values: await engine.ctx.chain.model(epoch) };
+    return { epoch, modelRoot: state.modelRoot, values: await whenHere(engine.ctx.chain.model(epoch)) };
   }
 
   /** What is applied here is the latest, final or not. */
@@ -164,7 +183,7 @@ export class DaemonService implements NodeService {
     } catch (error) {
       throw asStarlingError(error, { phase: 'submit', fix: 'send at most 16 finite numbers, each under a name of at most 32 characters' });
     }
-    const done = await this.#parts.engine.submit({ ...submission, metrics });
+    const done = await whenHere(this.#parts.engine.submit({ ...submission, metrics }));
     this.#trainers.contributed(done.epoch, done.contributionId);
     return done;
   }
@@ -238,5 +257,18 @@ export class DaemonService implements NodeService {
 
   subscribe(topic: EventTopic, listener: (event: unknown) => void): () => void {
     return this.#parts.journal.subscribe(topic, listener);
+  }
+}
+
+/** A node that catches up knows the newest block before it has its model, which is on its way: a client asks again. */
+async function whenHere<T>(work: Promise<T>): Promise<T> {
+  try {
+    return await work;
+  } catch (error) {
+    if (!(error instanceof StarlingError) || error.code !== 'AGGREGATE_MISSING') throw error;
+    throw new StarlingError('NOT_READY', `the newest model is still being fetched from peers: ${error.message}`, {
+      ...error.facts,
+      fix: 'ask again in a moment',
+    });
   }
 }
