@@ -3,6 +3,7 @@
 import type { Proof } from '../ledger/proofFile.ts';
 import type { EntryId, Fingerprint, Hex, NodeClass } from '../spec/types.ts';
 import type {
+  BallotView,
   CheckpointView,
   EpochCurrent,
   EpochView,
@@ -16,6 +17,7 @@ import type {
   NodeService,
   PeerView,
   ProofRequest,
+  RollbackView,
   SwarmView,
   TrainerStatus,
 } from './service.ts';
@@ -52,7 +54,11 @@ export interface Calls {
     { readonly nodeClass?: NodeClass; readonly vote?: boolean; readonly expiresMs: number; readonly uses?: number },
     { readonly token: string; readonly invite: Omit<InviteView['invite'], 'signature'> }
   >;
+  swarm_ballot: Call<{ readonly action: BallotView['action']; readonly subject?: Fingerprint; readonly epoch?: number }, BallotView>;
+  swarm_membership: Call<{ readonly action: 'leave' | 'resume' }, { readonly entry: EntryId }>;
   epoch_current: Call<None, EpochCurrent>;
+  epoch_rollback: Call<{ readonly epoch: number }, RollbackView>;
+  epoch_resume: Call<None, EpochCurrent>;
   epoch_get: Call<{ readonly epoch: number }, EpochView>;
   epoch_list: Call<{ readonly limit?: number }, readonly EpochView[]>;
   epoch_wait: Call<{ readonly epoch: number; readonly timeoutMs?: number }, EpochCurrent>;

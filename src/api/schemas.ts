@@ -19,6 +19,7 @@ export const EpochCurrentResult = z.looseObject({
   latest: HeadResult,
   finalized: HeadResult,
   applied: HeadResult,
+  pinned: Epoch.nullable(),
 });
 
 export const EpochResult = z.looseObject({

@@ -5,6 +5,7 @@
 import type { ComputeInfo } from '../compute/api.ts';
 import type { Proof } from '../ledger/proofFile.ts';
 import type {
+  BallotBody,
   Checkpoint,
   ContentRoot,
   EntryId,
@@ -92,6 +93,8 @@ export interface EpochCurrent {
   readonly applied: HeadView;
   /** Trainers announced anywhere in the swarm, this node's included. */
   readonly activeTrainers: number;
+  /** Where a local rollback holds this node; null while it goes on with the others. */
+  readonly pinned: number | null;
 }
 
 export interface EpochView {
@@ -195,6 +198,27 @@ export interface InviteView {
   readonly invite: Invite;
 }
 
+/** Where a node stands after a rollback. */
+export interface RollbackView {
+  readonly epoch: number;
+  readonly decision: Hex;
+  readonly modelRoot: ContentRoot;
+  readonly stateRoot: Hex;
+  readonly treeSize: number;
+  readonly treeRoot: Hex;
+}
+
+/** A voter's ballot, and how many more voices its motion needs. */
+export interface BallotView {
+  readonly entry: EntryId;
+  readonly action: BallotBody['action'];
+  readonly subject: Fingerprint | null;
+  readonly epoch: number;
+  /** Voters that said so, this one included. */
+  readonly ayes: readonly Fingerprint[];
+  readonly quorum: number;
+}
+
 export type EventTopic = 'epoch' | 'peers' | 'ledger' | 'trust' | 'log';
 
 export interface NodeService {
@@ -207,7 +231,15 @@ export interface NodeService {
   swarm(): SwarmView;
   /** Throws NOT_VOTER, BAD_INVITE. */
   invite(request: InviteRequest): InviteView;
+  /** Writes this voter's ballot. Throws NOT_VOTER, NOT_FOUND, DUPLICATE, BAD_USAGE, AGGREGATE_MISSING, PINNED. */
+  ballot(ballot: BallotBody): Promise<BallotView>;
+  /** Writes this node's word on its own membership; resolves with the entry. Throws NOT_MEMBER, DUPLICATE, PINNED. */
+  membership(action: 'leave' | 'resume'): Promise<EntryId>;
   epoch(): EpochCurrent;
+  /** Holds this node at an earlier epoch. Throws NOT_FOUND, AGGREGATE_MISSING, DATA_CORRUPT. */
+  rollback(epoch: number): Promise<RollbackView>;
+  /** Ends a rollback. Throws DIVERGED. */
+  goOn(): Promise<EpochCurrent>;
   /** Throws NOT_FOUND. */
   epochAt(epoch: number): Promise<EpochView>;
   /** Newest first. */

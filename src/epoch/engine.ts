@@ -5,6 +5,7 @@
 import { type EntryOf, isKind } from '../ledger/index.ts';
 import {
   asStarlingError,
+  type BallotBody,
   type EntryId,
   type Fingerprint,
   type Hex,
@@ -17,6 +18,7 @@ import {
 import { encodeEntry, type Have, ledgerTopic, votesTopic } from '../wire/index.ts';
 import { apply } from './apply.ts';
 import { average } from './average.ts';
+import { ballotOf, checkMembership } from './ballots.ts';
 import { Collector, type CollectorListener, isWorthKeeping } from './collector.ts';
 import { Committee, type CommitteeListener } from './committee.ts';
 import { createContext, type EpochContext, type EpochInit, learnDecision, peerOf, plantDecisions } from './context.ts';
@@ -199,6 +201,26 @@ export class Engine implements InboxListener, CollectorListener, CommitteeListen
     for (const peer of this.ctx.ports.streams.peers()) this.behind(peer);
     await this.#advance();
     this.#listener.changed('trust');
+  }
+
+  /** Writes this voter's ballot; a block with those of q voters carries it out. Throws NOT_VOTER, NOT_FOUND, DUPLICATE and others. */
+  async ballot(wanted: BallotBody): Promise<SignedEntry> {
+    await this.#joined.promise;
+    const body = await ballotOf(this.ctx, wanted);
+    const { id, state } = this.ctx.chain.finalized;
+    const entry = this.ctx.replica.append('ballot', body, id, state.epoch, []);
+    await this.say(entry);
+    return entry;
+  }
+
+  /** Gives up this node's membership, or takes it up again, with one of the next blocks. Throws NOT_MEMBER, DUPLICATE, PINNED. */
+  async membership(action: 'leave' | 'resume'): Promise<SignedEntry> {
+    await this.#joined.promise;
+    checkMembership(this.ctx, action);
+    const { id, state } = this.ctx.chain.head;
+    const entry = this.ctx.replica.append('membership', { action }, id, state.epoch);
+    await this.say(entry);
+    return entry;
   }
 
   /** Tells the swarm of an entry that this node has just written. Where gossip fails, sync brings it. */

@@ -14,7 +14,8 @@ export function proofSource(ctx: Engine['ctx'], genesisBytes: Uint8Array): Proof
     graph: replica.graph,
     keysOf: (node) => (node === ctx.self ? ctx.identity : replica.graph.certificateOf(node)),
     order: chain.order,
-    blocks: ctx.ports.blocks,
+    // A rollback holds the chain below what is on the disk.
+    blocks: { head: () => chain.finalized.state.epoch, get: (epoch) => ctx.ports.blocks.get(epoch) },
     stateAfter,
     votersAfter: (epoch) => {
       const state = stateAfter(epoch);

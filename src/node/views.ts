@@ -1,11 +1,22 @@
 /** A node's state as clients see it. */
 
-import type { EpochCurrent, EpochView, HeadView, LedgerHead, LedgerReport, Phase, SwarmView } from '../api/index.ts';
+import type {
+  BallotView,
+  EpochCurrent,
+  EpochView,
+  HeadView,
+  LedgerHead,
+  LedgerReport,
+  Phase,
+  RollbackView,
+  SwarmView,
+} from '../api/index.ts';
 import { faultsOf, quorumOf } from '../consensus/index.ts';
 import { ZERO_HASH } from '../crypto/index.ts';
+import { motionOf } from '../epoch/ballots.ts';
 import type { Engine, EntryStore } from '../epoch/index.ts';
 import { checkEntry, isKind, LedgerGraph, LedgerOrder } from '../ledger/index.ts';
-import { StarlingError, TRUST_ONE } from '../spec/index.ts';
+import { type BallotBody, type SignedEntry, StarlingError, TRUST_ONE } from '../spec/index.ts';
 import { votersOf } from '../state/index.ts';
 import { parameterCount } from '../wire/index.ts';
 
@@ -67,7 +78,23 @@ export function epochCurrent(engine: Engine, nowMs: number): EpochCurrent {
     finalized: headView(engine, ctx.chain.finalized.state.epoch),
     applied: headView(engine, epoch),
     activeTrainers: engine.activeTrainers,
+    pinned: ctx.pinned ?? null,
   };
+}
+
+export function rollbackView(engine: Engine): RollbackView {
+  const { state, stateRoot } = engine.ctx.chain.head;
+  const { epoch, decision, modelRoot, treeSize, treeRoot } = state;
+  return { epoch, decision, modelRoot, stateRoot, treeSize, treeRoot };
+}
+
+/** A ballot that was just written, and where its motion stands: of several in one block the newest block knows none yet. */
+export function ballotView(engine: Engine, entry: SignedEntry): BallotView {
+  const { state } = engine.ctx.chain.finalized;
+  const body = entry.core.body as BallotBody;
+  const { action, subject, epoch } = body;
+  const ayes = [...new Set([...(motionOf(state, body)?.ayes ?? []), entry.core.author])].sort();
+  return { entry: entry.id, action, subject, epoch, ayes, quorum: quorumOf(votersOf(state).length) };
 }
 
 export function epochView(engine: Engine, epoch: number): EpochView {

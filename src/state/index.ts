@@ -1,5 +1,5 @@
 export { mayContributeNow, votersOf } from './committee.ts';
-export { restoredEpoch } from './motions.ts';
+export { isOpen, restoredEpoch } from './motions.ts';
 export { quorumOf } from './quorum.ts';
 export { eventOf, recordsOf, trustOf } from './records.ts';
 export { genesisDecision, initialState, reduce } from './reduce.ts';

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { defineMethod } from '../method.ts';
-import { Epoch, EpochCurrentResult, EpochResult, NoParams } from '../schemas.ts';
+import { Count, Epoch, EpochCurrentResult, EpochResult, Hash, NoParams } from '../schemas.ts';
 
 /** Ms. Below the 300 s after which undici (Node's fetch) gives up waiting for an answer's headers. */
 const WAIT_MAX_MS = 240_000;
@@ -32,8 +32,23 @@ export const epochMethods = [
     run: (service, { limit }) => service.epochs(limit),
   }),
   defineMethod({
+    name: 'epoch_rollback',
+    summary: 'Holds this node alone at an earlier epoch, with its model and its tree, until epoch_resume; restarts included.',
+    params: z.strictObject({ epoch: Epoch }),
+    result: z.looseObject({ epoch: Epoch, modelRoot: Hash, stateRoot: Hash, treeSize: Count, treeRoot: Hash }),
+    run: (service, { epoch }) => service.rollback(epoch),
+  }),
+  defineMethod({
+    name: 'epoch_resume',
+    summary: 'Ends a rollback: this node catches up with the newest block and takes part again.',
+    params: NoParams,
+    result: EpochCurrentResult,
+    run: (service) => service.goOn(),
+  }),
+  defineMethod({
     name: 'epoch_wait',
-    summary: 'Answers once this node has applied the epoch or a later one, or gave up provisional ones for a final block; fails with TIMEOUT.',
+    summary:
+      'Answers once this node has applied the epoch or a later one, or gave up provisional ones for a final block; fails with TIMEOUT.',
     params: z.strictObject({ epoch: Epoch, timeoutMs: z.int().min(0).max(WAIT_MAX_MS).default(WAIT_DEFAULT_MS) }),
     result: EpochCurrentResult,
     waits: true,

@@ -11,6 +11,7 @@ import { registerInvite } from './invite.ts';
 import { registerLedger } from './ledger.ts';
 import { registerModel } from './model.ts';
 import { registerPeers } from './peers.ts';
+import { registerRollback } from './rollback.ts';
 import { registerRpc } from './rpc.ts';
 import { registerSimulate } from './simulate.ts';
 import { registerStatus } from './status.ts';
@@ -33,6 +34,7 @@ const REGISTER: readonly Register[] = [
   registerSimulate,
   registerDoctor,
   registerFsck,
+  registerRollback,
   registerRpc,
 ];
 

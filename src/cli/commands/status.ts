@@ -34,6 +34,7 @@ export const registerStatus: Register = (program, context) => {
             ['epoch', `${epoch.epoch}, ${epoch.phase}${epoch.deadlineMs === null ? '' : `, ${duration(epoch.deadlineMs)} left`}`],
             ['applied', `epoch ${epoch.applied.epoch}, model ${short(epoch.applied.modelRoot)}`],
             ['finalized', `epoch ${epoch.finalized.epoch}`],
+            ...(epoch.pinned === null ? [] : [['pinned', `at epoch ${epoch.pinned}; starling rollback --resume`] as const]),
             ['ledger', `${ledger.treeSize} entries, root ${short(ledger.treeRoot)}`],
             ['compute', node.compute.backend],
           ]),

@@ -40,4 +40,33 @@ export const registerSwarm: Register = (program, context) => {
         ].join('\n'),
       );
     });
+
+  for (const [action, does] of [
+    ['admit', 'vote to give a member the right to vote'],
+    ['remove', 'vote to take the vote from a member that is gone'],
+  ] as const)
+    swarm
+      .command(`${action} <fingerprint>`)
+      .description(`${does}; done once a quorum of the voters has`)
+      .action(async (subject: string) => {
+        const client = await context.connect();
+        const ballot = await client.call('swarm_ballot', { action, subject });
+        context.output.result(
+          ballot,
+          () => `ballot ${short(ballot.entry)}: ${ballot.ayes.length} of ${ballot.quorum} voters want to ${action} ${short(subject)}`,
+        );
+      });
+
+  for (const [action, does] of [
+    ['leave', 'give up the membership of this node'],
+    ['resume', 'take it up again after leaving, an absence or a suspension'],
+  ] as const)
+    swarm
+      .command(action)
+      .description(does)
+      .action(async () => {
+        const client = await context.connect();
+        const said = await client.call('swarm_membership', { action });
+        context.output.result(said, () => `${action}: entry ${short(said.entry)}; one of the next blocks carries it out`);
+      });
 };

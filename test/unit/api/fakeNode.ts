@@ -18,6 +18,7 @@ const current: EpochCurrent = {
   finalized: { ...head, epoch: 0 },
   applied: head,
   activeTrainers: 1,
+  pinned: null,
 };
 const decided = (epoch: number): EpochView => ({
   epoch,
@@ -133,6 +134,16 @@ export function createFakeNode(): FakeNode {
         tolerance: 'nothing',
       };
     },
+    async ballot({ action, subject, epoch }) {
+      if (!node.votes) throw new StarlingError('NOT_VOTER', 'this node does not vote', { phase: 'ballot' });
+      return { entry: hash('1'), action, subject, epoch, ayes: [hash('a')], quorum: 3 };
+    },
+    membership: async () => hash('1'),
+    async rollback(epoch) {
+      if (epoch > 3) throw new StarlingError('NOT_FOUND', `epoch ${epoch} is not decided`, { field: 'epoch' });
+      return { ...head, epoch, stateRoot: hash('f'), treeSize: 7, treeRoot: hash('9') };
+    },
+    goOn: async () => current,
     epoch: () => current,
     async epochAt(epoch) {
       if (epoch > 3) throw new StarlingError('NOT_FOUND', `epoch ${epoch} is not decided`, { field: 'epoch' });

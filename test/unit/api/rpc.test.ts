@@ -34,6 +34,9 @@ describe('JSON-RPC', () => {
     epoch_wait: { epoch: 3 },
     trainer_detach: { trainerId: 't-1' },
     swarm_invite: { expiresMs: 1_800_000_000_000 },
+    swarm_ballot: { action: 'restore', epoch: 2 },
+    swarm_membership: { action: 'leave' },
+    epoch_rollback: { epoch: 2 },
     ledger_get: { id: hash('1') },
     ledger_prove: { id: hash('1') },
     ledger_consistency: { fromSize: 2 },
@@ -53,7 +56,8 @@ describe('JSON-RPC', () => {
       METHODS.map(({ name }) => name),
       [
         ...['node_info', 'node_health', 'node_shutdown', 'peers_list', 'peers_dial', 'swarm_info', 'swarm_invite'],
-        ...['epoch_current', 'epoch_get', 'epoch_list', 'epoch_wait', 'model_info'],
+        ...['swarm_ballot', 'swarm_membership'],
+        ...['epoch_current', 'epoch_get', 'epoch_list', 'epoch_rollback', 'epoch_resume', 'epoch_wait', 'model_info'],
         ...['trainer_attach', 'trainer_detach', 'trainer_status'],
         ...['ledger_head', 'ledger_list', 'ledger_get', 'ledger_prove', 'ledger_checkpoint'],
         ...['ledger_consistency', 'ledger_verify'],
@@ -100,6 +104,18 @@ describe('JSON-RPC', () => {
       assert.deepEqual([method, error?.code, error?.data.code, error?.data.field], [method, -32602, 'BAD_PARAMS', field]);
       assert.match(String(error?.data.fix), /^it takes /);
     }
+  });
+
+  it('takes a ballot about a member or about an epoch, not about both', async () => {
+    const wrong = [
+      { action: 'restore' },
+      { action: 'admit', epoch: 1 },
+      { action: 'restore', epoch: 1, subject: hash('a') },
+      { action: 'remove' },
+    ];
+    for (const ballot of wrong) assert.equal((await call('swarm_ballot', ballot)).error?.data.code, 'BAD_PARAMS', JSON.stringify(ballot));
+    const { result } = await call('swarm_ballot', { action: 'remove', subject: hash('a') });
+    assert.equal((result as { subject: string }).subject, hash('a'));
   });
 
   it("passes a node's own error on with its code and facts", async () => {

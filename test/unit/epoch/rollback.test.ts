@@ -116,6 +116,71 @@ describe('a local rollback', function () {
   });
 });
 
+describe('a rollback by the committee', function () {
+  this.timeout(60_000);
+
+  it('brings back the model of an epoch with the block after the ballots of a quorum, and goes on from it', async () => {
+    await inWorld({}, async (world) => {
+      assert.ok(await finals(world, 6, [0, 1, 2, 3]));
+      const to = 2;
+      const before = finalEpoch(world, 0);
+      const wanted = world.node(0).up.ctx.chain.at(to)?.state.modelRoot;
+      const restored = (i: number) => {
+        const { chain } = world.node(i).up.ctx;
+        for (let epoch = before; epoch <= chain.finalized.state.epoch; epoch++)
+          if (chain.at(epoch)?.restored !== undefined) return chain.at(epoch);
+        return undefined;
+      };
+      for (const i of [0, 1]) await world.node(i).up.ballot({ action: 'restore', subject: null, epoch: to });
+      assert.ok(await finals(world, before + 4, [0, 1, 2, 3]));
+      assert.equal(restored(3), undefined, 'two of four are no quorum');
+      await assert.rejects(world.node(0).up.ballot({ action: 'restore', subject: null, epoch: to }), code('DUPLICATE'));
+
+      await world.node(2).up.ballot({ action: 'restore', subject: null, epoch: to });
+      assert.ok(await world.clock.runUntil(() => [0, 1, 2, 3].every((i) => restored(i) !== undefined), world.clock.nowMs() + 30_000));
+      for (const i of [0, 1, 2, 3]) {
+        assert.equal(restored(i)?.restored, to);
+        assert.equal(restored(i)?.state.modelRoot, wanted);
+        assert.equal(contentOf(bytesOf(await world.node(i).up.ctx.chain.model(restored(i)?.state.epoch ?? 0))).root, wanted);
+      }
+      assert.ok(await finals(world, finalEpoch(world, 0) + 2, [0, 1, 2, 3]), 'the swarm learns on');
+      assert.notEqual(world.node(0).up.ctx.chain.finalized.state.modelRoot, wanted);
+      assert.equal(new Set(world.nodes.map(({ up }) => up.ctx.chain.at(before + 5)?.stateRoot)).size, 1);
+    });
+  });
+
+  it('hears voters alone, on what they hold and on what can still change', async () => {
+    await inWorld({ classes: ['core', 'core', 'core', 'edge'] }, async (world) => {
+      assert.ok(await finals(world, 2, [0, 1, 2, 3]));
+      const edge = world.node(3);
+      const voter = world.node(0).up;
+      await assert.rejects(edge.up.ballot({ action: 'restore', subject: null, epoch: 1 }), code('NOT_VOTER'));
+      await assert.rejects(voter.ballot({ action: 'restore', subject: null, epoch: 1_000 }), code('NOT_FOUND'));
+      await assert.rejects(voter.ballot({ action: 'admit', subject: 'f'.repeat(64), epoch: 0 }), code('NOT_FOUND'));
+      await assert.rejects(voter.ballot({ action: 'admit', subject: edge.identity.fingerprint, epoch: 0 }), code('BAD_USAGE'));
+      await assert.rejects(voter.ballot({ action: 'remove', subject: edge.identity.fingerprint, epoch: 0 }), code('BAD_USAGE'));
+    });
+  });
+
+  it('a member leaves and comes back by its own word', async () => {
+    await inWorld({}, async (world) => {
+      assert.ok(await finals(world, 2, [0, 1, 2, 3]));
+      const node = world.node(3);
+      const standing = (i: number) =>
+        world.node(i).up.ctx.chain.finalized.state.members.find((m) => m.fingerprint === node.identity.fingerprint);
+      await assert.rejects(node.up.membership('resume'), code('DUPLICATE'));
+      await node.up.membership('leave');
+      assert.ok(await world.clock.runUntil(() => [0, 1, 2, 3].every((i) => standing(i)?.status === 'left'), world.clock.nowMs() + 30_000));
+      assert.equal(standing(0)?.vote, 'none');
+      await assert.rejects(node.up.membership('leave'), code('DUPLICATE'));
+      await node.up.membership('resume');
+      assert.ok(
+        await world.clock.runUntil(() => [0, 1, 2, 3].every((i) => standing(i)?.status === 'active'), world.clock.nowMs() + 30_000),
+      );
+    });
+  });
+});
+
 function engineVotes(world: World, i: number): boolean {
   const { ctx, committee } = world.node(i).up;
   return ctx.mayVote && committee.voting.isVoter && !ctx.chain.isProvisional;
