@@ -103,6 +103,7 @@ export class LearningNode {
       finalized: head,
       applied: head,
       activeTrainers,
+      pinned: null,
     };
   }
 
