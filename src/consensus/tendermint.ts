@@ -97,7 +97,6 @@ export class Tendermint {
     this.#entry = saved?.entry ?? [];
     this.#votes.advance(this.#round, []);
     for (const vote of this.#entry) this.#votes.add(vote);
-    if (this.#valid !== null) for (const vote of votesOf(this.#valid.certificate)) this.#votes.add(vote, true);
   }
 
   get round(): number {

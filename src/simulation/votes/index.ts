@@ -1,3 +1,3 @@
 export { runCampaign, type VotesSummary } from './campaign.ts';
 export { LIAR_KINDS, votesPlan } from './plan.ts';
-export { FINISH_MS, type Machines, type VotesOutcome, VotesWorld } from './world.ts';
+export { FINISH_MS, type Machines, VotesWorld } from './world.ts';

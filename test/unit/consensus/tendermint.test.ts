@@ -32,6 +32,20 @@ describe('Tendermint: the rules of algorithm 1', () => {
     ]);
   });
 
+  it('11: proposes again when its turn comes round', () => {
+    const rig = new VotingRig(4, 0);
+    rig.start();
+    rig.offer('a');
+    rig.votes([2, 3], 4, 'prevote', null);
+    assert.deepEqual(
+      of(rig.log, 'propose').map(({ round, block }) => [round, block]),
+      [
+        [0, 'a'],
+        [4, 'a'],
+      ],
+    );
+  });
+
   it('22: prevotes a valid proposal, nobody for a refused one, nothing before it is judged', () => {
     const valid = started();
     assert.deepEqual(of(valid.propose(0, 'a', null, false), 'judge').length, 1);
@@ -60,6 +74,16 @@ describe('Tendermint: the rules of algorithm 1', () => {
     rig.timer('precommit', 1);
     rig.propose(2, 'b');
     assert.equal(rig.said(2, 'prevote'), null);
+  });
+
+  it('22: locked on a block, prevotes it again, whoever proposes it as if it were new', () => {
+    const rig = started();
+    rig.propose(0, 'a');
+    rig.votes([0, 2], 0, 'prevote', 'a');
+    rig.votes([0, 2, 3], 1, 'precommit', null);
+    rig.timer('precommit', 1);
+    rig.propose(2, 'a');
+    assert.equal(rig.said(2, 'prevote'), 'a');
   });
 
   it('28: prevotes a re-proposal with the prevotes of its round, though the lock is older', () => {
@@ -104,6 +128,14 @@ describe('Tendermint: the rules of algorithm 1', () => {
       future.run(future.machine.onProposal({ round: 0, proposer: 'v0', block: 'b', validRound: 0, prevotes: certificate })),
       [],
     );
+  });
+
+  it('28: a certificate of fewer than q votes proves nothing', () => {
+    const rig = started();
+    rig.votes([0, 2, 3], 1, 'precommit', null);
+    rig.timer('precommit', 1);
+    rig.propose(2, 'b', certificateOf(0, 'prevote', 'b', [0, 2]));
+    assert.equal(rig.said(2, 'prevote'), undefined);
   });
 
   it('34: after q prevotes of any kind it waits once, then precommits nobody', () => {
@@ -297,6 +329,19 @@ describe('Tendermint: a committee', () => {
     assert.equal(of(rig.certificate(certificateOf(0, 'prevote', 'a', [0, 2, 3])), 'evidence').length, 1);
   });
 
+  it('a certificate counts whatever else its voters signed: other values, later rounds', () => {
+    const rig = started();
+    for (const block of ['x', 'y']) rig.vote(0, 0, 'prevote', block);
+    rig.propose(0, 'a');
+    rig.timer('prevote', 0);
+    rig.certificate(certificateOf(0, 'prevote', 'a', [0, 2, 3]));
+    assert.equal(rig.machine.saved().valid?.block, 'a');
+    for (let round = 100; round < 200; round++) rig.vote(3, round, 'prevote', null);
+    rig.certificate(certificateOf(4, 'prevote', 'b', [0, 2, 3]));
+    rig.propose(4, 'b', certificateOf(3, 'prevote', 'b', [0, 2, 3]));
+    assert.equal(rig.said(4, 'precommit'), 'b');
+  });
+
   it('stays small under a flood of rounds, values and proposals', () => {
     const rig = started();
     for (let i = 0; i < 3_000; i++) {
@@ -339,6 +384,38 @@ describe('Tendermint: after a crash', () => {
     const again = new VotingRig(4, 0, rig.machine.saved());
     assert.deepEqual(of(again.start(), 'propose'), [{ type: 'propose', round: 0, validRound: -1, block: 'a', prevotes: null }]);
     assert.deepEqual(of(again.offer('b'), 'propose'), []);
+  });
+
+  it('does not propose again what a newer quorum has overtaken: its certificate is gone', () => {
+    const valid = { round: 1, block: 'b', certificate: certificateOf(1, 'prevote', 'b', [1, 2, 3]) };
+    const saved = { epoch: 1, round: 4, locked: null, valid, proposed: { block: 'a', validRound: 0 }, votes: [], entry: [] };
+    assert.deepEqual(of(new VotingRig(4, 0, saved).start(), 'propose'), []);
+    const [same] = of(new VotingRig(4, 0, { ...saved, proposed: { block: 'b', validRound: 1 } }).start(), 'propose');
+    assert.deepEqual([same?.block, same?.validRound, same?.prevotes], ['b', 1, valid.certificate]);
+  });
+
+  it('tells the votes of its round that brought it there', () => {
+    const rig = started();
+    rig.votes([2, 3], 5, 'prevote', null);
+    const again = new VotingRig(4, 1, rig.machine.saved());
+    again.start();
+    assert.deepEqual([again.machine.round, again.machine.votes().length], [5, 2]);
+  });
+
+  it('tells the prevotes that its valid block rests on', () => {
+    const rig = started();
+    rig.propose(0, 'a');
+    rig.votes([0, 2], 0, 'prevote', 'a');
+    rig.votes([0, 2, 3], 8, 'precommit', null);
+    const told = rig.machine.votes().filter(({ round, block }) => round === 0 && block === 'a');
+    assert.deepEqual(
+      told.map(({ voter }) => voter),
+      ['v0', 'v1', 'v2'],
+    );
+    const other = started(4, 2);
+    other.propose(0, 'a');
+    for (const vote of told) other.run(other.machine.onVote(vote));
+    assert.equal(other.machine.saved().valid?.block, 'a');
   });
 
   it('tells what let it into its round, so that who stayed behind can follow', () => {
