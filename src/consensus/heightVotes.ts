@@ -59,10 +59,10 @@ export class HeightVotes {
     return { round: (votes[needed - 1] as Vote).round, votes: votes.slice(0, needed) };
   }
 
-  /** Goes on to `round`: votes ahead of it are counted from now on, those far behind forgotten, but for the rounds in `keep`. */
-  advance(round: number, keep: readonly number[]): void {
+  /** Goes on to `round`: votes ahead of it are counted from now on, those far behind forgotten. */
+  advance(round: number): void {
     this.#round = round;
-    for (const old of this.#rounds.keys()) if (old < round - PAST_ROUNDS && !keep.includes(old)) this.#rounds.delete(old);
+    for (const old of this.#rounds.keys()) if (old < round - PAST_ROUNDS) this.#rounds.delete(old);
     for (const [voter, kept] of this.#ahead) {
       const later = kept.filter((vote) => vote.round > round);
       if (later.length > 0) this.#ahead.set(voter, later);

@@ -95,7 +95,7 @@ export class Tendermint {
     this.#proposed = saved?.proposed ?? null;
     this.#own = saved?.votes ?? [];
     this.#entry = saved?.entry ?? [];
-    this.#votes.advance(this.#round, []);
+    this.#votes.advance(this.#round);
     for (const vote of this.#entry) this.#votes.add(vote);
   }
 
@@ -248,7 +248,7 @@ export class Tendermint {
     this.#proposed = null;
     this.#timed = new Set();
     this.#proposals.advance(round, [this.#locked?.block, this.#valid?.block]);
-    this.#votes.advance(round, this.#valid === null ? [] : [this.#valid.round]);
+    this.#votes.advance(round);
     this.#setTimer('propose');
     this.#takeProposals();
   }

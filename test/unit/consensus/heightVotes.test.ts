@@ -28,24 +28,24 @@ describe('HeightVotes', () => {
     const votes = fresh();
     votes.add(vote(0, 3));
     assert.equal(votes.at(3).prevote.voters, 0);
-    votes.advance(3, []);
+    votes.advance(3);
     assert.equal(votes.at(3).prevote.voters, 1);
     assert.equal(votes.add(vote(0, 3)), false);
   });
 
-  it('keeps the highest few votes of a voter that floods, and forgets rounds far behind but for those to keep', () => {
+  it('keeps the highest few votes of a voter that floods, and forgets rounds far behind', () => {
     const votes = fresh();
     for (let round = 1; round < MAX_ROUNDS; round += 3)
       for (const step of ['prevote', 'precommit'] as const) votes.add(vote(6, round, 'x', step));
     votes.add(vote(0, 5));
-    votes.advance(5, []);
+    votes.advance(5);
     assert.equal(votes.at(5).prevote.voters, 1);
     for (let round = 6; round < 200; round++) {
       for (let voter = 0; voter < 4; voter++) votes.add(vote(voter, round));
-      votes.advance(round, [7]);
+      votes.advance(round);
     }
-    assert.ok(votes.rounds().length <= 19);
-    assert.equal(votes.at(7).prevote.voters, 4);
+    assert.ok(votes.rounds().length <= 17);
+    assert.equal(votes.at(7).prevote.voters, 0);
     assert.equal(votes.add(vote(5, 20)), false);
     assert.equal(votes.add(vote(5, 20), true), true);
   });
@@ -55,7 +55,7 @@ describe('HeightVotes', () => {
     fc.assert(
       fc.property(fc.constantFrom(1, 3, 4, 7), fc.integer({ min: 0, max: 10 }), rounds, (n, current, cast) => {
         const votes = fresh(n);
-        votes.advance(current, []);
+        votes.advance(current);
         for (const [voter, round] of cast) votes.add(vote(voter, round));
         // Brute force: the largest round with more than f voters at it or beyond.
         let expected: number | undefined;
@@ -85,7 +85,7 @@ describe('HeightVotes', () => {
     votes.add(vote(2, 0, 'a'));
     votes.add(vote(2, 1, 'b'));
     votes.add(vote(2, 0, null, 'precommit'));
-    votes.advance(1, []);
+    votes.advance(1);
     assert.deepEqual(votes.takeConflicts(), []);
   });
 });

@@ -342,6 +342,24 @@ describe('Tendermint: a committee', () => {
     assert.equal(rig.said(4, 'precommit'), 'b');
   });
 
+  it('stays in the last round there is', () => {
+    const rig = started();
+    rig.votes([0, 2, 3], MAX_ROUNDS - 1, 'precommit', null);
+    assert.equal(rig.machine.round, MAX_ROUNDS - 1);
+    assert.deepEqual(rig.timer('precommit', MAX_ROUNDS - 1), []);
+    assert.equal(rig.machine.round, MAX_ROUNDS - 1);
+  });
+
+  it('does not ask again about the block it is locked on, however many rounds ago', () => {
+    const rig = started();
+    rig.propose(0, 'a');
+    rig.votes([0, 2], 0, 'prevote', 'a');
+    for (let round = 1; round <= 40; round++) rig.votes([2, 3], round, 'prevote', null);
+    const effects = rig.propose(40, 'a', certificateOf(0, 'prevote', 'a', [0, 1, 2]), false);
+    assert.deepEqual(of(effects, 'judge'), []);
+    assert.equal(rig.said(40, 'prevote'), 'a');
+  });
+
   it('stays small under a flood of rounds, values and proposals', () => {
     const rig = started();
     for (let i = 0; i < 3_000; i++) {
