@@ -59,6 +59,7 @@ export class MountedDisk implements DiskPorts {
       has: (id) => entries.has(id),
       all: () => entries.all(),
       size: () => entries.size(),
+      dropComposites: (ids) => write(() => entries.dropComposites(ids)),
     };
     this.blocks = {
       append: (record) => write(() => blocks.append(record)),
@@ -78,6 +79,7 @@ export class MountedDisk implements DiskPorts {
       get: (key) => store.get(key),
       set: (key, value) => write(() => store.set(key, value)),
       delete: (key) => write(() => store.delete(key)),
+      keys: (prefix) => store.keys(prefix),
     };
   }
 

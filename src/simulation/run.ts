@@ -130,9 +130,10 @@ class Run {
         this.#check.reportUnfinished(limitMs, plan.epochs);
       world.training = false;
       await this.#until(() => this.#check.lost().length === 0, world.clock.nowMs() + REST_MS);
-      this.#check.observe();
-      lost = this.#check.lost().length;
-      this.#check.reportLost();
+      if (!this.#isEnough) {
+        lost = this.#check.lost().length;
+        this.#check.reportLost();
+      }
     }
     return this.#outcome(recoveredMs, lost);
   }

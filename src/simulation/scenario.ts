@@ -108,7 +108,6 @@ const Schema = z.strictObject({
 
 export type Scenario = z.output<typeof Schema>;
 export type FaultEvent = z.output<typeof Event>;
-export type Partition = Extract<FaultEvent, { kind: 'partition' }>;
 
 /** Throws BAD_CONFIG naming source and key. */
 export function parseScenario(table: unknown, source: string): Scenario {

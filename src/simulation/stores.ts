@@ -24,6 +24,17 @@ export class MemoryEntryStore implements EntryStore {
   size(): number {
     return this.#entries.size;
   }
+  dropComposites(ids: Iterable<EntryId>): number {
+    let dropped = 0;
+    for (const id of ids) {
+      const entry = this.#entries.get(id);
+      if (entry?.composite === undefined) continue;
+      const { composite: _, ...rest } = entry;
+      this.#entries.set(id, rest);
+      dropped++;
+    }
+    return dropped;
+  }
 }
 
 export class MemoryBlockStore implements BlockStore {
@@ -89,5 +100,8 @@ export class MemoryNodeStore implements NodeStore {
   }
   delete(key: string): void {
     this.#values.delete(key);
+  }
+  keys(prefix: string): string[] {
+    return [...this.#values.keys()].filter((key) => key.startsWith(prefix)).sort();
   }
 }

@@ -37,7 +37,7 @@ describe('starling simulate', function () {
     const run = async (name: string) => {
       const out = nest.data(name);
       const flags = ['--seed', '7', '--nodes', '4', '--epochs', '2', '--runs', '2', '--out', out, '--json'];
-      const { code, stdout, stderr } = await nest.run('simulate', 'crash', ...flags);
+      const { code, stdout, stderr } = await nest.run('simulate', 'lossy', ...flags);
       assert.equal(code, 0, stderr);
       assert.match(stderr, /^seed 8: held, \d+ epochs$/m);
       const report = readFileSync(join(out, 'report.json'));
@@ -49,7 +49,7 @@ describe('starling simulate', function () {
     assert.deepEqual(other, one);
     const { digest, ...rest } = one.summary;
     const figures = { seed: 7, nodes: 4, runs: 2, epochs: 2, conflicts: 0, unfinished: 0, lost: 0 };
-    assert.deepEqual(rest, { scenario: 'crash', ...figures, failingSeeds: [] });
+    assert.deepEqual(rest, { scenario: 'lossy', ...figures, failingSeeds: [] });
     assert.equal(digest, createHash('sha256').update(one.report).digest('hex'));
     verifyReport(one.report, one.signature);
     const { runs } = JSON.parse(one.report.toString()) as {
@@ -59,10 +59,13 @@ describe('starling simulate', function () {
       runs.map((r) => r.seed),
       [7, 8],
     );
-    for (const { epochs } of runs)
-      epochs.forEach(({ epoch, treeRoot, votes }, i) => {
-        assert.deepEqual([epoch, /^[0-9a-f]{64}$/.test(treeRoot), votes.length >= 3], [i + 1, true, true]);
+    for (const { epochs } of runs) {
+      epochs.forEach(({ epoch, treeRoot }, i) => {
+        assert.deepEqual([epoch, /^[0-9a-f]{64}$/.test(treeRoot)], [i + 1, true]);
       });
+      // The founder alone finalises the first; later ones have a quorum of four behind them.
+      assert.ok((epochs.at(-1)?.votes.length ?? 0) >= 3);
+    }
   });
 
   it('exits 1 when something breaks, and writes down a short scenario that breaks it again', async () => {
