@@ -5,9 +5,9 @@ import { once } from 'node:events';
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { until } from '../../support/daemons.ts';
+import { until } from '../support/daemons.ts';
 
-const SCRIPT = fileURLToPath(new URL('../../../scripts/hosts.sh', import.meta.url));
+const SCRIPT = fileURLToPath(new URL('../../scripts/hosts.sh', import.meta.url));
 const run = promisify(execFile);
 
 /** A process whose input and output are lines. */
