@@ -34,7 +34,7 @@ export interface Identity extends PublicKeys {
   readonly peerId: PeerId;
   /** 3373 bytes: ML-DSA-65 || Ed25519. `context` is ASCII, one per use (`starling/update/1`), at most 255 bytes. */
   signComposite(context: string, message: Uint8Array): Uint8Array;
-  /** 64 bytes, RFC 8032. The message carries its own domain (wire/signBytes.ts). */
+  /** 64 bytes, RFC 8032. The message carries its own domain (wire/signBytes/). */
   signEd25519(message: Uint8Array): Uint8Array;
 }
 

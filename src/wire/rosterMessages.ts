@@ -4,7 +4,7 @@ import { decode, encode } from './cbor.ts';
 import { readBytes, readHash, readHashSet, readInt, readList, readTuple } from './fields.ts';
 import { type AttestBody, attestFields, type HaveBody, haveFields, type StanceBody, stanceFields } from './signBytes/index.ts';
 
-/** A message body with its author's Ed25519 signature over the bytes that `signBytes.ts` gives for it. */
+/** A message body with its author's Ed25519 signature over the bytes that `signBytes/` gives for it. */
 export type Signed<B> = B & { readonly signature: Uint8Array };
 export type Attest = Signed<AttestBody>;
 export type Stance = Signed<StanceBody>;
