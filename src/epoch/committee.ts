@@ -219,13 +219,14 @@ export class Committee {
     // With more than f voters at or beyond it, an honest one is: one liar alone keeps nobody waiting for what is not there.
     const heights = others.map((voter) => reach.of(voter)?.epoch ?? 0).sort((a, b) => b - a);
     const newest = heights[faultsOf(this.voting.voters.length)] ?? 0;
-    const needed = quorumOf(this.voting.voters.length) - 1;
-    if (this.#asked.size < needed) {
-      await Promise.all(others.filter((voter) => !this.#asked.has(voter)).map((voter) => this.#ask(voter)));
-      if (this.#asked.size < needed) return;
+    // Behind: it follows until it stands where they stand, and asks there, where its own votes would be known.
+    if (newest > this.#ctx.chain.finalized.state.epoch) {
+      this.#asked.clear();
+      return;
     }
-    // Behind: it follows until it stands where they stand.
-    if (newest > this.#ctx.chain.finalized.state.epoch) return;
+    const needed = quorumOf(this.voting.voters.length) - 1;
+    await Promise.all(others.filter((voter) => !this.#asked.has(voter)).map((voter) => this.#ask(voter)));
+    if (this.#asked.size < needed) return;
     this.#ctx.mayVote = true;
     this.voting.stop();
     this.voting = this.#open();
@@ -240,7 +241,9 @@ export class Committee {
         timeoutMs: answerMs(VOTES_BUNDLE_MAX_BYTES),
         maxResponseBytes: VOTES_BUNDLE_MAX_BYTES,
       });
-      this.#inbox.bundle(answer, peer);
+      const messages = this.#inbox.bundle(answer, peer);
+      // What it knows is of a height that is not this node's yet.
+      if (messages.some((m) => m.kind === 'vote' && m.vote.epoch > this.voting.epoch)) return;
       this.#asked.add(voter);
     } catch (error) {
       this.#ctx.ports.journal.log('debug', 'epoch', 'a voter did not say what it knows', asStarlingError(error, { peer }).toJSON());
