@@ -177,8 +177,8 @@ describe('a proposed block', () => {
     const one = committee(4);
     await grow(one, 1);
     const roster = await one.contribute([wave(0), wave(1), wave(2), wave(3)]);
-    const { aggregate } = await draftOf(one.node(0), roster);
-    const body = { epoch: 2, base: one.node(0).ctx.chain.finalized.id, aggregateHash: aggregate.hash, good: true, reason: '' };
+    const { block } = await draftOf(one.node(0), roster);
+    const body = { epoch: 2, base: one.node(0).ctx.chain.finalized.id, aggregateHash: block.header.aggregateHash, good: true, reason: '' };
     for (const i of [0, 0, 1, 1]) one.node(i).ctx.replica.append('verdict', body, body.base, 1, []);
     one.node(2).ctx.replica.append('verdict', { ...body, base: one.id }, body.base, 1, []);
     one.share();
