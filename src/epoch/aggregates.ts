@@ -30,7 +30,12 @@ export function heldHeader(ctx: EpochContext, hash: Hex): AggregateHeader | unde
   return stored === undefined ? undefined : decodeAggregate(stored);
 }
 
-/** Whether this aggregate was kept before: nothing ever takes one away. */
+/** Hashes of the aggregates whose headers are kept here. */
+export const heldHashes = (ctx: EpochContext): Hex[] => ctx.ports.store.keys(headerKey('')).map((key) => key.slice(headerKey('').length));
+
+export const forgetHeader = (ctx: EpochContext, hash: Hex): void => ctx.ports.store.delete(headerKey(hash));
+
+/** Whether the header of this aggregate is kept; its sum may have been pruned. */
 export const holdsAggregate = (ctx: EpochContext, hash: Hex): boolean => ctx.ports.store.get(headerKey(hash)) !== undefined;
 
 /** From disk, or from the decision's authors and then any other peer. Throws AGGREGATE_MISSING or HASH_MISMATCH. */

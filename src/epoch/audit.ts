@@ -61,6 +61,7 @@ export function ineligible(ctx: EpochContext, base: SwarmState, entry: SignedEnt
   if (core.kind !== 'contribution') return `a ${core.kind} is never rostered`;
   if (core.body.epoch !== base.epoch + 1) return `it is for epoch ${core.body.epoch}`;
   if (core.anchorBlock !== base.decision) return 'it stands on another base';
+  if (entry.composite === undefined) return 'it came without its composite signature';
   const nodeClass = classOf(ctx, base, entry);
   if (nodeClass === undefined || !mayContribute(nodeClass)) return `its author is of class ${nodeClass ?? 'unknown'}`;
   if (!mayContributeNow(base, core.author, nodeClass, ctx.genesis)) return 'its author is not in good standing';

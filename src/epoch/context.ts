@@ -92,7 +92,14 @@ export interface EpochContext extends EpochInit {
 /** Reads the ledger from disk. Throws DATA_CORRUPT where it does not hold together. */
 export function createContext(init: EpochInit): EpochContext {
   const { ports, swarm, genesis, identity } = init;
-  const replica = new Replica({ swarm, identity, store: ports.entries });
+  const finals = new FinalBlocks();
+  const replica = new Replica({
+    swarm,
+    identity,
+    store: ports.entries,
+    // Peers have pruned behind their newest block, which a newcomer learns of before it takes entries.
+    horizon: () => finals.newest(chain.finalized.state.epoch) - genesis.retainEpochs,
+  });
   const chain = new Chain({ genesis, swarm, graph: replica.graph, blobs: ports.blobs, initialModel: init.initialModel });
   const directory = new Directory();
   for (const entry of replica.graph.entries()) directory.learn(entry);
@@ -104,7 +111,7 @@ export function createContext(init: EpochInit): EpochContext {
     replica,
     chain,
     decisions: new DecisionTree(chain.head.id),
-    finals: new FinalBlocks(),
+    finals,
     evidence: new EvidencePool(),
     reach: new Reach(ports.clock),
     diverging: new Map(),

@@ -1,5 +1,4 @@
 /** Steps 9 and 10: final blocks, from votes or from peers, checked, made durable and applied in their order. */
-import { bytesOf } from '../aggregation/index.ts';
 import { verifyQuorum } from '../consensus/committee.ts';
 import { ZERO_HASH } from '../crypto/index.ts';
 import { type AggregateHeader, asStarlingError, type Block, StarlingError } from '../spec/index.ts';
@@ -10,6 +9,8 @@ import { average, holdsRows } from './average.ts';
 import { decisionOf, draftFinal, missingOf } from './blocks.ts';
 import type { Applied, HeldAggregate } from './chain.ts';
 import type { EpochContext } from './context.ts';
+import { prune } from './prune.ts';
+import { keepSnapshot } from './snapshots.ts';
 
 /** Throws BAD_QUORUM or NOT_VOTER unless q voters of the block before made this block final. */
 function requireFinal(ctx: EpochContext, base: Applied, { block, certificate }: BlockRecord): void {
@@ -58,8 +59,18 @@ export async function applyFinal(ctx: EpochContext, fromDisk = false): Promise<O
   const applied = ctx.chain.finalise(block, draft);
   ctx.finals.drop(block.header.epoch);
   for (const evidence of block.body.evidence) if (evidence.kind === 'vote') ctx.evidence.settle(evidence.first.voter);
-  if (block.header.epoch % ctx.genesis.snapshotEpochs === 0 && draft.model !== undefined) await ctx.ports.blobs.put(bytesOf(draft.model));
+  await keepSnapshot(ctx, applied, draft.model);
+  if (!fromDisk && block.header.epoch % ctx.genesis.snapshotEpochs === 0) await tryPrune(ctx);
   return { kind: 'applied', applied };
+}
+
+/** What could not be pruned now is pruned with the next snapshot: the block stands. */
+async function tryPrune(ctx: EpochContext): Promise<void> {
+  try {
+    await prune(ctx);
+  } catch (error) {
+    ctx.ports.journal.log('warn', 'epoch', 'old data could not be pruned; it is tried again', asStarlingError(error).toJSON());
+  }
 }
 
 /**

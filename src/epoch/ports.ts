@@ -74,6 +74,11 @@ export interface EntryStore {
   /** Every entry, in the order of appending (parents before children). */
   all(): IterableIterator<SignedEntry>;
   size(): number;
+  /**
+   * Drops the composite signatures beside these entries, in one transaction; ids, cores and Ed25519 signatures stay.
+   * Returns how many were dropped: entries that are not held, or have none, are passed over.
+   */
+  dropComposites(ids: Iterable<EntryId>): number;
 }
 
 /** The final blocks on disk, one an epoch, each with the certificate that made it final. */
@@ -108,6 +113,8 @@ export interface NodeStore {
   get(key: string): Uint8Array | undefined;
   set(key: string, value: Uint8Array): void;
   delete(key: string): void;
+  /** Keys that begin with `prefix`, ascending. */
+  keys(prefix: string): string[];
 }
 
 /** What a node tells whoever watches it. Never decides anything. */

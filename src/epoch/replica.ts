@@ -29,6 +29,8 @@ export interface ReplicaInit {
   readonly swarm: SwarmId;
   readonly identity: Identity;
   readonly store: EntryStore;
+  /** Newest epoch whose contributions may come without their composite signatures; none by default. */
+  readonly horizon?: () => number;
 }
 
 export class Replica {
@@ -141,6 +143,7 @@ export class Replica {
       swarm: this.#init.swarm,
       get: (id) => graph.get(id),
       certificateOf: (author) => graph.certificateOf(author),
+      isOld: ({ body }) => body.epoch <= (this.#init.horizon?.() ?? -1),
     });
   }
 

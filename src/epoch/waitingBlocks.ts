@@ -44,6 +44,13 @@ export class FinalBlocks {
     return waiting.candidate !== undefined || waiting.header !== null || waiting.record.block.header.aggregateHash === ZERO_HASH;
   }
 
+  /** The last of those that follow the newest block without a gap. */
+  newest(finalEpoch: number): number {
+    let epoch = finalEpoch;
+    while (this.#waiting.has(epoch + 1)) epoch++;
+    return epoch;
+  }
+
   drop(epoch: number): void {
     this.#waiting.delete(epoch);
   }

@@ -1,6 +1,7 @@
 import { type PublicKeys, verifyComposite, verifyEd25519 } from '../crypto/index.ts';
 import {
   type AnyEntryCore,
+  type EntryCore,
   type EntryId,
   type ErrorCode,
   type Fingerprint,
@@ -19,6 +20,8 @@ export interface RuleContext {
   get(id: EntryId): SignedEntry | undefined;
   /** The certificate that the author's chain started with. */
   certificateOf(author: Fingerprint): NodeCertificate | undefined;
+  /** Whether a contribution is so old that its composite signature may have been pruned; never by default. */
+  isOld?(contribution: EntryCore<'contribution'>): boolean;
 }
 
 /** `missing` is nobody's fault: these parents have to be fetched before the entry can be judged. */
@@ -62,7 +65,7 @@ export function checkEntry(entry: SignedEntry, context: RuleContext): EntryVerdi
   if (keys === undefined) return reject('UNKNOWN_AUTHOR', `no certificate of ${core.author} on the ledger`);
 
   const verdict = checkParents(entry, context);
-  return verdict.kind === 'accept' ? checkKeys(entry, keys) : verdict;
+  return verdict.kind === 'accept' ? checkKeys(entry, keys, context) : verdict;
 }
 
 /** 1 + the highest lam among prev and deps, 1 when there are none (PROTOCOL section 3). */
@@ -111,7 +114,7 @@ function checkParents(entry: SignedEntry, context: RuleContext): EntryVerdict {
 }
 
 /** The checks that cost a post-quantum signature, last. */
-function checkKeys(entry: SignedEntry, keys: PublicKeys): EntryVerdict {
+function checkKeys(entry: SignedEntry, keys: PublicKeys, context: RuleContext): EntryVerdict {
   const { core, coreBytes, composite } = entry;
   if (core.kind === 'join') {
     // [REJECT] the certificate speaks for another node, or not both of its keys signed it
@@ -119,7 +122,8 @@ function checkKeys(entry: SignedEntry, keys: PublicKeys): EntryVerdict {
     if (verdict.kind !== 'accept') return verdict;
   }
   if (core.kind === 'contribution') {
-    // [REJECT] a contribution carries the composite signature
+    // [REJECT] a contribution carries the composite signature, until it is old
+    if (composite === undefined && context.isOld?.(core) === true) return ACCEPT;
     if (composite === undefined) return reject('BAD_SIGNATURE', 'a contribution needs its composite signature');
     if (!verifyComposite(UPDATE_CONTEXT, entryBytes(coreBytes), composite, keys)) {
       return reject('BAD_SIGNATURE', 'the composite signature is not valid');

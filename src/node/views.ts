@@ -146,6 +146,7 @@ export function verifyLedger(engine: Engine, store: EntryStore): LedgerReport {
       swarm: ctx.swarm,
       get: (id) => graph.get(id),
       certificateOf: (author) => graph.certificateOf(author),
+      isOld: ({ body }) => body.epoch <= ctx.chain.finalized.state.epoch - ctx.genesis.retainEpochs,
     });
     if (verdict.kind === 'accept') graph.add(entry);
     else

@@ -5,15 +5,6 @@ import { decodeCore, entryId } from '../wire/index.ts';
 import { checksumOf } from './checksum.ts';
 import { corrupt, guarded, inTransaction, openSqlite, type Table } from './sqlite.ts';
 
-/** An entry store that can forget the signatures which nobody asks for any more. */
-export interface PrunableEntryStore extends EntryStore {
-  /**
-   * Drops the composite signatures beside these entries, in one transaction; ids, cores and Ed25519 signatures stay.
-   * Returns how many were dropped: entries that are not held, or have none, are passed over.
-   */
-  dropComposites(ids: Iterable<EntryId>): number;
-}
-
 /**
  * 'SLLE'. `position` is the order of appending. The composite signature stands in a column of its own, since it may be
  * pruned while the entry stays. The id covers the core; the checksum covers both signatures, or the one left.
@@ -64,7 +55,7 @@ const signaturesChecksum = (signature: Uint8Array, composite: Uint8Array | null)
  * Opens or creates the ledger on disk. What is read is hashed again: an entry that is not as it was written throws
  * DATA_CORRUPT, as does a file that SQLite finds damaged. Throws DISK_FULL where an append finds no space.
  */
-export function openLedger(path: string): PrunableEntryStore & Disposable & { close(): void } {
+export function openLedger(path: string): EntryStore & Disposable & { close(): void } {
   const db = openSqlite(path, ENTRIES.layout);
   const insert = db.prepare(
     'INSERT INTO entry (id, core, signature, composite, checksum) VALUES (?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING',

@@ -38,6 +38,8 @@ export function openNodeStore(path: string): NodeStore & Disposable & { close():
     'INSERT INTO fact (key, value, checksum) VALUES (?, ?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value, checksum = excluded.checksum',
   );
   const remove = db.prepare('DELETE FROM fact WHERE key = ?');
+  // Keys are ASCII: nothing sorts after the last code point.
+  const under = db.prepare(`SELECT key FROM fact WHERE key >= ? AND key < ? || char(0x10ffff) ORDER BY key`);
   const close = (): void => {
     if (db.isOpen) db.close();
   };
@@ -53,6 +55,7 @@ export function openNodeStore(path: string): NodeStore & Disposable & { close():
     delete(key) {
       guarded(path, () => remove.run(key));
     },
+    keys: (prefix) => guarded(path, () => under.all(prefix, prefix).map(({ key }) => key as string)),
     close,
     [Symbol.dispose]: close,
   };

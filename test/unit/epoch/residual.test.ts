@@ -32,6 +32,9 @@ class FailingStore implements NodeStore {
     this.#write();
     this.under.delete(key);
   }
+  keys(prefix: string): string[] {
+    return this.under.keys(prefix);
+  }
   #write(): void {
     if (this.writesLeft-- <= 0) throw new Crash();
   }
