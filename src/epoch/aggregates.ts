@@ -6,7 +6,7 @@ import { AGGREGATE_MAX_BYTES, aggregateHash, decodeAggregate, encodeAggregate } 
 import type { Aggregate } from './average.ts';
 import type { HeldAggregate } from './chain.ts';
 import { type EpochContext, peerOf } from './context.ts';
-import { answerMs } from './ports.ts';
+import { answerMs, type NodeStore } from './ports.ts';
 import { pullContent } from './pull.ts';
 
 /** Members asked for an aggregate beside the decision's authors. */
@@ -25,7 +25,7 @@ export function keepHeader(ctx: EpochContext, hash: Hex, header: AggregateHeader
   if (!holdsAggregate(ctx, hash)) ctx.ports.store.set(headerKey(hash), encodeAggregate(header));
 }
 
-export function heldHeader(ctx: EpochContext, hash: Hex): AggregateHeader | undefined {
+export function heldHeader(ctx: { readonly ports: { readonly store: Pick<NodeStore, 'get'> } }, hash: Hex): AggregateHeader | undefined {
   const stored = ctx.ports.store.get(headerKey(hash));
   return stored === undefined ? undefined : decodeAggregate(stored);
 }

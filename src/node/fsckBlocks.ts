@@ -35,7 +35,7 @@ export async function checkBlocks(records: readonly BlockRecord[], facts: BlockF
     if (epoch !== expected)
       return { good, damages: [{ kind: 'gap', where: `blocks.db block ${expected}`, message: 'it is not there, and later ones are' }] };
     try {
-      await apply(chain, record, facts);
+      await replayBlock(chain, record, facts);
     } catch (e) {
       if (!(e instanceof StarlingError)) throw e;
       const kind = e.code === 'MISSING_PARENT' || e.code === 'AGGREGATE_MISSING' ? 'gap' : 'rule';
@@ -46,7 +46,15 @@ export async function checkBlocks(records: readonly BlockRecord[], facts: BlockF
   return { good, damages: [] };
 }
 
-async function apply(chain: Chain, { block, certificate }: BlockRecord, { swarm, headers }: BlockFacts): Promise<void> {
+/**
+ * Takes the next block as one from a stranger: its certificate, and where it leads. Throws BAD_QUORUM, BAD_BLOCK,
+ * AGGREGATE_MISSING, MISSING_PARENT, WRONG_SWARM.
+ */
+export async function replayBlock(
+  chain: Chain,
+  { block, certificate }: BlockRecord,
+  { swarm, headers }: Pick<BlockFacts, 'swarm'> & { readonly headers: Pick<BlockFacts['headers'], 'get'> },
+): Promise<void> {
   const base = chain.finalized;
   const { header, body } = block;
   if (header.swarm !== swarm) throw new StarlingError('WRONG_SWARM', `it is of swarm ${header.swarm}`, { field: 'swarm' });

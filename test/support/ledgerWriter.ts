@@ -137,7 +137,7 @@ export class LedgerWriter {
     const header = roster.length === 0 ? undefined : await this.#keepAggregate(epoch, sum);
     const body = { epoch, prev: base.id, roster, weights, aggregateHash: header === undefined ? ZERO : aggregateHash(header) };
     const parts = { tips: isOpen && roster.length === 0 ? [tip.id] : [], evidence: [], timeMs: Date.now() + epoch };
-    const certified = header === undefined ? base.state.modelRoot : contentOf(sum.subarray(1)).root;
+    const certified = header === undefined ? base.state.modelRoot : contentOf(sum.subarray(4)).root;
     const draft = await this.#chain.draft(base, body, { header, sum: undefined }, parts, certified);
     const voters = votersOf(base.state);
     const block = makeBlock(

@@ -1,5 +1,30 @@
+import { resolve } from 'node:path';
+import type { Forked } from '../../node/fork.ts';
 import type { Register } from '../context.ts';
+import { NOTE_MAX_BYTES, readText } from '../files.ts';
+import { collect } from '../parse.ts';
 import { facts, short, table } from '../table.ts';
+
+interface ForkFlags {
+  readonly from: string;
+  readonly to: string;
+  readonly founder?: string[];
+  readonly identity: boolean;
+}
+
+/** Nobody is taken along: every operator starts a node of the new swarm by hand, or does not. */
+const whatNext = ({ swarmId, parent, epoch, data, founders }: Forked, hasIdentity: boolean): string =>
+  [
+    facts([
+      ['swarm', swarmId],
+      ['forked from', `${parent}, epoch ${epoch}`],
+      ['founders', founders.map(short).join(' ')],
+      ['data', data],
+    ]),
+    ...(hasIdentity ? [] : [`copy this node's identity.json to ${data} if it is to be one of the founders`]),
+    `here: starling daemon --data ${data}`,
+    `on the other nodes, with their identity.json in a new folder: starling daemon --data NEW --bootstrap ADDR --swarm ${swarmId}`,
+  ].join('\n');
 
 export const registerSwarm: Register = (program, context) => {
   const swarm = program.command('swarm').description('found a swarm, or show the one this node is in');
@@ -39,6 +64,21 @@ export const registerSwarm: Register = (program, context) => {
           ),
         ].join('\n'),
       );
+    });
+
+  swarm
+    .command('fork')
+    .description('a committee that is gone for good: found a new swarm from a checkpoint of the old one and what this folder holds')
+    .requiredOption('--from <file>', 'a checkpoint that a member signed (`starling ledger checkpoint`)')
+    .requiredOption('--to <dir>', 'new data folder')
+    .option('--founder <fingerprint>', 'member that founds it, and votes (repeatable); this node alone by default', collect)
+    .option('--no-identity', 'leave the keys of this node out of the new folder')
+    .action(async ({ from, to, founder = [], identity }: ForkFlags) => {
+      const checkpoint = await readText(from, 'from', NOTE_MAX_BYTES);
+      const { forkSwarm } = await import('../../node/fork.ts');
+      const request = { checkpoint, to: resolve(to), founders: founder, identity, nowMs: Date.now() };
+      const forked = await forkSwarm(context.data(), request);
+      context.output.result(forked, () => whatNext(forked, identity));
     });
 
   for (const [action, does] of [
