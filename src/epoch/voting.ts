@@ -25,12 +25,10 @@ import { average } from './average.ts';
 import { checkBlock, draftBlock, isJudged, missingOf } from './blocks.ts';
 import type { Applied } from './chain.ts';
 import type { EpochContext } from './context.ts';
+import { KeptProposals } from './keptProposals.ts';
 import { Timers } from './timers.ts';
 import { loadProposal, loadVotes, saveProposal, saveVotes } from './voteLog.ts';
 import type { Candidate } from './waitingBlocks.ts';
-
-/** Proposals kept of one height: the first of each of its last rounds. A liar cannot fill memory with more. */
-const MAX_PROPOSALS = 16;
 
 export interface VotingListener {
   /** q voters precommitted a block. `candidate` where this node has worked it out. */
@@ -58,8 +56,7 @@ export class Voting {
   readonly #proposers: readonly Fingerprint[];
   readonly #timers: Timers;
   readonly #keys: ReadonlyMap<Fingerprint, { readonly ed25519PublicKey: Uint8Array; readonly mldsaPublicKey: Uint8Array }>;
-  /** By block, the newest round last. */
-  readonly #proposals = new Map<BlockHash, Proposal>();
+  readonly #proposals: KeptProposals;
   readonly #candidates = new Map<BlockHash, Candidate>();
   readonly #judgements = new Map<BlockHash, Judgement>();
   /** Own votes, those of an earlier life included. */
@@ -85,7 +82,8 @@ export class Voting {
     for (const vote of saved?.votes ?? []) this.#signed.add(placeOf(vote));
     this.#firstRound = saved?.round ?? 0;
     const kept = loadProposal(ctx.ports.store, this.epoch);
-    if (kept !== undefined) this.#proposals.set(kept.block, kept);
+    this.#proposals = new KeptProposals(this.voters.length);
+    if (kept !== undefined) this.#proposals.add(kept, kept.round, kept.block);
     const self = ctx.mayVote && ctx.abstainEpoch !== this.epoch ? ctx.self : undefined;
     this.#machine = new Tendermint({ epoch: this.epoch, voters: this.voters, self, proposers: this.#proposers }, saved);
   }
@@ -136,15 +134,17 @@ export class Voting {
   /** All that is known of this height, for a peer that may have missed it. */
   known(): VotesMessage[] {
     if (!this.isRunning) return [];
-    const newest = [...this.#proposals.values()].slice(-2);
+    const bound = this.#machine.saved().valid?.block;
+    const proposals = [...this.#proposals.of(this.round), ...(bound === undefined ? [] : [this.#proposals.find(bound)])];
+    const newest = new Set(proposals.filter((proposal) => proposal !== undefined));
     return [
-      ...newest.map((proposal): VotesMessage => ({ kind: 'proposal', proposal })),
+      ...[...newest].map((proposal): VotesMessage => ({ kind: 'proposal', proposal })),
       ...this.#machine.votes().map((vote): VotesMessage => ({ kind: 'vote', vote })),
     ];
   }
 
   blockOf(hash: BlockHash): Block | undefined {
-    return this.#proposals.get(hash)?.content ?? this.#candidates.get(hash)?.block;
+    return this.#proposals.blockOf(hash) ?? this.#candidates.get(hash)?.block;
   }
 
   #start(): void {
@@ -169,9 +169,11 @@ export class Voting {
     // [REJECT] the round is another voter's
     if (keys === undefined || this.#proposers[proposal.round % this.#proposers.length] !== proposal.proposer)
       return reject('BAD_PROPOSAL', `round ${proposal.round} of epoch ${this.epoch} is not ${proposal.proposer}'s to propose`);
-    const known = this.#proposals.get(proposal.block);
+    // [IGNORE] of a round that is over, or that this node is far from: f + 1 votes bring it there first
+    if (!this.#proposals.isNear(proposal, this.round))
+      return ignore('BAD_PROPOSAL', `round ${proposal.round}, the vote is in round ${this.round}`);
     // [IGNORE] held already
-    if (known !== undefined && known.round >= proposal.round) return ignore('DUPLICATE', 'the proposal is held');
+    if (this.#proposals.has(proposal)) return ignore('DUPLICATE', 'the proposal is held');
     // [REJECT] not signed by both keys of its proposer
     if (!verifyProposal(this.#ctx.swarm, proposal, keys))
       return reject('BAD_SIGNATURE', `a proposal of ${proposal.proposer} is not signed by it`);
@@ -183,7 +185,8 @@ export class Voting {
       if (problem !== undefined || proposal.prevotes.block !== proposal.block || proposal.prevotes.round !== proposal.validRound)
         return reject('BAD_QUORUM', problem ?? 'the prevotes are of another block or round');
     }
-    this.#keep(proposal);
+    // [IGNORE] its proposer has made enough others for this round
+    if (!this.#keep(proposal)) return ignore('BOUNDS_EXCEEDED', `round ${proposal.round} has too many proposals`);
     this.#start();
     this.#run(this.#machine.onProposal(proposal));
     return ACCEPT;
@@ -209,13 +212,24 @@ export class Voting {
     }
   }
 
-  #keep(proposal: Proposal): void {
-    this.#proposals.delete(proposal.block);
-    this.#proposals.set(proposal.block, proposal);
-    for (const old of this.#proposals.keys()) if (this.#proposals.size > MAX_PROPOSALS) this.#proposals.delete(old);
+  #keep(proposal: Proposal): boolean {
+    return this.#proposals.add(proposal, this.round, this.#machine.saved().valid?.block);
   }
 
+  /** A vote that cannot be kept is not sent, and this node is silent for the rest of the height: the disk may be full. */
   #run(effects: readonly TendermintEffect[]): void {
+    try {
+      this.#carryOut(effects);
+    } catch (error) {
+      this.stop();
+      this.#ctx.ports.journal.log('error', 'epoch', 'this node cannot keep its votes, and does not vote on this block', {
+        ...asStarlingError(error, { phase: 'finalise', fix: 'look at the disk of the data folder' }).toJSON(),
+        epoch: this.epoch,
+      });
+    }
+  }
+
+  #carryOut(effects: readonly TendermintEffect[]): void {
     for (const effect of effects) {
       if (this.#stopped) return;
       if (effect.type === 'timer') this.#setTimer(effect.step, effect.round, effect.afterMs);
@@ -245,7 +259,7 @@ export class Voting {
   #save(): void {
     const { store } = this.#ctx.ports;
     const saved = this.#machine.saved();
-    const proposal = saved.valid === null ? undefined : this.#proposals.get(saved.valid.block);
+    const proposal = saved.valid === null ? undefined : this.#proposals.find(saved.valid.block);
     if (proposal !== undefined && this.#savedProposal !== proposal.block) {
       saveProposal(store, proposal);
       this.#savedProposal = proposal.block;
@@ -355,7 +369,7 @@ export class Voting {
 
   async #judgeOnce(hash: BlockHash, judgement: Judgement): Promise<void> {
     const { round, validRound } = judgement;
-    const proposal = this.#proposals.get(hash);
+    const proposal = this.#proposals.find(hash);
     if (proposal === undefined || this.#stopped) return;
     const known = this.#candidates.get(hash);
     const check =
