@@ -16,6 +16,7 @@ import {
 } from '../spec/index.ts';
 import { votersOf } from '../state/index.ts';
 import { makeBlock, rosterHash, votersHash } from '../wire/index.ts';
+import { fetchAggregate } from './aggregates.ts';
 import { auditRoster, ineligible } from './audit.ts';
 import { average, holdsRows } from './average.ts';
 import type { Applied, BlockParts, Draft, HeldAggregate } from './chain.ts';
@@ -149,9 +150,12 @@ export async function checkBlock(ctx: EpochContext, base: Applied, block: Block,
     for (const evidence of body.evidence) checkEvidence(ctx, base, evidence, body);
     requireJudged(ctx, base, block);
     const rows = ctx.chain.contributionsOf(decision).filter((e) => ctx.updates.row(e.id) === undefined);
-    if (!holdsRows(ctx, decision)) return { kind: 'incomplete', missing: rows.map((e) => e.id) };
-    const aggregate = await average(ctx, base.state, body.roster);
-    if (aggregate.hash !== header.aggregateHash)
+    // q voters held the rows when they prevoted it. After a restart their sum is left, and may be all that is.
+    const aggregate = holdsRows(ctx, decision)
+      ? await average(ctx, base.state, body.roster)
+      : wasValid && (await fetchAggregate(ctx, block.hash, header.aggregateHash).catch(() => undefined));
+    if (!aggregate) return { kind: 'incomplete', missing: rows.map((e) => e.id) };
+    if ('hash' in aggregate && aggregate.hash !== header.aggregateHash)
       throw broken('aggregateHash', `the roster averages to ${aggregate.hash} here, the block says ${header.aggregateHash}`);
     const draft = await ctx.chain.draft(base, decision, aggregate, partsOf(block));
     requireSame(ctx, base, block, draft);

@@ -22,9 +22,10 @@ import { votersOf } from '../state/index.ts';
 import { encodeVotesMessage, signProposal, signVote, type VotesMessage, verifyProposal, verifyVote, votesTopic } from '../wire/index.ts';
 import { keepAggregate } from './aggregates.ts';
 import { average } from './average.ts';
-import { checkBlock, draftBlock, isJudged, missingOf } from './blocks.ts';
+import { draftBlock, isJudged } from './blocks.ts';
 import type { Applied } from './chain.ts';
 import type { EpochContext } from './context.ts';
+import { Judgements } from './judgements.ts';
 import { KeptProposals } from './keptProposals.ts';
 import { Timers } from './timers.ts';
 import { loadProposal, loadVotes, saveProposal, saveVotes } from './voteLog.ts';
@@ -39,14 +40,6 @@ export interface VotingListener {
   ownVote(vote: Vote): void;
 }
 
-/** A block whose check waits for what has not arrived. */
-interface Judgement {
-  readonly round: number;
-  readonly validRound: number;
-  busy: boolean;
-  again: boolean;
-}
-
 export class Voting {
   readonly base: Applied;
   readonly voters: readonly Fingerprint[];
@@ -58,7 +51,7 @@ export class Voting {
   readonly #keys: ReadonlyMap<Fingerprint, { readonly ed25519PublicKey: Uint8Array; readonly mldsaPublicKey: Uint8Array }>;
   readonly #proposals: KeptProposals;
   readonly #candidates = new Map<BlockHash, Candidate>();
-  readonly #judgements = new Map<BlockHash, Judgement>();
+  readonly #judgements: Judgements;
   /** Own votes, those of an earlier life included. */
   readonly #signed = new Set<string>();
   /** The round that an earlier life had reached: of those before, its log is forgotten. */
@@ -84,6 +77,10 @@ export class Voting {
     const kept = loadProposal(ctx.ports.store, this.epoch);
     this.#proposals = new KeptProposals(this.voters.length);
     if (kept !== undefined) this.#proposals.add(kept, kept.round, kept.block);
+    this.#judgements = new Judgements(ctx, base, this.#proposals, this.#candidates, {
+      judged: (block, round, valid) => this.#run(this.#machine.onJudged(block, round, valid)),
+      lacks: (ids, proposer) => listener.lacks(ids, proposer),
+    });
     const self = ctx.mayVote && ctx.abstainEpoch !== this.epoch ? ctx.self : undefined;
     this.#machine = new Tendermint({ epoch: this.epoch, voters: this.voters, self, proposers: this.#proposers }, saved);
   }
@@ -107,6 +104,7 @@ export class Voting {
   stop(): void {
     this.#stopped = true;
     this.#timers.stop();
+    this.#judgements.stop();
   }
 
   /** This node's own roster is settled: it votes from now on, and offers this when it is its turn. */
@@ -119,7 +117,7 @@ export class Voting {
   /** Entries or values have come: what waited for them may go on. */
   news(): void {
     if (this.#stopped) return;
-    for (const [block, judgement] of this.#judgements) this.#judge(block, judgement);
+    this.#judgements.news();
     this.#considerOffer();
   }
 
@@ -235,7 +233,7 @@ export class Voting {
       if (effect.type === 'timer') this.#setTimer(effect.step, effect.round, effect.afterMs);
       else if (effect.type === 'vote') this.#vote(effect);
       else if (effect.type === 'propose') this.#propose(effect);
-      else if (effect.type === 'judge') this.#wantJudged(effect);
+      else if (effect.type === 'judge') this.#judgements.want(effect.block, effect.round, effect.validRound);
       else if (effect.type === 'evidence') this.#accuse(effect.first, effect.second);
       else this.#decided(effect.certificate);
     }
@@ -340,62 +338,6 @@ export class Voting {
     this.#candidates.set(candidate.block.hash, candidate);
     this.#offered = round;
     this.#run(this.#machine.offer(candidate.block.hash));
-  }
-
-  // --- what others propose ------------------------------------------------------------------------------------
-
-  #wantJudged({ block, round, validRound }: Extract<TendermintEffect, { type: 'judge' }>): void {
-    const judgement = { round, validRound, busy: false, again: false };
-    this.#judgements.set(block, judgement);
-    this.#judge(block, judgement);
-  }
-
-  #judge(block: BlockHash, judgement: Judgement): void {
-    if (judgement.busy) {
-      judgement.again = true;
-      return;
-    }
-    judgement.busy = true;
-    judgement.again = false;
-    void this.#judgeOnce(block, judgement)
-      .catch((error: unknown) =>
-        this.#ctx.ports.journal.log('error', 'epoch', 'a block could not be checked', { block, ...asStarlingError(error).toJSON() }),
-      )
-      .finally(() => {
-        judgement.busy = false;
-        if (judgement.again && this.#judgements.get(block) === judgement) this.#judge(block, judgement);
-      });
-  }
-
-  async #judgeOnce(hash: BlockHash, judgement: Judgement): Promise<void> {
-    const { round, validRound } = judgement;
-    const proposal = this.#proposals.find(hash);
-    if (proposal === undefined || this.#stopped) return;
-    const known = this.#candidates.get(hash);
-    const check =
-      known !== undefined
-        ? ({ kind: 'valid', candidate: known } as const)
-        : await checkBlock(this.#ctx, this.base, proposal.content, round, validRound >= 0);
-    if (this.#stopped || this.#judgements.get(hash) !== judgement) return;
-    if (check.kind === 'incomplete') {
-      const missing = missingOf(this.#ctx, proposal.content);
-      if (missing.length > 0) this.#listener.lacks(missing, proposal.proposer);
-      return;
-    }
-    this.#judgements.delete(hash);
-    if (check.kind === 'invalid')
-      this.#ctx.ports.journal.log('warn', 'epoch', 'a proposed block breaks a rule', {
-        block: hash,
-        proposer: proposal.proposer,
-        ...check.error.toJSON(),
-      });
-    else {
-      this.#candidates.set(hash, check.candidate);
-      // Who votes for a block can be asked for its sum, also after a crash.
-      const { aggregateHash } = proposal.content.header;
-      if (aggregateHash !== ZERO_HASH) await keepAggregate(this.#ctx, { hash: aggregateHash, ...check.candidate.aggregate });
-    }
-    if (!this.#stopped) this.#run(this.#machine.onJudged(hash, round, check.kind === 'valid'));
   }
 }
 
