@@ -21,14 +21,15 @@ export async function ensureModel(ctx: EpochContext): Promise<boolean> {
   const { clock, streams, blobs, journal } = ctx.ports;
   const sinceMs = clock.nowMs();
   const sizeBytes = 4 * (ctx.spans.at(-1)?.end ?? 0);
+  journal.log('info', 'epoch', 'the newest model is asked for', { epoch, modelRoot, bytes: sizeBytes });
   try {
-    const content = await pullContent(streams, donorsOf(ctx, epoch), modelRoot, sizeBytes, {
+    const content = await pullContent(streams, () => donorsOf(ctx, epoch), modelRoot, sizeBytes, {
       timeoutMs: answerMs(sizeBytes),
       onFault: (peer, fault) => journal.log('warn', 'epoch', 'a donor of the model was left', { ...fault.toJSON(), peer, epoch }),
     });
     ctx.chain.models.keep(epoch, modelRoot, float32Of(content));
     await blobs.put(content);
-    journal.log('info', 'epoch', 'the model was pulled from peers', { epoch, modelRoot, bytes: sizeBytes, ms: clock.nowMs() - sinceMs });
+    journal.log('info', 'epoch', 'the model was pulled from peers', { epoch, modelRoot, ms: clock.nowMs() - sinceMs });
     return true;
   } catch (error) {
     journal.log('warn', 'epoch', 'no peer gives the newest model', { epoch, ...asStarlingError(error, { phase: 'apply' }).toJSON() });

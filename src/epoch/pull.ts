@@ -19,8 +19,11 @@ const OUTSTANDING = 3;
 /** Holders that one chunk is asked of at once: whoever is late with it, and whoever is not. */
 const ASKED_OF = 2;
 
+/** Who may have the content, best first; a function is asked again whenever there is room for one more. */
+export type Holders = readonly PeerId[] | (() => readonly PeerId[]);
+
 /**
- * Pulls content by its root from these holders, HOLDERS_AT_ONCE of them at a time. Each proves by the leaves that it holds
+ * Pulls content by its root from these holders, HOLDERS_AT_ONCE of them at a time, each once. Each proves by the leaves that it holds
  * the content and gives one chunk before more are asked of it, so that a liar costs one. A holder that fails or lies is left,
  * its chunks go to others; at the end, chunks that are late with one holder are asked of those that are done.
  * Holds `sizeBytes` of memory and the chunks under way: the caller bounds it.
@@ -28,7 +31,7 @@ const ASKED_OF = 2;
  */
 export async function pullContent(
   streams: Pick<Streams, 'request'>,
-  holders: readonly PeerId[],
+  holders: Holders,
   root: ContentRoot,
   sizeBytes: number,
   options: PullOptions,
@@ -66,20 +69,21 @@ class Pull {
   /** Chunks that nobody is asked for. */
   readonly #open: Set<number>;
   readonly #asked = new Map<number, Ask>();
-  readonly #standBy: PeerId[];
+  readonly #candidates: () => readonly PeerId[];
+  readonly #tried = new Set<PeerId>();
   readonly #holders = new Set<Holder>();
   #requests = 0;
   #lastFault: StarlingError | undefined;
   readonly #result = Promise.withResolvers<Uint8Array>();
   readonly #over = new AbortController();
 
-  constructor(streams: Pick<Streams, 'request'>, holders: readonly PeerId[], root: ContentRoot, sizeBytes: number, options: PullOptions) {
+  constructor(streams: Pick<Streams, 'request'>, holders: Holders, root: ContentRoot, sizeBytes: number, options: PullOptions) {
     this.#streams = streams;
     this.#root = root;
     this.#options = options;
     this.#content = new Uint8Array(sizeBytes);
     this.#open = new Set(Array(chunkCount(sizeBytes)).keys());
-    this.#standBy = [...new Set(holders)];
+    this.#candidates = typeof holders === 'function' ? holders : () => holders;
   }
 
   async run(): Promise<Uint8Array> {
@@ -102,10 +106,14 @@ class Pull {
 
   /** Turns to the next holders where there is room. */
   #engage(): void {
-    while (this.#holders.size < HOLDERS_AT_ONCE && this.#standBy.length > 0) {
-      const holder: Holder = { peer: this.#standBy.shift() as PeerId, proven: false, owes: new Set(), answered: 0 };
-      this.#holders.add(holder);
-      void this.#watch(holder, this.#prove(holder));
+    if (this.#holders.size < HOLDERS_AT_ONCE) {
+      const untried = this.#candidates().filter((peer) => !this.#tried.has(peer));
+      for (const peer of new Set(untried.slice(0, HOLDERS_AT_ONCE - this.#holders.size))) {
+        const holder: Holder = { peer, proven: false, owes: new Set(), answered: 0 };
+        this.#tried.add(peer);
+        this.#holders.add(holder);
+        void this.#watch(holder, this.#prove(holder));
+      }
     }
     if (this.#holders.size === 0) this.#result.reject(this.#nobody());
   }
@@ -187,7 +195,9 @@ class Pull {
       if (error instanceof StarlingError) this.#leave(holder, error);
       else this.#result.reject(error);
     }
-    if (!this.#isOver) this.#fill();
+    if (this.#isOver) return;
+    this.#engage();
+    this.#fill();
   }
 
   #leave(holder: Holder, error: StarlingError): void {
@@ -200,7 +210,6 @@ class Pull {
       this.#open.add(chunk);
     }
     this.#options.onFault?.(holder.peer, error);
-    this.#engage();
   }
 
   #ask(holder: Holder, index: number | 'leaves', maxResponseBytes: number, timeoutMs: number): Promise<Uint8Array> {

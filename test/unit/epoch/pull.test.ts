@@ -146,6 +146,20 @@ describe('pulling content', () => {
     assert.ok(owed.every((chunk) => cancelled.includes(`slow ${chunk}`)));
   });
 
+  it('turns to holders that come while it runs, when there is room for them', async () => {
+    const content = bytesOf(12 * CHUNK_BYTES);
+    const here = ['a'];
+    let given = 0;
+    const calls: Answer = (index, give) => {
+      if (index !== 'leaves' && ++given === 2) here.push('b', 'c', 'd', 'e');
+      return given < 5 ? give() : gone(index, give);
+    };
+    const { streams, askedOf, root } = world(content, { a: calls, b: honest, c: honest, d: honest, e: honest });
+    const pulled = await pullContent(streams, () => here, root, content.length, options);
+    assert.ok(Buffer.from(pulled).equals(content));
+    for (const peer of ['b', 'c', 'd']) assert.ok(askedOf(peer).length > 0, peer);
+  });
+
   it('asks one holder alone for what fits one chunk', async () => {
     const { streams, askedOf, root } = world(bytesOf(100), { a: honest, b: honest, c: honest });
     await pullContent(streams, ['a', 'b', 'c'], root, 100, options);

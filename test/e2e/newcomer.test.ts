@@ -1,0 +1,167 @@
+import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import type { ApiClient } from '../../src/api/client.ts';
+import { createSwarm } from '../../src/node/create.ts';
+import { loadSwarmConfig } from '../../src/node/swarmConfig.ts';
+import { encodeSafetensors } from '../../src/wire/index.ts';
+import { contribute, type Daemon, Nest, until } from '../support/daemons.ts';
+import { joinAsLyingDonor } from '../support/lyingDonor.ts';
+import { stopAll } from '../support/networkHosts.ts';
+
+/** Epochs before the newcomer comes; a long run asks for 200, with fewer parameters. */
+const EPOCHS = Number(process.env.NEWCOMER_EPOCHS ?? 3);
+/** Elements of the model: 40 MB. */
+const PARAMETERS = Number(process.env.NEWCOMER_PARAMETERS ?? 10_000_000);
+/** Elements that each contribution changes: the others are zero, which is quick to send. */
+const CHANGED = 100_000;
+/** Daemons that nobody invited; a long run asks for 20. */
+const UNINVITED = Number(process.env.NEWCOMER_UNINVITED ?? 6);
+/** Ms for an epoch on a machine that does other things too; it takes a few seconds where a machine has two cores. */
+const EPOCH_MS = 60_000;
+const TENSOR = 'w';
+
+/** Small values, other ones at every call. */
+const randomly = (length: number, changed: number): Float32Array =>
+  new Float32Array(length).map((_, i) => (i < changed ? (Math.random() - 0.5) / 100 : 0));
+const safetensors = (values: Float32Array): Uint8Array => encodeSafetensors([{ name: TENSOR, shape: [values.length], values }]);
+
+const seatsOf = async ({ client }: Daemon): Promise<number> => (await client.call('swarm_info')).seats;
+const finalEpoch = async (client: ApiClient): Promise<number> => (await client.call('epoch_current')).finalized.epoch;
+
+/** Resolves when `daemon` has `epoch` final. */
+const final = (daemon: Daemon, epoch: number) =>
+  until(
+    () => `epoch ${epoch} is final at ${daemon.info.fingerprint}; it says:\n${daemon.process.tail}`,
+    async () => (await finalEpoch(daemon.client)) >= epoch,
+    EPOCH_MS,
+  );
+
+const invitedBy = async ({ client }: Daemon): Promise<string> => {
+  const { token } = await client.call('swarm_invite', { nodeClass: 'core', vote: true, expiresMs: Date.now() + 3_600_000, uses: 1 });
+  return token;
+};
+
+/** The founder and three that it invited to vote, once all four do. */
+async function fourVoters(nest: Nest): Promise<[Daemon, Daemon, Daemon, Daemon]> {
+  const founder = await nest.daemon('0');
+  const join = async (name: string) => nest.daemon(name, '--bootstrap', founder.address, '--invite', await invitedBy(founder));
+  const four = [founder, ...(await Promise.all(['1', '2', '3'].map(join)))];
+  await until(
+    () => `four vote; the founder says:\n${founder.process.tail}`,
+    async () => (await Promise.all(four.map(seatsOf))).every((seats) => seats === 4),
+    EPOCH_MS,
+  );
+  return four as [Daemon, Daemon, Daemon, Daemon];
+}
+
+/** Hands over one update for the epoch that is collected, and resolves with that epoch once it is final. */
+async function learn(daemon: Daemon, parameters: number): Promise<number> {
+  const { client } = daemon;
+  const update = safetensors(randomly(parameters, Math.min(CHANGED, parameters)));
+  for (;;) {
+    const { epoch } = await client.call('epoch_current');
+    try {
+      await client.submit({ epoch, kind: 'delta', samples: 10 }, update);
+    } catch (error) {
+      // A block may come while an update of this size is on its way.
+      if ((error as { code?: string }).code !== 'EPOCH_PAST') throw error;
+      continue;
+    }
+    await final(daemon, epoch);
+    return epoch;
+  }
+}
+
+describe('a newcomer', function () {
+  this.timeout((10 + EPOCHS + UNINVITED) * EPOCH_MS);
+  let nest: Nest;
+  beforeEach(() => {
+    nest = new Nest();
+  });
+  afterEach(async () => {
+    await stopAll();
+    await nest.end();
+  });
+
+  it(`at epoch ${EPOCHS} of four nodes takes the model from several though one dies and one lies, contributes next, and votes as invited`, async () => {
+    const initial = nest.data('initial.safetensors');
+    writeFileSync(initial, safetensors(randomly(PARAMETERS, PARAMETERS)));
+    const config = nest.data('swarm.toml');
+    const rules = ['name = "large"', 'epoch_deadline_ms = 30_000', 'min_deadline_ms = 100', 'miss_epochs = 100'];
+    const model = ['[model]', 'kind = "tensors"', `initial = "${initial}"`, `tensors = [{ name = "${TENSOR}", shape = [${PARAMETERS}] }]`];
+    writeFileSync(config, [...rules, ...model, ''].join('\n'));
+    await createSwarm(nest.data('0'), loadSwarmConfig(config));
+    const four = await fourVoters(nest);
+    const [founder, , , victim] = four;
+    const sinceEpoch = await finalEpoch(founder.client);
+    for (let i = 0; i < EPOCHS; i++) {
+      const epoch = await learn(four[i % 4] as Daemon, PARAMETERS);
+      await Promise.all(four.map((daemon) => final(daemon, epoch)));
+    }
+    const liar = await joinAsLyingDonor(founder);
+    await until(
+      () => 'the lying donor is a member everywhere',
+      async () => (await Promise.all(four.map(({ client }) => client.call('swarm_info')))).every(({ members }) => members.length === 5),
+      EPOCH_MS,
+    );
+    assert.ok((await finalEpoch(founder.client)) >= sinceEpoch + EPOCHS);
+
+    const bootstrap = [liar.address, ...four.map(({ address }) => address)].flatMap((address) => ['--bootstrap', address]);
+    const starting = nest.launch('newcomer', ...bootstrap, '--invite', await invitedBy(founder));
+    const { epoch: asked } = (await starting.logged({ msg: 'the newest model is asked for' }, EPOCH_MS)) as { epoch: number };
+    await victim.process.end();
+    const newcomer = await nest.ready('newcomer', starting);
+    const { epoch: pulled, ms } = await starting.logged({ msg: 'the model was pulled from peers' }, EPOCH_MS);
+    assert.ok((pulled as number) >= asked);
+    const left = newcomer.process.log
+      .filter(({ msg }) => msg === 'a donor of the model was left')
+      .map(({ peer, code }) => `${peer} ${code}`);
+    assert.ok(left.includes(`${liar.peerId} HASH_MISMATCH`), `${left}`);
+    assert.ok(
+      left.some((one) => one.startsWith(victim.info.peerId)),
+      `${left}`,
+    );
+    assert.equal(liar.lies(), 1);
+
+    // Five vote, one of them is dead: a block needs the other four, the newcomer among them.
+    const epoch = await learn(newcomer, PARAMETERS);
+    const { roster, modelRoot } = await founder.client.call('epoch_get', { epoch });
+    assert.ok(
+      roster.some(({ author, weight }) => author === newcomer.info.fingerprint && weight > 0),
+      JSON.stringify(roster),
+    );
+    assert.ok(epoch <= (pulled as number) + 2, `the model of epoch ${pulled}, a contribution to ${epoch}`);
+    assert.equal((await newcomer.client.call('epoch_get', { epoch })).modelRoot, modelRoot);
+    await until(
+      () => `five vote; the newcomer says:\n${starting.tail}`,
+      async () => (await seatsOf(founder)) === 5,
+      EPOCH_MS,
+    );
+    const own = await learn(newcomer, PARAMETERS);
+    await final(founder, own);
+    console.log(`      the model of ${PARAMETERS} parameters came in ${ms} ms at epoch ${pulled}; contributed to epoch ${epoch}`);
+  });
+
+  it(`does not vote by joining: ${UNINVITED} uninvited daemons move no quorum, neither when they come nor when they go`, async () => {
+    await nest.found('0');
+    const four = await fourVoters(nest);
+    const [founder] = four;
+    const names = Array.from({ length: UNINVITED }, (_, i) => `uninvited${i}`);
+    const uninvited = await Promise.all(names.map((name) => nest.daemon(name, '--bootstrap', founder.address)));
+    await until(
+      () => `all are members; the founder says:\n${founder.process.tail}`,
+      async () => (await founder.client.call('swarm_info')).members.length === 4 + UNINVITED,
+      EPOCH_MS,
+    );
+    const grow = async (daemon: Daemon): Promise<void> => {
+      const { epoch } = await contribute(daemon.client);
+      await Promise.all(four.map((one) => final(one, epoch)));
+      assert.deepEqual(await Promise.all(four.map(seatsOf)), [4, 4, 4, 4]);
+    };
+    await grow(founder);
+    await grow(uninvited[0] as Daemon);
+    // Had they voted, fewer than a quorum would be left.
+    await Promise.all(uninvited.map(({ process }) => process.end()));
+    await grow(four[1]);
+  });
+});
