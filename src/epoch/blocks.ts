@@ -26,7 +26,7 @@ import { checkEvidence, pendingEvidence } from './evidence.ts';
 import type { Candidate } from './waitingBlocks.ts';
 
 /** What the committee said of an aggregate: the verdict entries on it, one a voter, the first of each. */
-export function verdictsOn(ctx: EpochContext, base: Applied, aggregateHash: Hex): EntryId[] {
+function verdictsOn(ctx: EpochContext, base: Applied, aggregateHash: Hex): EntryId[] {
   const found = new Map<string, EntryId>();
   for (const voter of votersOf(base.state)) {
     for (const head of ctx.replica.graph.heads(voter)) {

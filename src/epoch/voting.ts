@@ -1,7 +1,7 @@
 /** Step 9, finalise: this node's part in the votes on one block (PROTOCOL section 7), around the pure machine. */
 import { proposerOrder, verifyQuorum } from '../consensus/committee.ts';
 import { Tendermint, type TendermintEffect } from '../consensus/tendermint.ts';
-import { ZERO_HASH } from '../crypto/index.ts';
+import { toHex, ZERO_HASH } from '../crypto/index.ts';
 import { isKind } from '../ledger/index.ts';
 import {
   ACCEPT,
@@ -40,6 +40,9 @@ export interface VotingListener {
   ownVote(vote: Vote): void;
 }
 
+/** Votes of a voter whose verification is remembered: two a round for more rounds than an honest height takes. */
+const VERIFIED_A_VOTER = 32;
+
 export class Voting {
   readonly base: Applied;
   readonly voters: readonly Fingerprint[];
@@ -52,6 +55,8 @@ export class Voting {
   readonly #proposals: KeptProposals;
   readonly #candidates = new Map<BlockHash, Candidate>();
   readonly #judgements: Judgements;
+  /** Votes whose signature was found good. */
+  readonly #verified = new Set<string>();
   /** Own votes, those of an earlier life included. */
   readonly #signed = new Set<string>();
   /** The round that an earlier life had reached: of those before, its log is forgotten. */
@@ -154,9 +159,14 @@ export class Voting {
     // [REJECT] only voters vote
     if (keys === undefined || !this.voters.includes(vote.voter))
       return reject('NOT_VOTER', `${vote.voter} is no voter of epoch ${this.epoch}`);
+    // [IGNORE] told before: retelling costs a look, not a signature check
+    const told = `${vote.voter}/${placeOf(vote)}/${toHex(vote.signature)}`;
+    if (this.#verified.has(told)) return ignore('DUPLICATE', 'the vote is known');
     // [REJECT] not signed by its voter
     if (!verifyVote(this.#ctx.swarm, vote, keys.ed25519PublicKey))
       return reject('BAD_SIGNATURE', `a vote of ${vote.voter} is not signed by it`);
+    if (this.#verified.size >= VERIFIED_A_VOTER * this.voters.length) this.#verified.clear();
+    this.#verified.add(told);
     if (vote.voter === this.#ctx.self && vote.round >= this.#firstRound && !this.#signed.has(placeOf(vote))) this.#listener.ownVote(vote);
     this.#run(this.#machine.onVote(vote));
     return ACCEPT;

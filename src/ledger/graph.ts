@@ -10,9 +10,6 @@ import {
 } from '../spec/index.ts';
 import { ancestorAt, type Branch, Chains, type Fork } from './chains.ts';
 
-/** Hex digits of an id that sync sends: 16 bytes, so that two ids that share them cost 2^64 hashes to find. */
-export const PREFIX_DIGITS = 32;
-
 /** An entry whose kind is known. */
 export type EntryOf<K extends EntryKind> = SignedEntry & { readonly core: EntryCore<K> };
 
@@ -29,7 +26,6 @@ interface Held {
  */
 export class LedgerGraph {
   readonly #held = new Map<EntryId, Held>();
-  readonly #byPrefix = new Map<string, EntryId>();
   readonly #chains = new Chains();
   readonly #contributions = new Map<number, EntryOf<'contribution'>[]>();
   #decisions: EntryOf<'decision'>[] = [];
@@ -58,7 +54,6 @@ export class LedgerGraph {
     const { author, seq, prev } = entry.core;
     const parent = prev === null ? undefined : this.#held.get(prev)?.branch;
     this.#held.set(entry.id, { entry, branch: this.#chains.add(entry.id, author, seq, parent), children: [] });
-    this.#byPrefix.set(entry.id.slice(0, PREFIX_DIGITS), entry.id);
     for (const id of parentsOf(entry)) {
       this.#held.get(id)?.children.push(entry.id);
       this.#sinks.delete(id);
@@ -74,12 +69,6 @@ export class LedgerGraph {
 
   has(id: EntryId): boolean {
     return this.#held.has(id);
-  }
-
-  /** The entry whose id starts with these PREFIX_DIGITS digits. */
-  findByPrefix(prefix: string): SignedEntry | undefined {
-    const id = this.#byPrefix.get(prefix);
-    return id === undefined ? undefined : this.get(id);
   }
 
   /** Every entry in the order of arrival, parents before children. */
