@@ -64,8 +64,10 @@ export function openLedger(path: string): EntryStore & Disposable & { close(): v
   const inOrder = db.prepare(`SELECT ${ENTRIES.columns} FROM entry ORDER BY position`);
   const exists = db.prepare('SELECT 1 FROM entry WHERE id = ?');
   const count = db.prepare('SELECT count(*) AS n FROM entry');
-  const prunable = db.prepare('SELECT signature FROM entry WHERE id = ? AND composite IS NOT NULL');
-  const prune = db.prepare('UPDATE entry SET composite = NULL, checksum = ? WHERE id = ?');
+  const prunable = db.prepare('SELECT position, core, signature FROM entry WHERE id = ? AND composite IS NOT NULL');
+  // An UPDATE would leave its page as good as empty: SQLite joins pages when a row is deleted.
+  const remove = db.prepare('DELETE FROM entry WHERE position = ?');
+  const restore = db.prepare('INSERT INTO entry (position, id, core, signature, composite, checksum) VALUES (?, ?, ?, ?, NULL, ?)');
 
   const close = (): void => {
     if (db.isOpen) db.close();
@@ -106,7 +108,9 @@ export function openLedger(path: string): EntryStore & Disposable & { close(): v
             const key = fromHex(id);
             const row = prunable.get(key);
             if (row === undefined) continue;
-            prune.run(checksumOf(row.signature as Uint8Array), key);
+            const signature = row.signature as Uint8Array;
+            remove.run(row.position as number);
+            restore.run(row.position as number, key, row.core as Uint8Array, signature, checksumOf(signature));
             dropped += 1;
           }
           return dropped;

@@ -6,6 +6,7 @@ export const BENCHES: Readonly<Record<string, () => Promise<{ rows(): Promise<Be
   roster: () => import('./roster.ts'),
   ledger: () => import('./ledger.ts'),
   reconcile: () => import('./reconcile.ts'),
+  growth: () => import('./growth.ts'),
   gossip: () => import('./gossip.ts'),
   epoch: () => import('./epoch.ts'),
   start: () => import('./start.ts'),

@@ -151,6 +151,25 @@ describe('storage on SQLite', () => {
       assert.equal(store.append(entries), 0, 'what was pruned stays pruned');
     });
 
+    it('gives the space back: pages of what was pruned are free for what comes', () => {
+      using store = openLedger(path);
+      using db = new DatabaseSync(path);
+      const used = (): number => {
+        const read = (pragma: string): number => Number(Object.values(db.prepare(`PRAGMA ${pragma}`).get() ?? {})[0]);
+        return read('page_count') - read('freelist_count');
+      };
+      const batch = (from: number) => Array.from({ length: 60 }, (_, i) => entry(from + i, true));
+      store.append(batch(0));
+      const whole = used();
+      store.dropComposites(batch(0).map(({ id }) => id));
+      assert.ok(4 * used() < whole, `${used()} of ${whole} pages are still in use`);
+      assert.deepEqual(
+        [...store.all()].map(({ id }) => id),
+        batch(0).map(({ id }) => id),
+        'in the order of appending',
+      );
+    });
+
     it('says DATA_CORRUPT where a signature is gone that nobody dropped', () => {
       using store = openLedger(path);
       store.append([entry(0, true)]);
@@ -231,6 +250,14 @@ describe('storage on SQLite', () => {
       assert.deepEqual(store.get('empty'), new Uint8Array());
       assert.equal(store.get('gone'), undefined);
     });
+  });
+
+  it('lists the facts under a prefix, and no others', () => {
+    using store = openNodeStore(path);
+    for (const key of ['aggregate/b', 'aggregate', 'aggregate/a', 'aggregate0', 'votes', 'aggregate/a/c']) store.set(key, new Uint8Array());
+    assert.deepEqual(store.keys('aggregate/'), ['aggregate/a', 'aggregate/a/c', 'aggregate/b']);
+    assert.deepEqual(store.keys('nothing'), []);
+    assert.equal(store.keys('').length, 6);
   });
 
   it('knows its own file from another store', () => {
