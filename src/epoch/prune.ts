@@ -38,7 +38,9 @@ export async function prune(ctx: EpochContext): Promise<void> {
   const before = pruned(store);
   const horizon = ctx.chain.finalized.state.epoch - ctx.genesis.retainEpochs;
   if (horizon <= before.horizon) return;
-  const composites = entries.dropComposites(oldContributions(ctx, before.horizon, horizon));
+  const old = [...oldContributions(ctx, before.horizon, horizon)];
+  const composites = entries.dropComposites(old);
+  for (const id of old) ctx.replica.graph.forgetComposite(id);
   const base = await snapshotBefore(ctx, horizon, before.base);
   const contents = await dropContent(ctx, before.base, base);
   store.set(PROGRESS, encode([horizon, base]));

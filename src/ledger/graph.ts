@@ -63,6 +63,12 @@ export class LedgerGraph {
     return true;
   }
 
+  /** Lets the composite signature beside an entry go; the entry stays what it is, wherever it is referred to. */
+  forgetComposite(id: EntryId): void {
+    const entry: { composite?: Uint8Array } | undefined = this.#held.get(id)?.entry;
+    delete entry?.composite;
+  }
+
   get(id: EntryId): SignedEntry | undefined {
     return this.#held.get(id)?.entry;
   }
