@@ -115,7 +115,7 @@ export function missingOf(ctx: EpochContext, block: Block): EntryId[] {
 
 export type Check =
   | { readonly kind: 'valid'; readonly candidate: Candidate }
-  /** Not yet: entries or rows are on their way. */
+  /** Not yet: entries, rows or the model before are on their way. */
   | { readonly kind: 'incomplete'; readonly missing: readonly EntryId[] }
   | { readonly kind: 'invalid'; readonly error: StarlingError };
 
@@ -162,6 +162,8 @@ export async function checkBlock(ctx: EpochContext, base: Applied, block: Block,
     return { kind: 'valid', candidate: { block, draft, aggregate } };
   } catch (error) {
     if (error instanceof StarlingError && error.facts.phase === 'audit') return { kind: 'invalid', error };
+    // The model that it builds on is being pulled.
+    if (error instanceof StarlingError && error.code === 'AGGREGATE_MISSING') return { kind: 'incomplete', missing: [] };
     throw error;
   }
 }

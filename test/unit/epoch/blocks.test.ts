@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
 import { checkBlock, draftFinal, missingOf } from '../../../src/epoch/blocks.ts';
+import { ensureModel } from '../../../src/epoch/modelPull.ts';
 import { judge } from '../../../src/epoch/verdict.ts';
 import type { Candidate } from '../../../src/epoch/waitingBlocks.ts';
 import { type Block, type BlockHeader, type StarlingError, VOTING } from '../../../src/spec/index.ts';
 import { blockHash, cutHash, makeBlock, rosterHash } from '../../../src/wire/index.ts';
 import { sorted, type TestNode, type TestSwarm } from '../../support/epochWorld.ts';
-import { committee, draftOf, finalise, grow, judgeAll, voteOf, wave } from '../../support/finalSteps.ts';
+import { committee, draftOf, finalise, give, grow, judgeAll, voteOf, wave } from '../../support/finalSteps.ts';
 
 const OTHER = 'ab'.repeat(32);
 
@@ -211,6 +212,23 @@ describe('a proposed block', () => {
     ctx.evidence.add(...votes);
     assert.equal(await checked(swarm.node(1), (await draftOf(swarm.node(0), ids)).block), 'valid');
     ctx.evidence.settle(liar.identity.fingerprint);
+  });
+
+  it('waits for the model that it builds on', async () => {
+    const late = committee(3);
+    const record = await finalise(late, await late.contribute([wave(0), wave(1), wave(2)]), late.nodes.slice(0, 2));
+    const node = late.node(2);
+    const row = node.ctx.updates.row.bind(node.ctx.updates);
+    node.ctx.updates.row = () => undefined;
+    await give(node, record, late.node(0).ctx.chain.at(1)?.header);
+    node.ctx.updates.row = row;
+    const roster = await late.contribute([wave(3), wave(4)]);
+    await judgeAll(late, roster, late.nodes.slice(0, 2));
+    const { block } = await draftOf(late.node(0), roster);
+    const { ctx } = node;
+    assert.deepEqual(await checkBlock(ctx, ctx.chain.finalized, block, 0, false), { kind: 'incomplete', missing: [] });
+    await ensureModel(ctx);
+    assert.equal(await checked(node, block), 'valid');
   });
 
   it('fails the node, not the block, where its own store fails', async () => {
