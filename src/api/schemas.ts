@@ -40,6 +40,7 @@ export const PeerResult = z.looseObject({
   transport: z.enum(['tcp', 'quic', 'unknown']),
   latencyMs: z.number().nullable(),
   source: z.enum(['bootstrap', 'dht', 'memory', 'mdns', 'dialled', 'inbound']),
+  quarantine: z.looseObject({ field: z.string(), where: z.string(), sinceEpoch: Count }).nullable(),
   session: z.looseObject({ encryption: z.string(), direction: z.enum(['inbound', 'outbound']) }),
 });
 

@@ -52,6 +52,8 @@ export interface PeerView {
   readonly transport: 'tcp' | 'quic' | 'unknown';
   readonly latencyMs: number | null;
   readonly source: 'bootstrap' | 'dht' | 'memory' | 'mdns' | 'dialled' | 'inbound';
+  /** How its replica differs from what is final here; null while it does not. */
+  readonly quarantine: { readonly field: string; readonly where: string; readonly sinceEpoch: number } | null;
   readonly session: { readonly encryption: string; readonly direction: 'inbound' | 'outbound' };
 }
 

@@ -2,7 +2,7 @@
 import { type Beat, ignore, reject, type Verdict } from '../spec/index.ts';
 import { encodeVotesMessage, signBeat, verifyBeat, votesTopic } from '../wire/index.ts';
 import type { EpochContext } from './context.ts';
-import type { Divergence } from './reach.ts';
+import { type Divergence, isOfDisk } from './reach.ts';
 
 /** What this node says of itself now. The sequence number is time: it grows across restarts. */
 export function ownBeat(ctx: EpochContext, after: number): Beat {
@@ -59,7 +59,7 @@ export function noteDivergence(ctx: EpochContext, beat: Beat): void {
       ...divergence,
     });
     ctx.ports.journal.count('peers_diverged');
-  } else if (divergence === undefined && known !== undefined && beat.epoch > known.sinceEpoch) {
+  } else if (divergence === undefined && known !== undefined && !isOfDisk(known) && beat.epoch > known.sinceEpoch) {
     ctx.diverging.delete(beat.node);
     ctx.ports.journal.log('info', 'epoch', 'a peer that differed agrees again', {
       node: beat.node,

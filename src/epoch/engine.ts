@@ -19,6 +19,7 @@ import { encodeEntry, type Have, ledgerTopic, votesTopic } from '../wire/index.t
 import { apply } from './apply.ts';
 import { average } from './average.ts';
 import { ballotOf, checkMembership } from './ballots.ts';
+import { Challenger } from './challenger.ts';
 import { Collector, type CollectorListener, isWorthKeeping } from './collector.ts';
 import { Committee, type CommitteeListener } from './committee.ts';
 import { createContext, type EpochContext, type EpochInit, learnDecision, peerOf, plantDecisions } from './context.ts';
@@ -70,6 +71,7 @@ export class Engine implements InboxListener, CollectorListener, CommitteeListen
   readonly #listener: EngineListener;
   readonly #options: EngineOptions;
   readonly #peering: Peering;
+  readonly #challenger: Challenger;
   readonly #inbox: Inbox;
   readonly #residual: Residual;
   readonly #deadline: AdaptiveDeadline;
@@ -101,6 +103,7 @@ export class Engine implements InboxListener, CollectorListener, CommitteeListen
     this.#state = { phase: 'idle', facts: factsOf(this.ctx, this.#deadline.ms, new Map()) };
     const sync = new LedgerSync(this.ctx);
     this.#peering = new Peering(this.ctx, sync, this.#timers);
+    this.#challenger = new Challenger(this.ctx, this.#timers);
     this.committee = new Committee(this.ctx, this.#timers, this);
     this.#inbox = new Inbox(this.ctx, this, sync);
     this.ctx.replica.onAccepted((entry) => this.#accepted(entry));
@@ -129,6 +132,7 @@ export class Engine implements InboxListener, CollectorListener, CommitteeListen
     this.ctx.pinned = settlePin(this.ctx);
     plantDecisions(this.ctx);
     this.committee.start();
+    this.#challenger.start();
     await this.#advance();
     this.#begin();
     this.#timers.every(

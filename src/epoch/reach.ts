@@ -72,11 +72,17 @@ export class Reach {
 /** Where a node's replica differs from this one. */
 export interface Divergence {
   readonly node: Fingerprint;
-  /** The first block at which it differed. */
+  /** The first block at which it differed; of what its disk holds, the newest one when it was noticed. */
   readonly sinceEpoch: number;
-  readonly field: 'block' | 'treeRoot' | 'modelRoot';
+  /** Of its heartbeat, or of what it reads from its disk. */
+  readonly field: 'block' | 'treeRoot' | 'modelRoot' | 'entries' | 'blocks' | 'content';
+  /** Which item of what its disk holds, in words. */
+  readonly where?: string;
   readonly here: string;
   readonly there: string;
   /** Milliseconds since 1970 at which it was noticed. */
   readonly noticedMs: number;
 }
+
+/** Whether a heartbeat that agrees says nothing against it. */
+export const isOfDisk = ({ field }: Divergence): boolean => field === 'entries' || field === 'blocks' || field === 'content';

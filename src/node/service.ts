@@ -81,7 +81,12 @@ export class DaemonService implements NodeService {
   }
 
   #peer(peer: PeerInfo): PeerView {
-    return { ...peer, fingerprint: this.#parts.engine.ctx.directory.nodeOf(peer.peerId) ?? null };
+    const { directory, diverging } = this.#parts.engine.ctx;
+    const fingerprint = directory.nodeOf(peer.peerId) ?? null;
+    const divergence = fingerprint === null ? undefined : diverging.get(fingerprint);
+    if (divergence === undefined) return { ...peer, fingerprint, quarantine: null };
+    const { field, where = field, sinceEpoch } = divergence;
+    return { ...peer, fingerprint, quarantine: { field, where, sinceEpoch } };
   }
 
   swarm() {

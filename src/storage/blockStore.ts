@@ -45,6 +45,9 @@ export function openBlocks(path: string): BlockStore & Disposable & { close(): v
   const newest = db.prepare('SELECT max(epoch) AS epoch FROM block');
   const forget = db.prepare('DELETE FROM block WHERE epoch > ?');
 
+  // A copy in SQLite's memory says nothing of the disk.
+  const forgetPages = db.prepare('PRAGMA shrink_memory');
+
   const head = (): number => guarded(path, () => (newest.get()?.epoch as number | null) ?? 0);
   const close = (): void => {
     if (db.isOpen) db.close();
@@ -63,6 +66,7 @@ export function openBlocks(path: string): BlockStore & Disposable & { close(): v
     },
     get: (epoch) =>
       guarded(path, () => {
+        forgetPages.get();
         const row = byEpoch.get(epoch);
         return row === undefined ? undefined : BLOCKS.read(row, path);
       }),

@@ -69,6 +69,8 @@ export function openLedger(path: string): EntryStore & Disposable & { close(): v
   const remove = db.prepare('DELETE FROM entry WHERE position = ?');
   const restore = db.prepare('INSERT INTO entry (position, id, core, signature, composite, checksum) VALUES (?, ?, ?, ?, NULL, ?)');
 
+  // A copy in SQLite's memory says nothing of the disk, and this is asked only of what somebody doubts.
+  const forgetPages = db.prepare('PRAGMA shrink_memory');
   const close = (): void => {
     if (db.isOpen) db.close();
   };
@@ -88,6 +90,7 @@ export function openLedger(path: string): EntryStore & Disposable & { close(): v
     },
     get: (id) =>
       guarded(path, () => {
+        forgetPages.get();
         const row = byId.get(fromHex(id));
         return row === undefined ? undefined : ENTRIES.read(row, path);
       }),

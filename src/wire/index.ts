@@ -4,6 +4,7 @@ export { BLOCK_MAX_BYTES, type BlockRecord, decodeBlock, decodeBlockRecord, enco
 export * from './blocksMessages.ts';
 export * from './cbor.ts';
 export { checkCertificate, makeCertificate } from './certificate.ts';
+export * from './challenge.ts';
 export { checkpointText, type OpenedCheckpoint, openCheckpoint, signCheckpoint, verifyCheckpoint } from './checkpoint.ts';
 export * from './entry.ts';
 export { checkEvidenceForm } from './evidence.ts';

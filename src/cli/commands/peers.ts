@@ -10,7 +10,7 @@ export const registerPeers: Register = (program, context) => {
       const peers = await client.call('peers_list');
       context.output.result(peers, () =>
         table(
-          ['node', 'peer', 'transport', 'latency', 'source', 'direction', 'address'],
+          ['node', 'peer', 'transport', 'latency', 'source', 'direction', 'differs', 'address'],
           peers.map((peer) => [
             short(peer.fingerprint),
             peer.peerId,
@@ -18,6 +18,7 @@ export const registerPeers: Register = (program, context) => {
             peer.latencyMs === null ? '-' : `${peer.latencyMs.toFixed(1)} ms`,
             peer.source,
             peer.session.direction,
+            peer.quarantine === null ? '-' : `since epoch ${peer.quarantine.sinceEpoch}: ${peer.quarantine.where}`,
             peer.addresses[0],
           ]),
         ),

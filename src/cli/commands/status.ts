@@ -16,6 +16,7 @@ export const registerStatus: Register = (program, context) => {
         client.call('peers_list'),
       ]);
       const { swarmId, name, seats, tolerance } = swarm;
+      const quarantined = peers.filter(({ quarantine }) => quarantine !== null);
       const document = {
         node,
         health,
@@ -23,6 +24,7 @@ export const registerStatus: Register = (program, context) => {
         epoch,
         ledger,
         peers: peers.length,
+        quarantined: quarantined.map(({ fingerprint, quarantine }) => ({ fingerprint, ...quarantine })),
       };
       context.output.result(document, () =>
         [
@@ -31,6 +33,10 @@ export const registerStatus: Register = (program, context) => {
             ['swarm', `${name} ${short(swarmId)}, ${swarm.members.length} members, ${seats} seats`],
             ['tolerance', tolerance],
             ['peers', peers.length],
+            ...quarantined.map(
+              ({ fingerprint, quarantine }) =>
+                ['quarantined', `${short(fingerprint)} since epoch ${quarantine?.sinceEpoch}: ${quarantine?.where}`] as const,
+            ),
             ['epoch', `${epoch.epoch}, ${epoch.phase}${epoch.deadlineMs === null ? '' : `, ${duration(epoch.deadlineMs)} left`}`],
             ['applied', `epoch ${epoch.applied.epoch}, model ${short(epoch.applied.modelRoot)}`],
             ['finalized', `epoch ${epoch.finalized.epoch}`],

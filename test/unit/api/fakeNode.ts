@@ -40,6 +40,7 @@ const peer: PeerView = {
   transport: 'tcp',
   latencyMs: 1.5,
   source: 'dht',
+  quarantine: null,
   session: { encryption: 'tls', direction: 'outbound' },
 };
 export const entry: SignedEntry = {
