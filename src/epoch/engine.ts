@@ -442,9 +442,11 @@ export class Engine implements InboxListener, CollectorListener, CommitteeListen
       this.#advanceAgain = false;
       const sinceMs = this.#nowMs;
       const finalBefore = this.ctx.chain.finalized;
+      const { voting } = this.committee;
       const applied = await apply(this.ctx);
       const head = this.ctx.chain.head;
       if (this.ctx.chain.finalized !== finalBefore) {
+        if (voting.proposedMs !== undefined) this.ctx.timeline.mark(voting.epoch, 'finalise', voting.proposedMs);
         this.committee.blockApplied();
         this.committee.announce();
       }

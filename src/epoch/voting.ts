@@ -66,6 +66,7 @@ export class Voting {
   /** The round that this node has made an offer for. */
   #offered = -1;
   #savedProposal: BlockHash | undefined;
+  #proposedMs: number | undefined;
   #stopped = false;
 
   constructor(ctx: EpochContext, base: Applied, listener: VotingListener) {
@@ -100,6 +101,11 @@ export class Voting {
 
   get round(): number {
     return this.#machine.round;
+  }
+
+  /** Monotonic ms at which the first proposal of this height was held here. */
+  get proposedMs(): number | undefined {
+    return this.#proposedMs;
   }
 
   get isRunning(): boolean {
@@ -221,6 +227,7 @@ export class Voting {
   }
 
   #keep(proposal: Proposal): boolean {
+    this.#proposedMs ??= this.#ctx.ports.clock.nowMs();
     return this.#proposals.add(proposal, this.round, this.#machine.saved().valid?.block);
   }
 
