@@ -100,8 +100,11 @@ async function fetchHeader(ctx: EpochContext, hash: Hex, holders: readonly PeerI
  * each that keeps silent costs its time, and who asks in vain asks others at the next try.
  */
 function holdersOf(ctx: EpochContext, authors: Iterable<Fingerprint>): PeerId[] {
-  const first = [...authors].flatMap((author) => peerOf(ctx, author) ?? []);
-  const others = ctx.ports.streams.peers().filter((peer) => !first.includes(peer) && ctx.directory.nodeOf(peer) !== undefined);
+  const first = [...authors].flatMap((author) => (ctx.diverging.has(author) ? [] : (peerOf(ctx, author) ?? [])));
+  const others = ctx.ports.streams.peers().filter((peer) => {
+    const node = ctx.directory.nodeOf(peer);
+    return !first.includes(peer) && node !== undefined && !ctx.diverging.has(node);
+  });
   const from = Math.floor(ctx.ports.entropy.uniform() * others.length);
   return [...first, ...[...others.slice(from), ...others.slice(0, from)].slice(0, OTHERS_ASKED)];
 }

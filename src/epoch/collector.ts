@@ -12,6 +12,7 @@ import {
 } from '../spec/index.ts';
 import { classOf, ineligible } from './audit.ts';
 import { type EpochContext, peerOf } from './context.ts';
+import { isForked } from './cuts.ts';
 import { fetchUpdate } from './fetch.ts';
 import { publish } from './publish.ts';
 import type { Residual } from './residual.ts';
@@ -120,7 +121,7 @@ export class Collector {
   #hold(entry: EntryOf<'contribution'>): void {
     const { author, body } = entry.core;
     this.#wanted.delete(entry.id);
-    if (!isFirst(this.#ctx, entry) || this.#ctx.replica.graph.forksOf(author).length > 0) return;
+    if (!isFirst(this.#ctx, entry) || isForked(this.#ctx, author)) return;
     if (this.#authors.has(author) || this.#authors.size >= MAX_ROSTER - MAX_JOINS) return;
     this.#authors.add(author);
     this.#ctx.timeline.mark(body.epoch, 'verify');

@@ -3,6 +3,7 @@ import { faultsOf, quorumOf } from '../consensus/index.ts';
 import { isKind } from '../ledger/index.ts';
 import {
   asStarlingError,
+  type Beat,
   type EntryId,
   type Fingerprint,
   type PeerId,
@@ -17,6 +18,7 @@ import { ownBeat, publishBeat } from './beats.ts';
 import { type EpochContext, peerOf } from './context.ts';
 import { answerMs } from './ports.ts';
 import type { Timers } from './timers.ts';
+import { votesWereLost } from './voteLog.ts';
 import { VotesInbox } from './votesInbox.ts';
 import { Voting } from './voting.ts';
 
@@ -56,6 +58,7 @@ export class Committee {
     this.voting = this.#open();
     this.#inbox = new VotesInbox(ctx, {
       voting: () => this.voting,
+      ownBeat: () => this.#nextBeat(),
       ahead: (node, from) => listener.behind(peerOf(ctx, node) ?? from),
       beatNews: () => this.#look(),
     });
@@ -106,6 +109,9 @@ export class Committee {
     const { state } = this.#ctx.chain.finalized;
     this.#ctx.reach.setMembers(state.members.length);
     if (this.voting.base !== this.#ctx.chain.finalized) {
+      // What was asked was asked about the height before.
+      this.#asked.clear();
+      if (this.#ctx.mayVote && votesWereLost(this.#ctx.ports.store, state.epoch + 1)) this.#ctx.abstainEpoch = state.epoch + 1;
       this.voting.stop();
       this.voting = this.#open();
     }
@@ -162,17 +168,19 @@ export class Committee {
 
   #beat(): void {
     if (this.#ctx.pinned !== undefined) return;
+    void publishBeat(this.#ctx, this.#nextBeat());
+  }
+
+  #nextBeat(): Beat {
     const beat = ownBeat(this.#ctx, this.#beatSeq);
     this.#beatSeq = beat.seq;
-    void publishBeat(this.#ctx, beat);
+    return beat;
   }
 
   /** A new connection has no mesh yet: what gossip would have brought goes straight. */
   #greet(peer: PeerId): void {
     if (this.#ctx.pinned !== undefined) return;
-    const beat = ownBeat(this.#ctx, this.#beatSeq);
-    this.#beatSeq = beat.seq;
-    this.#send(peer, [{ kind: 'beat', beat }, ...this.#inbox.known()]);
+    this.#send(peer, [{ kind: 'beat', beat: this.#nextBeat() }, ...this.#inbox.known()]);
   }
 
   #look(): void {
@@ -228,6 +236,7 @@ export class Committee {
     await Promise.all(others.filter((voter) => !this.#asked.has(voter)).map((voter) => this.#ask(voter)));
     if (this.#asked.size < needed) return;
     this.#ctx.mayVote = true;
+    if (others.length > 0 && votesWereLost(this.#ctx.ports.store, this.voting.epoch)) this.#ctx.abstainEpoch = this.voting.epoch;
     this.voting.stop();
     this.voting = this.#open();
     this.#listener.reachChanged();
@@ -252,8 +261,9 @@ export class Committee {
 
   /** A vote of this node that its own log does not hold. */
   #ownVote(vote: { readonly epoch: number; readonly round: number; readonly step: string }): void {
-    if (!this.#ctx.mayVote) {
+    if (!this.#ctx.mayVote || this.#ctx.abstainEpoch === vote.epoch) {
       // A restored backup: this height is over before this node votes again.
+      if (this.#ctx.abstainEpoch === vote.epoch) return;
       this.#ctx.abstainEpoch = vote.epoch;
       this.#ctx.ports.journal.log('warn', 'epoch', 'peers hold a vote that this data folder does not know: it abstains from this height', {
         ...vote,

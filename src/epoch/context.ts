@@ -101,6 +101,7 @@ export function createContext(init: EpochInit): EpochContext {
     horizon: () => finals.newest(chain.finalized.state.epoch) - genesis.retainEpochs,
   });
   const chain = new Chain({ genesis, swarm, graph: replica.graph, blobs: ports.blobs, initialModel: init.initialModel });
+  replica.judgeForks((id) => chain.find(id)?.void === true);
   const directory = new Directory();
   for (const entry of replica.graph.entries()) directory.learn(entry);
   const updates = new Updates(genesis, chain.spans);

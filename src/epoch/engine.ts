@@ -49,6 +49,9 @@ const SYNC_MIN_MS = 1_000;
 const SYNC_MAX_MS = 3_000;
 /** Ms that a start waits for a first peer before it writes to its own chain (one identity, one process). */
 const FIRST_SYNC_MS = 5_000;
+/** Peers that are told before a stop, and ms that it waits for them at most. */
+const TOLD_PEERS = 3;
+const AWAY_MS = 1_000;
 /** Ms after which a failed average or a missing aggregate is tried again. */
 const RETRY_MS = 500;
 
@@ -158,7 +161,12 @@ export class Engine implements InboxListener, CollectorListener, CommitteeListen
     if (this.ctx.pinned !== undefined) return;
     try {
       const entry = away(this.ctx);
-      if (entry !== undefined) await this.ctx.ports.gossip.publish(ledgerTopic(this.ctx.swarm), encodeEntry(entry));
+      if (entry === undefined) return;
+      await this.say(entry);
+      // Gossip is only queued when it resolves, and the connections are about to close: a sync is answered.
+      const told = this.ctx.ports.streams.peers().slice(0, TOLD_PEERS);
+      const late = new Promise<void>((resolve) => this.#timers.once('away', AWAY_MS, resolve));
+      await Promise.race([Promise.all(told.map((peer) => this.#peering.syncWith(peer))), late]);
     } catch (error) {
       this.ctx.ports.journal.log('warn', 'epoch', 'the others were not told that this node stops', asStarlingError(error).toJSON());
     }
@@ -351,7 +359,9 @@ export class Engine implements InboxListener, CollectorListener, CommitteeListen
       this.ctx.timeline.mark(base.state.epoch + 1, 'average', sinceMs);
       if (this.ctx.chain.head !== base) return;
       if (this.ctx.quorate && !this.ctx.chain.isProvisional) {
+        const averagedMs = this.#nowMs;
         await judge(this.ctx, base, aggregate);
+        this.ctx.timeline.mark(base.state.epoch + 1, 'audit', averagedMs);
         this.#dispatch({ type: 'averaged', final: true });
         if (this.#state.phase === 'voting') this.committee.voting.begin(roster);
       } else await this.#decide(roster);
@@ -453,6 +463,7 @@ export class Engine implements InboxListener, CollectorListener, CommitteeListen
       if (this.ctx.finals.get(this.ctx.chain.finalized.state.epoch + 1) !== undefined) this.#askAround();
       if (applied.length === 0 && this.talk.base === head.id) continue;
       for (const one of applied) {
+        if (one.block !== undefined) this.ctx.timeline.mark(one.state.epoch, 'finalise');
         this.ctx.timeline.mark(one.state.epoch, 'apply', sinceMs);
         this.ctx.ports.journal.observe('apply_ms', this.#nowMs - sinceMs);
         this.ctx.ports.journal.log('info', 'epoch', one.block === undefined ? 'applied provisionally' : 'finalised', {

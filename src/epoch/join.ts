@@ -1,4 +1,5 @@
-import { type EntryId, MAX_JOINS, type SignedEntry } from '../spec/index.ts';
+import { isKind } from '../ledger/index.ts';
+import { type EntryId, MAX_JOINS, type MembershipBody, type SignedEntry } from '../spec/index.ts';
 import { makeCertificate } from '../wire/index.ts';
 import type { EpochContext } from './context.ts';
 
@@ -14,7 +15,10 @@ export function join(ctx: EpochContext): SignedEntry | undefined {
 export function resume(ctx: EpochContext): SignedEntry | undefined {
   const { id, state } = ctx.chain.head;
   const member = state.members.find((m) => m.fingerprint === ctx.self);
-  if (member === undefined || (member.status !== 'away' && member.status !== 'suspended' && member.vote !== 'removed')) return undefined;
+  if (member === undefined) return undefined;
+  // What it said last may be in no block yet, and would count with the next.
+  const isOut = member.status === 'away' || member.status === 'suspended' || member.vote === 'removed' || lastSaid(ctx) === 'away';
+  if (!isOut) return undefined;
   return ctx.replica.append('membership', { action: 'resume' }, id, state.epoch);
 }
 
@@ -24,6 +28,15 @@ export function away(ctx: EpochContext): SignedEntry | undefined {
   const isMember = state.members.some((m) => m.fingerprint === ctx.self && m.status === 'active');
   if (!isMember || state.members.length === 1) return undefined;
   return ctx.replica.append('membership', { action: 'away' }, id, state.epoch);
+}
+
+/** What this node's chain says last of its membership. */
+function lastSaid(ctx: EpochContext): MembershipBody['action'] | undefined {
+  const { graph, tip } = ctx.replica;
+  for (let entry = tip; entry !== undefined; entry = graph.get(entry.core.prev ?? '')) {
+    if (isKind(entry, 'membership')) return entry.core.body.action;
+  }
+  return undefined;
 }
 
 /** Joins that wait for a decision, the earliest first, as many as one epoch takes in. */

@@ -23,6 +23,9 @@ export class Peering {
 
   /** Rejects only with what must end the node (IDENTITY_IN_USE). */
   async syncWith(peer: PeerId): Promise<void> {
+    const node = this.#ctx.directory.nodeOf(peer);
+    // What differs from the final blocks is not learned from; it may still learn here.
+    if (node !== undefined && this.#ctx.diverging.has(node)) return;
     // Blocks first: what is final says which entries matter.
     if (this.#ctx.pinned === undefined) await tryFetchBlocks(this.#ctx, peer);
     if (await this.#sync.with(peer)) this.#asked.add(peer);

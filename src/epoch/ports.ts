@@ -108,6 +108,9 @@ export interface BlobStore {
   delete(root: ContentRoot): Promise<void>;
 }
 
+/** Key of a fact that a repair sets in a NodeStore where what this node signed may be gone. Empty until a height is known. */
+export const VOTES_LOST = 'votes/lost';
+
 /** Small durable facts of this node alone (residual, pending contribution, applied head). Durable when `set` returns. */
 export interface NodeStore {
   get(key: string): Uint8Array | undefined;

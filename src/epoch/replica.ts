@@ -42,6 +42,7 @@ export class Replica {
   readonly #listeners: ((entry: SignedEntry) => void)[] = [];
   /** Set by the first own append: from then on an own entry out of the network means a second process. */
   #appended = false;
+  #isVoid: (id: EntryId) => boolean = () => false;
 
   constructor(init: ReplicaInit) {
     this.#init = init;
@@ -52,10 +53,17 @@ export class Replica {
     this.#listeners.push(listener);
   }
 
-  /** This node's last entry. Of a forked own chain the branch that arrived last. */
+  /** This node's last entry. Of a forked own chain a branch that is not void, and of several the one that arrived last. */
   get tip(): SignedEntry | undefined {
-    const id = this.graph.heads(this.#init.identity.fingerprint).at(-1);
+    const heads = this.graph.heads(this.#init.identity.fingerprint);
+    const counting = heads.length < 2 ? heads : heads.filter((head) => !this.graph.chain(head).some((id) => this.#isVoid(id)));
+    const id = (counting.length > 0 ? counting : heads).at(-1);
     return id === undefined ? undefined : this.graph.get(id);
+  }
+
+  /** `isVoid`: whether a final cut holds an entry as one of a losing branch. */
+  judgeForks(isVoid: (id: EntryId) => boolean): void {
+    this.#isVoid = isVoid;
   }
 
   /**

@@ -2,6 +2,7 @@
 import { type EntryId, type Hex, mayContribute, StarlingError } from '../spec/index.ts';
 import { commit } from './commit.ts';
 import type { EpochContext } from './context.ts';
+import { isForked } from './cuts.ts';
 import { type Prepared, prepare } from './prepare.ts';
 import { publish } from './publish.ts';
 import type { Residual } from './residual.ts';
@@ -59,14 +60,15 @@ function check(ctx: EpochContext, submission: UpdateSubmission, epoch: number): 
       phase: 'submit',
       fix: 'start the daemon with --class core or edge',
     });
-  if (ctx.replica.graph.forksOf(ctx.self).length > 0)
+  const isSuspended = ctx.chain.finalized.state.members.some((m) => m.fingerprint === ctx.self && m.status === 'suspended');
+  if (isSuspended || isForked(ctx, ctx.self))
     throw new StarlingError(
       'FORKED_AUTHOR',
       "this node's chain has forked: two processes have signed with its identity, and the swarm ignores what it contributes",
       {
         field: 'identity',
         phase: 'submit',
-        fix: 'stop the other process, and give this node a new identity: a fresh data folder, joined with --bootstrap',
+        fix: 'stop the other process, then run `starling swarm resume`; or give this node a new identity in a fresh data folder',
       },
     );
   if (submission.epoch < epoch) throw past(submission.epoch, epoch);

@@ -19,7 +19,7 @@ import {
   readOneOf,
   readTuple,
 } from '../wire/index.ts';
-import type { NodeStore } from './ports.ts';
+import { type NodeStore, VOTES_LOST } from './ports.ts';
 
 const VOTES = 'votes';
 const PROPOSAL = 'votes-proposal';
@@ -90,4 +90,17 @@ export function loadProposal(store: NodeStore, wanted: number): Proposal | undef
   const bytes = store.get(PROPOSAL);
   const proposal = bytes === undefined ? undefined : decodeProposal(bytes);
   return proposal?.epoch === wanted ? proposal : undefined;
+}
+
+/**
+ * Whether a repair has lost the log (VOTES_LOST is set), so that this node must not vote in the height that is open. From the
+ * next height on it may: the fact is turned into that height, and dropped once it is past.
+ */
+export function votesWereLost(store: NodeStore, height: number): boolean {
+  const lost = store.get(VOTES_LOST);
+  if (lost === undefined) return false;
+  const open = lost.byteLength === 0 ? height : readInt(decode(lost, VOTES_LOST, 16), VOTES_LOST);
+  if (lost.byteLength === 0) store.set(VOTES_LOST, encode(height));
+  if (height > open) store.delete(VOTES_LOST);
+  return height <= open;
 }

@@ -1,5 +1,5 @@
 /** What comes on the votes topic and its stream: judged, and handed to the height it belongs to. */
-import { ACCEPT, asStarlingError, type Fingerprint, ignore, type PeerId, reject, type Verdict } from '../spec/index.ts';
+import { ACCEPT, asStarlingError, type Beat, type Fingerprint, ignore, type PeerId, reject, type Verdict } from '../spec/index.ts';
 import { decodeVotesBundle, decodeVotesMessage, encodeVotesBundle, VOTES_BUNDLE_MAX_BYTES, type VotesMessage } from '../wire/index.ts';
 import { judgeBeat, noteDivergence } from './beats.ts';
 import type { EpochContext } from './context.ts';
@@ -8,6 +8,7 @@ import type { Voting } from './voting.ts';
 export interface VotesListener {
   /** The vote on the present height. */
   voting(): Voting;
+  ownBeat(): Beat;
   /** A node stands on a later block. */
   ahead(node: Fingerprint, from: PeerId): void;
   /** A beat of a node came. */
@@ -24,9 +25,16 @@ export class VotesInbox {
   constructor(ctx: EpochContext, listener: VotesListener) {
     this.#ctx = ctx;
     this.#listener = listener;
-    // An empty question asks for all that is known of the present height; anything else is news that asks nothing.
+    // An empty question asks for all that is known of the present height, the asker's own votes first; anything else is news.
     ctx.ports.streams.handle('votes', async (from, payload) => {
-      if (payload.byteLength === 0) return encodeVotesBundle(this.known());
+      if (payload.byteLength === 0) {
+        const votes = listener.voting().votesOf(ctx.directory.nodeOf(from) ?? '');
+        return encodeVotesBundle([
+          { kind: 'beat', beat: listener.ownBeat() },
+          ...votes.map((vote): VotesMessage => ({ kind: 'vote', vote })),
+          ...this.known(),
+        ]);
+      }
       this.bundle(payload, from);
       return undefined;
     });

@@ -40,8 +40,8 @@ export interface VotingListener {
   ownVote(vote: Vote): void;
 }
 
-/** Votes of a voter whose verification is remembered: two a round for more rounds than an honest height takes. */
-const VERIFIED_A_VOTER = 32;
+/** Votes of a voter that are remembered: two a round for more rounds than an honest height takes. */
+const HEARD_A_VOTER = 32;
 
 export class Voting {
   readonly base: Applied;
@@ -55,8 +55,8 @@ export class Voting {
   readonly #proposals: KeptProposals;
   readonly #candidates = new Map<BlockHash, Candidate>();
   readonly #judgements: Judgements;
-  /** Votes whose signature was found good. */
-  readonly #verified = new Set<string>();
+  /** The newest votes of each voter whose signature was found good. */
+  readonly #heard = new Map<Fingerprint, Map<string, Vote>>();
   /** Own votes, those of an earlier life included. */
   readonly #signed = new Set<string>();
   /** The round that an earlier life had reached: of those before, its log is forgotten. */
@@ -152,6 +152,11 @@ export class Voting {
     ];
   }
 
+  /** What a voter said in this height, as far as heard: what it asks for when it starts. */
+  votesOf(voter: Fingerprint): Vote[] {
+    return [...(this.#heard.get(voter)?.values() ?? [])];
+  }
+
   blockOf(hash: BlockHash): Block | undefined {
     return this.#proposals.blockOf(hash) ?? this.#candidates.get(hash)?.block;
   }
@@ -165,14 +170,15 @@ export class Voting {
     // [REJECT] only voters vote
     if (keys === undefined || !this.voters.includes(vote.voter))
       return reject('NOT_VOTER', `${vote.voter} is no voter of epoch ${this.epoch}`);
+    const heard = this.#heard.get(vote.voter) ?? new Map<string, Vote>();
+    const told = `${placeOf(vote)}/${toHex(vote.signature)}`;
     // [IGNORE] told before: retelling costs a look, not a signature check
-    const told = `${vote.voter}/${placeOf(vote)}/${toHex(vote.signature)}`;
-    if (this.#verified.has(told)) return ignore('DUPLICATE', 'the vote is known');
+    if (heard.has(told)) return ignore('DUPLICATE', 'the vote is known');
     // [REJECT] not signed by its voter
     if (!verifyVote(this.#ctx.swarm, vote, keys.ed25519PublicKey))
       return reject('BAD_SIGNATURE', `a vote of ${vote.voter} is not signed by it`);
-    if (this.#verified.size >= VERIFIED_A_VOTER * this.voters.length) this.#verified.clear();
-    this.#verified.add(told);
+    for (const oldest of heard.keys()) if (heard.size >= HEARD_A_VOTER) heard.delete(oldest);
+    this.#heard.set(vote.voter, heard.set(told, vote));
     if (vote.voter === this.#ctx.self && vote.round >= this.#firstRound && !this.#signed.has(placeOf(vote))) this.#listener.ownVote(vote);
     this.#run(this.#machine.onVote(vote));
     return ACCEPT;

@@ -1,6 +1,7 @@
 /** The three databases of a data folder, together: blocks stand on entries and on the headers that the node keeps. */
 import { existsSync } from 'node:fs';
 import { basename } from 'node:path';
+import { VOTES_LOST } from '../epoch/index.ts';
 import { type AggregateHeader, type Hex, type SignedEntry, StarlingError, type SwarmId } from '../spec/index.ts';
 import {
   BLOCKS,
@@ -14,7 +15,6 @@ import {
   openLedger,
   openNodeStore,
   type Quarantine,
-  VOTES_LOST,
 } from '../storage/index.ts';
 import { aggregateHash, type BlockRecord, decodeAggregate } from '../wire/index.ts';
 import { checkBlocks } from './fsckBlocks.ts';

@@ -7,6 +7,6 @@ export { ENTRIES, openLedger } from './entryStore.ts';
 export { inspectTable } from './inspect.ts';
 export { loadOrCreateIdentity, loadOrCreateSeeds, loadSeeds } from './keystore.ts';
 export { lockDataFolder } from './lock.ts';
-export { FACTS, type Fact, openNodeStore, VOTES_LOST } from './nodeStore.ts';
+export { FACTS, type Fact, openNodeStore } from './nodeStore.ts';
 export { openPeerBook } from './peerBook.ts';
 export { Quarantine, REPAIRED } from './quarantine.ts';

@@ -2,12 +2,6 @@ import type { NodeStore } from '../epoch/ports.ts';
 import { checksumOf } from './checksum.ts';
 import { corrupt, guarded, openSqlite, type Table } from './sqlite.ts';
 
-/**
- * A fact of this key says that votes which this node sent may be missing here: it must not vote before a block that was
- * not final when it started is. Set by a repair.
- */
-export const VOTES_LOST = 'votes/lost';
-
 export interface Fact {
   readonly key: string;
   readonly value: Uint8Array;

@@ -17,7 +17,7 @@ const CHANGED = 100_000;
 /** Daemons that nobody invited; a long run asks for 20. */
 const UNINVITED = Number(process.env.NEWCOMER_UNINVITED ?? 6);
 /** Ms for an epoch on a machine that does other things too; it takes a few seconds where a machine has two cores. */
-const EPOCH_MS = 60_000;
+const EPOCH_MS = 120_000;
 const TENSOR = 'w';
 
 /** Small values, other ones at every call. */

@@ -44,6 +44,7 @@ async function setting() {
   });
   const inbox = new VotesInbox(ctx, {
     voting: () => voting,
+    ownBeat: () => ownBeat(ctx, 0),
     ahead: (one) => ahead.push(one),
     beatNews: () => undefined,
   });

@@ -15,9 +15,10 @@ import {
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
+import { VOTES_LOST } from '../../../src/epoch/index.ts';
 import { fsck } from '../../../src/node/fsck.ts';
 import { type SignedEntry, StarlingError } from '../../../src/spec/index.ts';
-import { type DataFolder, dataFolderAt, lockDataFolder, VOTES_LOST } from '../../../src/storage/index.ts';
+import { type DataFolder, dataFolderAt, lockDataFolder } from '../../../src/storage/index.ts';
 import { type BlockRecord, makeBlock, signVote } from '../../../src/wire/index.ts';
 import { founderOf, foundFolder, furnish, openStores } from '../../support/dataFolder.ts';
 import { LedgerWriter } from '../../support/ledgerWriter.ts';
