@@ -57,7 +57,11 @@ export async function auditSum(
 /** Why an entry cannot be in a roster over `base`, or undefined. */
 export function ineligible(ctx: EpochContext, base: SwarmState, entry: SignedEntry): string | undefined {
   const { core } = entry;
-  if (core.kind === 'join') return base.members.some((m) => m.fingerprint === core.author) ? 'its author is a member already' : undefined;
+  if (core.kind === 'join') {
+    const ordered = ctx.chain.find(entry.id);
+    if (ordered !== undefined && ordered.epoch <= base.epoch) return 'a block has held it already';
+    return base.members.some((m) => m.fingerprint === core.author) ? 'its author is a member already' : undefined;
+  }
   if (core.kind !== 'contribution') return `a ${core.kind} is never rostered`;
   if (core.body.epoch !== base.epoch + 1) return `it is for epoch ${core.body.epoch}`;
   if (core.anchorBlock !== base.decision) return 'it stands on another base';

@@ -26,6 +26,10 @@ import { Voting } from './voting.ts';
 const LOOK_MS = 250;
 /** Ms between questions to voters for what they know of this node's own votes. */
 const EARN_MS = 300;
+/** Ms after which a height is opened again whose votes the disk did not take. */
+const REOPEN_MS = 1_000;
+/** Ms without a heartbeat before a voter can count as absent, however fast epochs are: a reboot takes less. */
+const ABSENT_MS = 60_000;
 /** Peers that are told of a height at a time, and one more at random. */
 const NEIGHBOURS = 8;
 
@@ -155,6 +159,7 @@ export class Committee {
         if (peer !== undefined) this.#listener.behind(peer);
       },
       ownVote: (vote) => this.#ownVote(vote),
+      failed: () => this.#timers.once('reopen', REOPEN_MS, () => this.#reopen()),
     });
   }
 
@@ -237,6 +242,11 @@ export class Committee {
     if (this.#asked.size < needed) return;
     this.#ctx.mayVote = true;
     if (others.length > 0 && votesWereLost(this.#ctx.ports.store, this.voting.epoch)) this.#ctx.abstainEpoch = this.voting.epoch;
+    this.#reopen();
+  }
+
+  /** The present height again, from what the disk holds of it. */
+  #reopen(): void {
     this.voting.stop();
     this.voting = this.#open();
     this.#listener.reachChanged();
@@ -286,6 +296,7 @@ export class Committee {
     if (!this.voting.isVoter || !this.#ctx.mayVote || replica.tip === undefined) return;
     for (const voter of votersOf(state)) {
       if (voter === self || state.epoch - (this.#lastHere.get(voter) ?? state.epoch) < genesis.missEpochs) continue;
+      if (this.#ctx.reach.silentMs(voter) < ABSENT_MS) continue;
       if (state.motions.some((m) => m.action === 'remove' && m.subject === voter && m.ayes.includes(self)) || this.#hasBallot(voter))
         continue;
       const entry = replica.append('ballot', { action: 'remove', subject: voter, epoch: state.epoch }, id, state.epoch, []);

@@ -5,35 +5,35 @@
 import { type EntryOf, isKind } from '../ledger/index.ts';
 import {
   asStarlingError,
-  type BallotBody,
+  type BlockHash,
+  type DecisionId,
   type EntryId,
   type Fingerprint,
-  type Hex,
   mayContribute,
   NEGOTIATION,
   type PeerId,
   type SignedEntry,
   type StarlingError,
 } from '../spec/index.ts';
-import { encodeEntry, type Have, ledgerTopic, votesTopic } from '../wire/index.ts';
-import { apply } from './apply.ts';
+import { type Have, ledgerTopic, votesTopic } from '../wire/index.ts';
+import { Advancer, type AdvancerListener } from './advancer.ts';
 import { average } from './average.ts';
-import { ballotOf, checkMembership } from './ballots.ts';
+import type { Applied } from './chain.ts';
 import { Challenger } from './challenger.ts';
 import { Collector, type CollectorListener, isWorthKeeping } from './collector.ts';
 import { Committee, type CommitteeListener } from './committee.ts';
 import { createContext, type EpochContext, type EpochInit, learnDecision, peerOf, plantDecisions } from './context.ts';
 import { AdaptiveDeadline } from './deadline.ts';
+import { Desk } from './desk.ts';
 import { factsOf } from './facts.ts';
 import { replayBlocks } from './finality.ts';
 import { Inbox, type InboxListener } from './inbox.ts';
-import { away, join, pendingJoins, resume } from './join.ts';
+import { join, pendingJoins, resume, resumeForked } from './join.ts';
 import { type MachineEvent, type MachineState, step } from './machine.ts';
-import { ensureModel } from './modelPull.ts';
 import { Peering } from './peering.ts';
 import { decide } from './provisional.ts';
 import { type Residual, residualOf } from './residual.ts';
-import { checkRollback, goOn, rollback, settlePin } from './rollback.ts';
+import { settlePin } from './rollback.ts';
 import { openTalk, type RosterTalk } from './roster.ts';
 import type { UpdateSubmission } from './submission.ts';
 import { type Submitted, submit } from './submit.ts';
@@ -49,10 +49,7 @@ const SYNC_MIN_MS = 1_000;
 const SYNC_MAX_MS = 3_000;
 /** Ms that a start waits for a first peer before it writes to its own chain (one identity, one process). */
 const FIRST_SYNC_MS = 5_000;
-/** Peers that are told before a stop, and ms that it waits for them at most. */
-const TOLD_PEERS = 3;
-const AWAY_MS = 1_000;
-/** Ms after which a failed average or a missing aggregate is tried again. */
+/** Ms after which a failed average is tried again. */
 const RETRY_MS = 500;
 
 export interface EngineListener {
@@ -67,10 +64,11 @@ export interface EngineOptions {
   readonly alone: boolean;
 }
 
-export class Engine implements InboxListener, CollectorListener, CommitteeListener {
+export class Engine implements InboxListener, CollectorListener, CommitteeListener, AdvancerListener {
   readonly ctx: EpochContext;
   talk: RosterTalk;
   readonly committee: Committee;
+  readonly desk: Desk;
   readonly #listener: EngineListener;
   readonly #options: EngineOptions;
   readonly #peering: Peering;
@@ -81,8 +79,8 @@ export class Engine implements InboxListener, CollectorListener, CommitteeListen
   #state: MachineState;
   #trainers = 0;
   #stopped = false;
-  #advancing: Promise<void> | undefined;
-  #advanceAgain = false;
+  readonly #advancer: Advancer;
+  #hasJoined = false;
   #submitting: Promise<unknown> = Promise.resolve();
   readonly #timers: Timers;
   #collector: Collector;
@@ -108,7 +106,20 @@ export class Engine implements InboxListener, CollectorListener, CommitteeListen
     this.#peering = new Peering(this.ctx, sync, this.#timers);
     this.#challenger = new Challenger(this.ctx, this.#timers);
     this.committee = new Committee(this.ctx, this.#timers, this);
+    this.#advancer = new Advancer(this.ctx, this.committee, this.#residual, this.#timers, this);
     this.#inbox = new Inbox(this.ctx, this, sync);
+    this.desk = new Desk(this.ctx, this.committee, this.#timers, {
+      joined: this.#joined.promise,
+      atRest: async () => {
+        await Promise.all([this.#advancer.atRest(), this.#submitting]);
+      },
+      advance: () => this.#advance(),
+      sync: (peer) => this.#peering.syncWith(peer),
+      begin: () => {
+        this.#begin();
+        this.#listener.changed('trust');
+      },
+    });
     this.ctx.replica.onAccepted((entry) => this.#accepted(entry));
     init.ports.streams.onPeer((peer, connected) => {
       if (!connected) return;
@@ -156,22 +167,6 @@ export class Engine implements InboxListener, CollectorListener, CommitteeListen
     this.committee.stop();
   }
 
-  /** Says that this node stops, so that nobody waits for it. What cannot be said does not keep it from stopping. */
-  async goAway(): Promise<void> {
-    if (this.ctx.pinned !== undefined) return;
-    try {
-      const entry = away(this.ctx);
-      if (entry === undefined) return;
-      await this.say(entry);
-      // Gossip is only queued when it resolves, and the connections are about to close: a sync is answered.
-      const told = this.ctx.ports.streams.peers().slice(0, TOLD_PEERS);
-      const late = new Promise<void>((resolve) => this.#timers.once('away', AWAY_MS, resolve));
-      await Promise.race([Promise.all(told.map((peer) => this.#peering.syncWith(peer))), late]);
-    } catch (error) {
-      this.ctx.ports.journal.log('warn', 'epoch', 'the others were not told that this node stops', asStarlingError(error).toJSON());
-    }
-  }
-
   /** Steps 1 to 4. One at a time: two trainers of one node share its one contribution an epoch. */
   async submit(submission: UpdateSubmission): Promise<Submitted> {
     await this.#joined.promise;
@@ -182,65 +177,6 @@ export class Engine implements InboxListener, CollectorListener, CommitteeListen
     });
     this.#submitting = run.catch(() => undefined);
     return run;
-  }
-
-  /**
-   * Stands at `epoch` until `goOn`: model, tree and state of that epoch at once, over restarts too; it is away for the others.
-   * Throws NOT_FOUND, AGGREGATE_MISSING, DATA_CORRUPT, and then nothing has changed.
-   */
-  async rollbackTo(epoch: number): Promise<void> {
-    await this.#joined.promise;
-    await checkRollback(this.ctx, epoch);
-    await this.goAway();
-    this.committee.pause();
-    // What is being applied ends first.
-    this.ctx.pinned ??= epoch;
-    await Promise.all([this.#advancing, this.#submitting]);
-    rollback(this.ctx, epoch);
-    this.#begin();
-    this.#listener.changed('trust');
-  }
-
-  /** Ends a rollback: catches up from its own disk, then from peers. Throws DIVERGED. */
-  async goOn(): Promise<void> {
-    if (this.ctx.pinned === undefined) return;
-    await goOn(this.ctx);
-    this.committee.goOn();
-    this.#begin();
-    const { chain, replica } = this.ctx;
-    if (replica.tip !== undefined && chain.finalized.state.members.length > 1)
-      await this.say(replica.append('membership', { action: 'resume' }, chain.head.id, chain.head.state.epoch));
-    for (const peer of this.ctx.ports.streams.peers()) this.behind(peer);
-    await this.#advance();
-    this.#listener.changed('trust');
-  }
-
-  /** Writes this voter's ballot; a block with those of q voters carries it out. Throws NOT_VOTER, NOT_FOUND, DUPLICATE and others. */
-  async ballot(wanted: BallotBody): Promise<SignedEntry> {
-    await this.#joined.promise;
-    const body = await ballotOf(this.ctx, wanted);
-    const { id, state } = this.ctx.chain.finalized;
-    const entry = this.ctx.replica.append('ballot', body, id, state.epoch, []);
-    await this.say(entry);
-    return entry;
-  }
-
-  /** Gives up this node's membership, or takes it up again, with one of the next blocks. Throws NOT_MEMBER, DUPLICATE, PINNED. */
-  async membership(action: 'leave' | 'resume'): Promise<SignedEntry> {
-    await this.#joined.promise;
-    checkMembership(this.ctx, action);
-    const { id, state } = this.ctx.chain.head;
-    const entry = this.ctx.replica.append('membership', { action }, id, state.epoch);
-    await this.say(entry);
-    return entry;
-  }
-
-  /** Tells the swarm of an entry that this node has just written. Where gossip fails, sync brings it. */
-  async say(entry: SignedEntry): Promise<void> {
-    const { gossip, journal } = this.ctx.ports;
-    await gossip
-      .publish(ledgerTopic(this.ctx.swarm), encodeEntry(entry))
-      .catch((error: unknown) => journal.log('debug', 'epoch', 'an entry was not gossiped', asStarlingError(error).toJSON()));
   }
 
   /** Trainers attached to this node now. Told to the swarm: it waits for those who announce one. */
@@ -292,6 +228,10 @@ export class Engine implements InboxListener, CollectorListener, CommitteeListen
   fatal(error: unknown): void {
     this.stop();
     this.#listener.fatal(asStarlingError(error));
+  }
+
+  get base(): BlockHash | DecisionId {
+    return this.talk.base;
   }
 
   get #nowMs(): number {
@@ -436,75 +376,38 @@ export class Engine implements InboxListener, CollectorListener, CommitteeListen
     this.#dispatch({ type: 'trainers', node: this.ctx.self, attached: trainers > 0, nowMs: this.#nowMs });
   }
 
-  // --- decisions ---------------------------------------------------------------------------------------------
+  // --- blocks and decisions ----------------------------------------------------------------------------------
 
-  /** Applies what can be applied, one run at a time; a call while one runs makes it look again. */
   #advance(): Promise<void> {
-    this.#advanceAgain = true;
-    this.#advancing ??= this.#advanceLoop().finally(() => {
-      this.#advancing = undefined;
-    });
-    return this.#advancing;
+    return this.#advancer.advance();
   }
 
-  async #advanceLoop(): Promise<void> {
-    while (this.#advanceAgain && !this.#stopped) {
-      this.#advanceAgain = false;
-      const sinceMs = this.#nowMs;
-      const finalBefore = this.ctx.chain.finalized;
-      const { voting } = this.committee;
-      const applied = await apply(this.ctx);
-      const head = this.ctx.chain.head;
-      if (this.ctx.chain.finalized !== finalBefore) {
-        if (voting.proposedMs !== undefined) this.ctx.timeline.mark(voting.epoch, 'finalise', voting.proposedMs);
-        this.committee.blockApplied();
-        this.committee.announce();
-      }
-      if (this.ctx.finals.get(this.ctx.chain.finalized.state.epoch + 1) !== undefined) this.#askAround();
-      if (applied.length === 0 && this.talk.base === head.id) continue;
-      for (const one of applied) {
-        if (one.block !== undefined) this.ctx.timeline.mark(one.state.epoch, 'finalise');
-        this.ctx.timeline.mark(one.state.epoch, 'apply', sinceMs);
-        this.ctx.ports.journal.observe('apply_ms', this.#nowMs - sinceMs);
-        this.ctx.ports.journal.log('info', 'epoch', one.block === undefined ? 'applied provisionally' : 'finalised', {
-          epoch: one.state.epoch,
-          [one.block === undefined ? 'decision' : 'block']: one.id,
-          roster: one.body?.roster.length ?? 0,
-          modelRoot: one.state.modelRoot,
-        });
-      }
-      await this.#holdModel();
-      if (this.ctx.pinned === undefined)
-        this.#residual.settle((updateHash, epoch) => this.#isRostered(updateHash, epoch), head.state.epoch);
-      if (this.talk.base !== head.id) this.#begin();
-      this.#listener.changed('trust');
+  moved(applied: readonly Applied[], sinceMs: number): void {
+    const { timeline, ports } = this.ctx;
+    for (const { id, block, body, state } of applied) {
+      timeline.mark(state.epoch, 'apply', sinceMs);
+      ports.journal.observe('apply_ms', this.#nowMs - sinceMs);
+      ports.journal.log('info', 'epoch', block === undefined ? 'applied provisionally' : 'finalised', {
+        epoch: state.epoch,
+        [block === undefined ? 'decision' : 'block']: id,
+        roster: body?.roster.length ?? 0,
+        modelRoot: state.modelRoot,
+      });
     }
+    if (this.talk.base !== this.ctx.chain.head.id) this.#begin();
+    if (applied.some(({ block }) => block !== undefined)) this.#watch(this.#stay());
+    this.#listener.changed('trust');
   }
 
-  /** A final block is here, and something that it stands on is not. */
-  #askAround(): void {
-    this.#timers.once('ask', RETRY_MS, () => {
-      for (const peer of this.#peering.some()) this.behind(peer);
-    });
+  askAround(): void {
+    for (const peer of this.#peering.some()) this.behind(peer);
   }
 
-  /** Without the newest model nothing can be learned or voted on here: it is asked for until a peer gives it. */
-  async #holdModel(): Promise<void> {
-    if (await ensureModel(this.ctx)) return;
-    this.#timers.once('model', RETRY_MS, () => this.#watch(this.#holdModel().then(() => this.#advance())));
-  }
-
-  /** Whether the chosen decision of `epoch` holds this own update. */
-  #isRostered(updateHash: Hex, epoch: number): boolean {
-    const applied = this.ctx.chain.at(epoch);
-    const body = applied?.body;
-    return (
-      body !== undefined &&
-      // What the committee refused, or what a restored model took the place of, is in no model.
-      applied?.state.refused === false &&
-      applied.restored === undefined &&
-      this.ctx.chain.contributionsOf(body).some((e) => e.core.author === this.ctx.self && e.core.body.updateHash === updateHash)
-    );
+  /** Takes back what the swarm made of an absence that is over. */
+  async #stay(): Promise<void> {
+    if (!this.#hasJoined || this.#stopped || this.desk.isLeaving || this.ctx.pinned !== undefined) return;
+    const entry = resume(this.ctx);
+    if (entry !== undefined) await this.desk.say(entry);
   }
 
   // --- sync and membership of this node ----------------------------------------------------------------------
@@ -513,27 +416,31 @@ export class Engine implements InboxListener, CollectorListener, CommitteeListen
   async #join(): Promise<void> {
     if (!this.#options.alone) await this.#peering.heard(FIRST_SYNC_MS);
     if (this.#stopped) return;
-    const entry = join(this.ctx) ?? (this.ctx.pinned === undefined ? resume(this.ctx) : undefined);
+    const entry = join(this.ctx) ?? (this.ctx.pinned === undefined ? (resumeForked(this.ctx) ?? resume(this.ctx)) : undefined);
+    this.#hasJoined = true;
     this.#joined.resolve();
     if (entry === undefined) return;
     for (const peer of this.ctx.ports.streams.peers()) this.behind(peer);
-    await this.ctx.ports.gossip.publish(ledgerTopic(this.ctx.swarm), encodeEntry(entry));
+    await this.desk.say(entry);
   }
 
   // --- timers ------------------------------------------------------------------------------------------------
 
-  /** One roster tick: tell the neighbours, fetch what is missing, and negotiate once frozen. */
-  async #tick(): Promise<void> {
+  /** One roster tick: tell the neighbours, fetch what is missing, and negotiate once frozen. Ms until the next. */
+  async #tick(): Promise<number> {
     const { talk } = this;
     this.#collector.fetchMissing();
     // Goes on after this node's own stop: those that have not stopped yet need its voice until the epoch is over.
     if (this.#state.phase !== 'idle' && this.#state.phase !== 'collecting') {
       const outcome = await talk.negotiation.tick(this.#nowMs, this.ctx.ports.compute);
-      if (talk !== this.talk) return;
+      if (talk !== this.talk) return 0;
       if (outcome.stance !== null) talk.stand(outcome.stance);
       if (outcome.stop !== null) this.#dispatch({ type: 'settled', roster: outcome.stop.option });
     }
     talk.tell();
+    if (talk !== this.talk) return 0;
+    const { tickMinMs, tickMaxMs } = NEGOTIATION;
+    return this.#state.phase === 'idle' ? IDLE_TICK_MS : tickMinMs + this.ctx.ports.entropy.uniform() * (tickMaxMs - tickMinMs);
   }
 
   /** The next tick; one at a time: a tick that is asked for while one runs comes right after it. */
@@ -541,13 +448,14 @@ export class Engine implements InboxListener, CollectorListener, CommitteeListen
     this.#timers.once('tick', delayMs, () => {
       if (this.#ticking) return;
       this.#ticking = true;
-      const { talk } = this;
+      let nextMs = IDLE_TICK_MS;
+      const tick = this.#tick().then((ms) => {
+        nextMs = ms;
+      });
       this.#watch(
-        this.#tick().finally(() => {
+        tick.finally(() => {
           this.#ticking = false;
-          const { tickMinMs, tickMaxMs } = NEGOTIATION;
-          const jitterMs = tickMinMs + this.ctx.ports.entropy.uniform() * (tickMaxMs - tickMinMs);
-          this.#scheduleTick(talk !== this.talk ? 0 : this.#state.phase === 'idle' ? IDLE_TICK_MS : jitterMs);
+          this.#scheduleTick(nextMs);
         }),
       );
     });

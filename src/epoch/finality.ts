@@ -59,9 +59,18 @@ export async function applyFinal(ctx: EpochContext, fromDisk = false): Promise<O
   const applied = ctx.chain.finalise(block, draft);
   ctx.finals.drop(block.header.epoch);
   for (const evidence of block.body.evidence) if (evidence.kind === 'vote') ctx.evidence.settle(evidence.first.voter);
-  await keepSnapshot(ctx, applied, draft.model);
+  await tryKeepSnapshot(ctx, applied, draft.model);
   if (!fromDisk && block.header.epoch % ctx.genesis.snapshotEpochs === 0) await tryPrune(ctx);
   return { kind: 'applied', applied };
+}
+
+/** A model that the disk does not take now is made again from the sums: the block stands. */
+async function tryKeepSnapshot(ctx: EpochContext, applied: Applied, model: Float32Array | undefined): Promise<void> {
+  try {
+    await keepSnapshot(ctx, applied, model);
+  } catch (error) {
+    ctx.ports.journal.log('warn', 'epoch', 'no snapshot of the model could be kept', asStarlingError(error).toJSON());
+  }
 }
 
 /** What could not be pruned now is pruned with the next snapshot: the block stands. */

@@ -18,10 +18,12 @@ interface Heard {
 export class Reach {
   readonly #clock: Clock;
   readonly #heard = new Map<Fingerprint, Heard>();
+  readonly #sinceMs: number;
   #members = 1;
 
   constructor(clock: Clock) {
     this.#clock = clock;
+    this.#sinceMs = clock.nowMs();
   }
 
   /** Ms between two beats of a member of this swarm. */
@@ -52,6 +54,11 @@ export class Reach {
   isHere(node: Fingerprint): boolean {
     const heard = this.#heard.get(node);
     return heard !== undefined && !heard.lost && this.#clock.nowMs() - heard.atMs <= BEAT.missed * this.everyMs + GRACE_MS;
+  }
+
+  /** Ms since the last beat of a node, or since this one began to listen. */
+  silentMs(node: Fingerprint): number {
+    return this.#clock.nowMs() - (this.#heard.get(node)?.atMs ?? this.#sinceMs);
   }
 
   /** Whether a quorum of these voters, `self` among them or not, can be heard. */

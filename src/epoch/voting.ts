@@ -38,6 +38,8 @@ export interface VotingListener {
   lacks(ids: readonly EntryId[], proposer: Fingerprint): void;
   /** A vote of this node's that its log does not hold. */
   ownVote(vote: Vote): void;
+  /** What it signed could not be kept, and it has stopped. */
+  failed(): void;
 }
 
 /** Votes of a voter that are remembered: two a round for more rounds than an honest height takes. */
@@ -237,16 +239,17 @@ export class Voting {
     return this.#proposals.add(proposal, this.round, this.#machine.saved().valid?.block);
   }
 
-  /** A vote that cannot be kept is not sent, and this node is silent for the rest of the height: the disk may be full. */
+  /** A vote that cannot be kept is not sent: the disk may be full. The height is opened again from what the disk holds. */
   #run(effects: readonly TendermintEffect[]): void {
     try {
       this.#carryOut(effects);
     } catch (error) {
       this.stop();
-      this.#ctx.ports.journal.log('error', 'epoch', 'this node cannot keep its votes, and does not vote on this block', {
+      this.#ctx.ports.journal.log('error', 'epoch', 'this node cannot keep its votes; it tries again', {
         ...asStarlingError(error, { phase: 'finalise', fix: 'look at the disk of the data folder' }).toJSON(),
         epoch: this.epoch,
       });
+      this.#listener.failed();
     }
   }
 

@@ -157,7 +157,7 @@ export async function runDaemon(config: DaemonConfig, signal: AbortSignal): Prom
     else stop.addEventListener('abort', () => resolve(), { once: true });
   });
   journal.log('info', 'node', 'stopping', {});
-  if (fatal === undefined) await node.goAway();
+  if (fatal === undefined) await node.desk.goAway();
   await closers.disposeAsync();
   if (fatal !== undefined) throw fatal;
 }

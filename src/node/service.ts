@@ -95,20 +95,20 @@ export class DaemonService implements NodeService {
 
   async ballot(ballot: BallotBody) {
     const { engine } = this.#parts;
-    return ballotView(engine, await engine.ballot(ballot));
+    return ballotView(engine, await engine.desk.ballot(ballot));
   }
 
   async membership(action: 'leave' | 'resume') {
-    return (await this.#parts.engine.membership(action)).id;
+    return (await this.#parts.engine.desk.membership(action)).id;
   }
 
   async rollback(epoch: number) {
-    await this.#parts.engine.rollbackTo(epoch);
+    await this.#parts.engine.desk.rollbackTo(epoch);
     return rollbackView(this.#parts.engine);
   }
 
   async goOn() {
-    await this.#parts.engine.goOn();
+    await this.#parts.engine.desk.goOn();
     return this.epoch();
   }
 

@@ -112,9 +112,9 @@ describe('pruning', function () {
       );
       assert.equal(world.node(3).fatal, undefined);
 
-      await meanwhile(world, world.node(2).up.rollbackTo(base));
+      await meanwhile(world, world.node(2).up.desk.rollbackTo(base));
       assert.equal(chainOf(world, 2).head.state.epoch, base);
-      await assert.rejects(meanwhile(world, world.node(2).up.rollbackTo(base - 1)), code('AGGREGATE_MISSING'));
+      await assert.rejects(meanwhile(world, world.node(2).up.desk.rollbackTo(base - 1)), code('AGGREGATE_MISSING'));
       assert.equal(chainOf(world, 2).head.state.epoch, base);
     });
   });
@@ -124,12 +124,16 @@ describe('pruning', function () {
       assert.ok(await finals(world, 5, [0, 1, 2]));
       const ballot = { action: 'restore', subject: null, epoch: 4 } as const;
       const wanted = chainOf(world, 0).at(4)?.state.modelRoot as string;
-      await world.node(0).up.ballot(ballot);
+      await world.node(0).up.desk.ballot(ballot);
       assert.ok(await finals(world, 13, [0, 1, 2]));
       assert.deepEqual(await Promise.all([0, 1, 2].map((i) => world.node(i).disk.blobs.has(wanted))), [true, true, true]);
       assert.ok(pruned(world.node(0).disk.store).base > 4);
-      await assert.rejects(world.node(2).up.ballot({ ...ballot, epoch: 5 }), code('AGGREGATE_MISSING'), 'what nobody asked for is gone');
-      await world.node(2).up.ballot(ballot);
+      await assert.rejects(
+        world.node(2).up.desk.ballot({ ...ballot, epoch: 5 }),
+        code('AGGREGATE_MISSING'),
+        'what nobody asked for is gone',
+      );
+      await world.node(2).up.desk.ballot(ballot);
       const restored = (i: number) => chainOf(world, i).at(chainOf(world, i).finalized.state.epoch)?.state.modelRoot === wanted;
       assert.ok(await world.clock.runUntil(() => [0, 1, 2].some(restored), world.clock.nowMs() + 30_000));
       assert.ok(await finals(world, chainOf(world, 0).finalized.state.epoch + 3, [0, 1, 2]), 'and the swarm learns on from it');

@@ -51,7 +51,7 @@ describe('a local rollback', function () {
       const then = chain().at(4);
       assert.ok(await finals(world, 8, [0, 1, 2, 3]));
       const engine = world.node(3).up;
-      await meanwhile(world, engine.rollbackTo(4));
+      await meanwhile(world, engine.desk.rollbackTo(4));
 
       const stood = await standOf(world, 3);
       assert.deepEqual(stood.slice(0, 2), [4, then?.id]);
@@ -72,7 +72,7 @@ describe('a local rollback', function () {
       await world.run(5_000);
       assert.deepEqual(await standOf(world, 3), stood, 'after a restart');
 
-      await meanwhile(world, world.node(3).up.goOn());
+      await meanwhile(world, world.node(3).up.desk.goOn());
       world.node(3).attachTrainer();
       const next = finalEpoch(world, 0) + 3;
       assert.ok(await finals(world, next, [0, 1, 2, 3]), `caught up to ${finalEpoch(world, 3)} of ${finalEpoch(world, 0)}`);
@@ -87,9 +87,9 @@ describe('a local rollback', function () {
     await inWorld({}, async (world) => {
       assert.ok(await finals(world, 2, [0, 1, 2, 3]));
       const engine = world.node(1).up;
-      await assert.rejects(meanwhile(world, engine.rollbackTo(1_000)), code('NOT_FOUND'));
+      await assert.rejects(meanwhile(world, engine.desk.rollbackTo(1_000)), code('NOT_FOUND'));
       assert.equal(engine.ctx.pinned, undefined);
-      await meanwhile(world, engine.goOn());
+      await meanwhile(world, engine.desk.goOn());
       assert.ok(await finals(world, finalEpoch(world, 1) + 2, [0, 1, 2, 3]), 'all go on');
     });
   });
@@ -104,7 +104,7 @@ describe('a local rollback', function () {
         if (header !== undefined) await ports.blobs.delete(header.sumRoot);
       }
       chain.models.forgetAfter(0);
-      await assert.rejects(meanwhile(world, node.up.rollbackTo(2)), code('AGGREGATE_MISSING'));
+      await assert.rejects(meanwhile(world, node.up.desk.rollbackTo(2)), code('AGGREGATE_MISSING'));
       assert.equal(node.up.ctx.pinned, undefined);
     });
   });
@@ -118,7 +118,7 @@ describe('a local rollback', function () {
       assert.ok(await world.clock.runUntil(() => provisional() >= 3, world.clock.nowMs() + 60_000), 'goes on without a quorum');
       const to = chain.head.state.epoch - 1;
       const wanted = chain.at(to);
-      await meanwhile(world, world.node(3).up.rollbackTo(to));
+      await meanwhile(world, world.node(3).up.desk.rollbackTo(to));
       assert.equal(chain.head, wanted);
       assert.equal(chain.order.root(), wanted?.state.treeRoot);
       await world.run(5_000);
@@ -142,12 +142,12 @@ describe('a rollback by the committee', function () {
           if (chain.at(epoch)?.restored !== undefined) return chain.at(epoch);
         return undefined;
       };
-      for (const i of [0, 1]) await world.node(i).up.ballot({ action: 'restore', subject: null, epoch: to });
+      for (const i of [0, 1]) await world.node(i).up.desk.ballot({ action: 'restore', subject: null, epoch: to });
       assert.ok(await finals(world, before + 4, [0, 1, 2, 3]));
       assert.equal(restored(3), undefined, 'two of four are no quorum');
-      await assert.rejects(world.node(0).up.ballot({ action: 'restore', subject: null, epoch: to }), code('DUPLICATE'));
+      await assert.rejects(world.node(0).up.desk.ballot({ action: 'restore', subject: null, epoch: to }), code('DUPLICATE'));
 
-      await world.node(2).up.ballot({ action: 'restore', subject: null, epoch: to });
+      await world.node(2).up.desk.ballot({ action: 'restore', subject: null, epoch: to });
       assert.ok(await world.clock.runUntil(() => [0, 1, 2, 3].every((i) => restored(i) !== undefined), world.clock.nowMs() + 30_000));
       for (const i of [0, 1, 2, 3]) {
         assert.equal(restored(i)?.restored, to);
@@ -165,11 +165,11 @@ describe('a rollback by the committee', function () {
       assert.ok(await finals(world, 2, [0, 1, 2, 3]));
       const edge = world.node(3);
       const voter = world.node(0).up;
-      await assert.rejects(edge.up.ballot({ action: 'restore', subject: null, epoch: 1 }), code('NOT_VOTER'));
-      await assert.rejects(voter.ballot({ action: 'restore', subject: null, epoch: 1_000 }), code('NOT_FOUND'));
-      await assert.rejects(voter.ballot({ action: 'admit', subject: 'f'.repeat(64), epoch: 0 }), code('NOT_FOUND'));
-      await assert.rejects(voter.ballot({ action: 'admit', subject: edge.identity.fingerprint, epoch: 0 }), code('BAD_USAGE'));
-      await assert.rejects(voter.ballot({ action: 'remove', subject: edge.identity.fingerprint, epoch: 0 }), code('BAD_USAGE'));
+      await assert.rejects(edge.up.desk.ballot({ action: 'restore', subject: null, epoch: 1 }), code('NOT_VOTER'));
+      await assert.rejects(voter.desk.ballot({ action: 'restore', subject: null, epoch: 1_000 }), code('NOT_FOUND'));
+      await assert.rejects(voter.desk.ballot({ action: 'admit', subject: 'f'.repeat(64), epoch: 0 }), code('NOT_FOUND'));
+      await assert.rejects(voter.desk.ballot({ action: 'admit', subject: edge.identity.fingerprint, epoch: 0 }), code('BAD_USAGE'));
+      await assert.rejects(voter.desk.ballot({ action: 'remove', subject: edge.identity.fingerprint, epoch: 0 }), code('BAD_USAGE'));
     });
   });
 
@@ -179,12 +179,12 @@ describe('a rollback by the committee', function () {
       const node = world.node(3);
       const standing = (i: number) =>
         world.node(i).up.ctx.chain.finalized.state.members.find((m) => m.fingerprint === node.identity.fingerprint);
-      await assert.rejects(node.up.membership('resume'), code('DUPLICATE'));
-      await node.up.membership('leave');
+      await assert.rejects(node.up.desk.membership('resume'), code('DUPLICATE'));
+      await node.up.desk.membership('leave');
       assert.ok(await world.clock.runUntil(() => [0, 1, 2, 3].every((i) => standing(i)?.status === 'left'), world.clock.nowMs() + 30_000));
       assert.equal(standing(0)?.vote, 'none');
-      await assert.rejects(node.up.membership('leave'), code('DUPLICATE'));
-      await node.up.membership('resume');
+      await assert.rejects(node.up.desk.membership('leave'), code('DUPLICATE'));
+      await node.up.desk.membership('resume');
       assert.ok(
         await world.clock.runUntil(() => [0, 1, 2, 3].every((i) => standing(i)?.status === 'active'), world.clock.nowMs() + 30_000),
       );

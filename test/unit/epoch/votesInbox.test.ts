@@ -41,6 +41,7 @@ async function setting() {
     decided: (_block, certificate) => decided.push(certificate.block ?? 'nil'),
     lacks: () => undefined,
     ownVote: (vote) => own.push(vote),
+    failed: () => undefined,
   });
   const inbox = new VotesInbox(ctx, {
     voting: () => voting,

@@ -1,0 +1,118 @@
+/** Moves the chain on: applies the blocks and decisions that can be applied, one run at a time, and makes their model available. */
+import type { BlockHash, DecisionId, Hex } from '../spec/index.ts';
+import { apply } from './apply.ts';
+import type { Applied } from './chain.ts';
+import type { Committee } from './committee.ts';
+import { type EpochContext, plantDecisions } from './context.ts';
+import { ensureModel } from './modelPull.ts';
+import type { Residual } from './residual.ts';
+import type { Timers } from './timers.ts';
+
+/** Ms after which what failed, or what is missing, is looked at again. */
+const RETRY_MS = 500;
+
+export interface AdvancerListener {
+  /** What the present epoch builds on. */
+  readonly base: BlockHash | DecisionId;
+  /** The head is another one. `applied`, oldest first: empty where provisional steps were dropped. */
+  moved(applied: readonly Applied[], sinceMs: number): void;
+  /** A final block is here, and something that it stands on is not. */
+  askAround(): void;
+}
+
+export class Advancer {
+  readonly #ctx: EpochContext;
+  readonly #committee: Committee;
+  readonly #residual: Residual;
+  readonly #timers: Timers;
+  readonly #listener: AdvancerListener;
+  #running: Promise<void> | undefined;
+  #again = false;
+
+  constructor(ctx: EpochContext, committee: Committee, residual: Residual, timers: Timers, listener: AdvancerListener) {
+    this.#ctx = ctx;
+    this.#committee = committee;
+    this.#residual = residual;
+    this.#timers = timers;
+    this.#listener = listener;
+  }
+
+  /** Applies what can be applied; a call while a run goes on makes it look again. What fails is tried again, and thrown. */
+  advance(): Promise<void> {
+    this.#again = true;
+    this.#running ??= this.#run()
+      .catch((error: unknown) => {
+        // A disk may have room again: nobody else would call for a block that is here.
+        this.#timers.once('advance', RETRY_MS, () => void this.advance().catch(() => undefined));
+        throw error;
+      })
+      .finally(() => {
+        this.#running = undefined;
+      });
+    return this.#running;
+  }
+
+  /** Resolves when no run goes on, however it ended. */
+  async atRest(): Promise<void> {
+    await this.#running?.catch(() => undefined);
+  }
+
+  async #run(): Promise<void> {
+    const { chain, finals, ports } = this.#ctx;
+    while (this.#again) {
+      this.#again = false;
+      const sinceMs = ports.clock.nowMs();
+      let applied: Applied[] = [];
+      try {
+        applied = await apply(this.#ctx);
+      } finally {
+        // Also where a later one failed: what is final is final, and the vote goes on over it.
+        this.#followFinal();
+      }
+      if (finals.get(chain.finalized.state.epoch + 1) !== undefined)
+        this.#timers.once('ask', RETRY_MS, () => {
+          this.#listener.askAround();
+          void this.advance().catch(() => undefined);
+        });
+      if (applied.length === 0 && this.#listener.base === chain.head.id) continue;
+      await this.#holdModel();
+      if (this.#ctx.pinned === undefined)
+        this.#residual.settle((updateHash, epoch) => this.#isRostered(updateHash, epoch), chain.head.state.epoch);
+      this.#listener.moved(applied, sinceMs);
+    }
+  }
+
+  #followFinal(): void {
+    const { chain, decisions } = this.#ctx;
+    const { voting } = this.#committee;
+    if (decisions.root !== chain.finalized.id) plantDecisions(this.#ctx);
+    if (voting.base === chain.finalized || this.#ctx.pinned !== undefined) return;
+    if (voting.proposedMs !== undefined) this.#ctx.timeline.mark(voting.epoch, 'finalise', voting.proposedMs);
+    this.#committee.blockApplied();
+    this.#committee.announce();
+  }
+
+  /** Without the newest model nothing can be learned or voted on here: it is asked for until a peer gives it. */
+  async #holdModel(): Promise<void> {
+    if (await ensureModel(this.#ctx)) return;
+    this.#timers.once('model', RETRY_MS, () => {
+      void this.#holdModel()
+        .then(() => this.advance())
+        .catch(() => undefined);
+    });
+  }
+
+  /** Whether the chosen decision of `epoch` holds this own update. */
+  #isRostered(updateHash: Hex, epoch: number): boolean {
+    const { chain, self } = this.#ctx;
+    const applied = chain.at(epoch);
+    const body = applied?.body;
+    return (
+      body !== undefined &&
+      // What the committee refused, or what a restored model took the place of, is in no model.
+      applied?.state.refused === false &&
+      applied.restored === undefined &&
+      chain.contributionsOf(body).some((e) => e.core.author === self && e.core.body.updateHash === updateHash)
+    );
+  }
+}
