@@ -30,6 +30,7 @@ export function serveContent(source: ServedContent): (from: PeerId, payload: Uin
       forget(root, running);
       throw error;
     }
+    forget(root, running);
     throw new StarlingError('NOT_FOUND', `content ${root.slice(0, 8)} is not held here`, { fix: 'ask another holder' });
   }
 
