@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { sha256, toHex, utf8 } from '../../src/crypto/index.ts';
 import { World, type WorldOptions } from '../../src/simulation/index.ts';
+import { partAndHeal } from '../support/partedSwarm.ts';
 
 const LOSSY = { loss: 0.2, minDelayMs: 20, maxDelayMs: 120, duplication: 0.05 };
 
@@ -70,34 +71,12 @@ describe('a simulated swarm', function () {
     });
   });
 
-  for (const seed of [1, 9]) {
-    it(`ten nodes, a fifth of all messages lost, four against six for five epochs, healed (seed ${seed})`, async () => {
-      await withWorld({ nodes: 10, seed, link: LOSSY }, async (world) => {
-        assert.ok(await world.reach(2, 60_000));
-        const peers = world.nodes.map((n) => n.identity.peerId);
-        const before = Math.max(...epochs(world));
-        world.network.partition(peers.slice(0, 4), peers.slice(4));
-        assert.ok(await world.reach(before + 5, 120_000), `apart ${epochs(world)}`);
-        const sides = [world.nodes.slice(0, 4), world.nodes.slice(4)].map((side) => side.map((n) => n.up.ctx.chain.at(before + 3)?.id));
-        for (const side of sides) assert.equal(new Set(side).size, 1, 'each side agrees within itself');
-        assert.notEqual(sides[0]?.[0], sides[1]?.[0], 'the two sides went apart');
-
-        world.network.heal();
-        const top = Math.max(...epochs(world));
-        const equal = () => epochs(world).every((e) => e > top) && rootsAt(world, Math.min(...epochs(world))).size === 1;
-        assert.ok(await world.clock.runUntil(equal, world.clock.nowMs() + 120_000), `healed ${epochs(world)}`);
-        assert.ok(Math.min(...epochs(world)) <= top + 3, `all equal by epoch ${Math.min(...epochs(world))}, healed at ${top}`);
-        assert.ok(await world.reach(top + 3, 120_000));
-        assert.equal(rootsAt(world, top + 3).size, 1);
-
-        world.training = false;
-        const settled = () => rootsAt(world, Math.max(...epochs(world))).size === 1 && lostEntries(world).length === 0;
-        assert.ok(
-          await world.clock.runUntil(settled, world.clock.nowMs() + 60_000),
-          `at rest ${epochs(world)}, lost ${lostEntries(world).length}`,
-        );
-      });
-    });
+  for (const [nodes, few, seed] of [
+    [10, 4, 1],
+    [16, 6, 9],
+  ] as const) {
+    it(`of ${nodes}, a fifth of all messages lost, ${few} apart from the others for five epochs, healed: one root`, () =>
+      partAndHeal({ nodes, few, seed }));
   }
 
   it('gives the same bytes from the same seed, and others from another', async () => {
