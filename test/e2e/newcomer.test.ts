@@ -15,7 +15,7 @@ const PARAMETERS = Number(process.env.NEWCOMER_PARAMETERS ?? 10_000_000);
 /** Elements that each contribution changes: the others are zero, which is quick to send. */
 const CHANGED = 100_000;
 /** Daemons that nobody invited; a long run asks for 20. */
-const UNINVITED = Number(process.env.NEWCOMER_UNINVITED ?? 6);
+const UNINVITED = Number(process.env.NEWCOMER_UNINVITED ?? 4);
 /** Ms for an epoch on a machine that does other things too; it takes a few seconds where a machine has two cores. */
 const EPOCH_MS = 120_000;
 const TENSOR = 'w';
