@@ -77,7 +77,8 @@ export class Advancer {
       if (applied.length === 0 && this.#listener.base === chain.head.id) continue;
       await this.#holdModel();
       if (this.#ctx.pinned === undefined)
-        this.#residual.settle((updateHash, epoch) => this.#isRostered(updateHash, epoch), chain.head.state.epoch);
+        // Aged by what is final: what a provisional step took may come back however many have followed it.
+        this.#residual.settle((updateHash, epoch) => this.#isRostered(updateHash, epoch), chain.finalized.state.epoch);
       this.#listener.moved(applied, sinceMs);
     }
   }

@@ -295,6 +295,8 @@ export class Engine implements InboxListener, CollectorListener, CommitteeListen
     if (base.id !== this.talk.base) return;
     const sinceMs = this.#nowMs;
     try {
+      // What follows writes to this node's chain, which the others may know further than it does.
+      await this.#joined.promise;
       const aggregate = await average(this.ctx, base.state, roster);
       this.ctx.timeline.mark(base.state.epoch + 1, 'average', sinceMs);
       if (this.ctx.chain.head !== base) return;
@@ -303,7 +305,11 @@ export class Engine implements InboxListener, CollectorListener, CommitteeListen
         await judge(this.ctx, base, aggregate);
         this.ctx.timeline.mark(base.state.epoch + 1, 'audit', averagedMs);
         this.#dispatch({ type: 'averaged', final: true });
-        if (this.#state.phase === 'voting') this.committee.voting.begin(roster);
+        // The quorum may have gone meanwhile, and come back while this node decided alone.
+        if (this.#state.phase === 'voting') {
+          if (this.ctx.quorate) this.committee.voting.begin(roster);
+          else await this.#decide(roster);
+        }
       } else await this.#decide(roster);
     } catch (error) {
       this.ctx.ports.journal.log('error', 'epoch', 'averaging failed; the epoch starts over', {
@@ -322,6 +328,8 @@ export class Engine implements InboxListener, CollectorListener, CommitteeListen
     this.ctx.timeline.mark(base.epoch + 1, 'finalise', sinceMs);
     this.#dispatch({ type: 'averaged', final: false });
     await this.#advance();
+    if (this.ctx.quorate && this.#state.phase === 'applying' && !this.ctx.chain.isProvisional && this.talk.base === this.ctx.chain.head.id)
+      this.#begin();
   }
 
   // --- the committee -----------------------------------------------------------------------------------------

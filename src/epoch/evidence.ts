@@ -40,6 +40,7 @@ export function checkEvidence(ctx: EpochContext, base: Applied, evidence: Eviden
   if (evidence.first >= evidence.second || sides.some((e) => e?.core.author !== author || e?.core.seq !== evidence.seq))
     throw bad(author, 'its entries are no fork of its author');
   // What the roster names is no tip as well.
+  if ([evidence.first, evidence.second].every((id) => isCut(ctx, base, id))) throw bad(author, 'blocks before hold both of its entries');
   const inReach = [evidence.first, evidence.second].every((id) => isCut(ctx, base, id) || [...body.tips, ...body.roster].includes(id));
   if (!inReach) throw bad(author, 'its entries are in no cut');
 }

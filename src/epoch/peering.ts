@@ -4,12 +4,19 @@ import type { EpochContext } from './context.ts';
 import type { LedgerSync } from './sync.ts';
 import type { Timers } from './timers.ts';
 
+/** An exchange with a peer, and the one that follows it. */
+interface Running {
+  now: Promise<void>;
+  next?: Promise<void>;
+}
+
 /** Whom this node has asked for the ledger since they connected. */
 export class Peering {
   readonly #ctx: EpochContext;
   readonly #sync: LedgerSync;
   readonly #timers: Timers;
   readonly #asked = new Set<PeerId>();
+  readonly #running = new Map<PeerId, Running>();
   readonly #heard = Promise.withResolvers<void>();
 
   constructor(ctx: EpochContext, sync: LedgerSync, timers: Timers) {
@@ -21,8 +28,27 @@ export class Peering {
     });
   }
 
-  /** Rejects only with what must end the node (IDENTITY_IN_USE). */
-  async syncWith(peer: PeerId): Promise<void> {
+  /**
+   * One exchange a peer at a time: a call while one runs waits for it and for one more, whatever number of calls came. Rejects
+   * only with what must end the node (IDENTITY_IN_USE).
+   */
+  syncWith(peer: PeerId): Promise<void> {
+    const running = this.#running.get(peer);
+    if (running === undefined) return this.#begin(peer);
+    running.next ??= running.now.catch(() => undefined).then(() => this.#begin(peer));
+    return running.next;
+  }
+
+  #begin(peer: PeerId): Promise<void> {
+    const running: Running = { now: Promise.resolve() };
+    this.#running.set(peer, running);
+    running.now = this.#exchange(peer).finally(() => {
+      if (running.next === undefined) this.#running.delete(peer);
+    });
+    return running.now;
+  }
+
+  async #exchange(peer: PeerId): Promise<void> {
     const node = this.#ctx.directory.nodeOf(peer);
     // What differs from the final blocks is not learned from; it may still learn here.
     if (node !== undefined && this.#ctx.diverging.has(node)) return;
