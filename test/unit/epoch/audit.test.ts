@@ -157,7 +157,7 @@ describe('the audit of a decision', () => {
     assert.equal(ineligible(ctx, ctx.chain.head.state, join), undefined);
     await small.node(0).decide([join.id]);
     await small.node(0).apply();
-    assert.match(ineligible(ctx, ctx.chain.head.state, join) ?? '', /member already/);
+    assert.match(ineligible(ctx, ctx.chain.head.state, join) ?? '', /held it already/);
   });
 });
 
