@@ -15,7 +15,7 @@ export interface AdvancerListener {
   /** What the present epoch builds on. */
   readonly base: BlockHash | DecisionId;
   /** The head is another one. `applied`, oldest first: empty where provisional steps were dropped. */
-  moved(applied: readonly Applied[], sinceMs: number): void;
+  moved(applied: readonly Applied[]): void;
   /** A final block is here, and something that it stands on is not. */
   askAround(): void;
 }
@@ -79,8 +79,21 @@ export class Advancer {
       if (this.#ctx.pinned === undefined)
         // Aged by what is final: what a provisional step took may come back however many have followed it.
         this.#residual.settle((updateHash, epoch) => this.#isRostered(updateHash, epoch), chain.finalized.state.epoch);
-      this.#listener.moved(applied, sinceMs);
+      for (const one of applied) this.#say(one, sinceMs);
+      this.#listener.moved(applied);
     }
+  }
+
+  #say({ id, block, body, state }: Applied, sinceMs: number): void {
+    const { journal, clock } = this.#ctx.ports;
+    this.#ctx.timeline.mark(state.epoch, 'apply', sinceMs);
+    journal.observe('apply_ms', clock.nowMs() - sinceMs);
+    journal.log('info', 'epoch', block === undefined ? 'applied provisionally' : 'finalised', {
+      epoch: state.epoch,
+      [block === undefined ? 'decision' : 'block']: id,
+      roster: body?.roster.length ?? 0,
+      modelRoot: state.modelRoot,
+    });
   }
 
   #followFinal(): void {

@@ -17,7 +17,6 @@ import {
 } from '../spec/index.ts';
 import { type Have, ledgerTopic, votesTopic } from '../wire/index.ts';
 import { Advancer, type AdvancerListener } from './advancer.ts';
-import { average } from './average.ts';
 import type { Applied } from './chain.ts';
 import { Challenger } from './challenger.ts';
 import { Collector, type CollectorListener, isWorthKeeping } from './collector.ts';
@@ -28,27 +27,26 @@ import { Desk } from './desk.ts';
 import { factsOf } from './facts.ts';
 import { replayBlocks } from './finality.ts';
 import { Inbox, type InboxListener } from './inbox.ts';
-import { join, pendingJoins, resume, resumeForked } from './join.ts';
+import { pendingJoins } from './join.ts';
 import { type MachineEvent, type MachineState, step } from './machine.ts';
+import { Outcome, type OutcomeListener } from './outcome.ts';
 import { Peering } from './peering.ts';
-import { decide } from './provisional.ts';
+import { Presence } from './presence.ts';
 import { type Residual, residualOf } from './residual.ts';
 import { settlePin } from './rollback.ts';
 import { openTalk, type RosterTalk } from './roster.ts';
 import type { UpdateSubmission } from './submission.ts';
 import { type Submitted, submit } from './submit.ts';
 import { LedgerSync } from './sync.ts';
+import { Ticker } from './ticker.ts';
 import { Timers } from './timers.ts';
 import { EpochTopics } from './topics.ts';
-import { judge } from './verdict.ts';
 
 /** Ms between roster ticks while nothing is collected: announcements are repeated, no more. */
 const IDLE_TICK_MS = 1_000;
 /** Ms between two syncs with random peers: uniform in this range. What gossip lost comes back this way. */
 const SYNC_MIN_MS = 1_000;
 const SYNC_MAX_MS = 3_000;
-/** Ms that a start waits for a first peer before it writes to its own chain (one identity, one process). */
-const FIRST_SYNC_MS = 5_000;
 /** Ms after which a failed average is tried again. */
 const RETRY_MS = 500;
 
@@ -64,7 +62,7 @@ export interface EngineOptions {
   readonly alone: boolean;
 }
 
-export class Engine implements InboxListener, CollectorListener, CommitteeListener, AdvancerListener {
+export class Engine implements InboxListener, CollectorListener, CommitteeListener, AdvancerListener, OutcomeListener {
   readonly ctx: EpochContext;
   talk: RosterTalk;
   readonly committee: Committee;
@@ -80,12 +78,13 @@ export class Engine implements InboxListener, CollectorListener, CommitteeListen
   #trainers = 0;
   #stopped = false;
   readonly #advancer: Advancer;
-  #hasJoined = false;
+  readonly #outcome: Outcome;
+  readonly #presence: Presence;
   #submitting: Promise<unknown> = Promise.resolve();
   readonly #timers: Timers;
   #collector: Collector;
   readonly #topics: EpochTopics;
-  #ticking = false;
+  readonly #ticker: Ticker;
   #lastStartMs = 0;
   #previousStartMs = 0;
   /** Resolves when this node's chain has begun: nothing is appended before. */
@@ -98,6 +97,11 @@ export class Engine implements InboxListener, CollectorListener, CommitteeListen
     this.#deadline = new AdaptiveDeadline(init.genesis);
     this.#residual = residualOf(this.ctx);
     this.#timers = new Timers(init.ports.clock);
+    this.#ticker = new Ticker(
+      this.#timers,
+      () => this.#tick(),
+      (error) => this.#failed(error),
+    );
     this.talk = openTalk(this.ctx);
     this.#collector = new Collector(this.ctx, this);
     this.#topics = new EpochTopics(init.ports.gossip, init.swarm);
@@ -107,13 +111,15 @@ export class Engine implements InboxListener, CollectorListener, CommitteeListen
     this.#challenger = new Challenger(this.ctx, this.#timers);
     this.committee = new Committee(this.ctx, this.#timers, this);
     this.#advancer = new Advancer(this.ctx, this.committee, this.#residual, this.#timers, this);
+    this.#outcome = new Outcome(this.ctx, this.committee, this.#joined.promise, this);
     this.#inbox = new Inbox(this.ctx, this, sync);
+    this.#presence = new Presence(this.ctx, this.#peering, () => this.desk, this.#joined.resolve);
     this.desk = new Desk(this.ctx, this.committee, this.#timers, {
       joined: this.#joined.promise,
       atRest: async () => {
         await Promise.all([this.#advancer.atRest(), this.#submitting]);
       },
-      advance: () => this.#advance(),
+      advance: () => this.advance(),
       sync: (peer) => this.#peering.syncWith(peer),
       begin: () => {
         this.#begin();
@@ -147,7 +153,7 @@ export class Engine implements InboxListener, CollectorListener, CommitteeListen
     plantDecisions(this.ctx);
     this.committee.start();
     this.#challenger.start();
-    await this.#advance();
+    await this.advance();
     this.#begin();
     this.#timers.every(
       'sync',
@@ -157,8 +163,8 @@ export class Engine implements InboxListener, CollectorListener, CommitteeListen
         for (const peer of this.#peering.some()) this.behind(peer);
       },
     );
-    this.#scheduleTick(0);
-    this.#watch(this.#join());
+    this.#ticker.next(0);
+    this.#watch(this.#presence.join(this.#options.alone));
   }
 
   stop(): void {
@@ -202,11 +208,11 @@ export class Engine implements InboxListener, CollectorListener, CommitteeListen
     const seats = talk.negotiation.config.seats.length;
     this.#dispatch({ type: 'attested', attesters: talk.attesters, seats, nowMs: this.#nowMs });
     // What a tick waits for is here: one for the attestations, one for the stances; the tick that confirms keeps its time.
-    if (this.#state.phase === 'negotiating' && talk.isReadyForTick()) this.#scheduleTick(0);
+    if (this.#state.phase === 'negotiating' && talk.isReadyForTick()) this.#ticker.next(0);
   }
 
   behind(peer: PeerId): void {
-    if (!this.#stopped) this.#watch(this.#peering.syncWith(peer).then(() => this.#advance()));
+    if (!this.#stopped) this.#watch(this.#peering.syncWith(peer).then(() => this.advance()));
   }
 
   seen(): void {
@@ -238,8 +244,6 @@ export class Engine implements InboxListener, CollectorListener, CommitteeListen
     return this.ctx.ports.clock.nowMs();
   }
 
-  // --- the machine -------------------------------------------------------------------------------------------
-
   #dispatch(event: MachineEvent): void {
     // Held by a rollback, it takes part in nothing.
     if (this.#stopped || (this.ctx.pinned !== undefined && event.type !== 'begin')) return;
@@ -250,13 +254,13 @@ export class Engine implements InboxListener, CollectorListener, CommitteeListen
       if (effect.type === 'wakeAt')
         this.#timers.once('deadline', effect.atMs - this.#nowMs, () => this.#dispatch({ type: 'timer', nowMs: this.#nowMs }));
       else if (effect.type === 'freeze') this.#freeze();
-      else this.#watch(this.#average(effect.roster));
+      else this.#watch(this.#outcome.average(effect.roster));
     }
     if (before === this.#state.phase) return;
     if (before === 'idle') {
       this.#previousStartMs = this.#lastStartMs;
       this.#lastStartMs = this.#nowMs;
-      this.#scheduleTick(0);
+      this.#ticker.next(0);
     }
     this.#listener.changed('epoch');
   }
@@ -286,56 +290,27 @@ export class Engine implements InboxListener, CollectorListener, CommitteeListen
     const attestation = negotiation.freeze(this.#nowMs);
     if (attestation !== null) this.talk.attest(attestation);
     this.ctx.timeline.mark(this.talk.epoch, 'roster');
-    this.#scheduleTick(0);
+    this.#ticker.next(0);
   }
 
-  async #average(roster: readonly EntryId[]): Promise<void> {
-    const base = this.ctx.chain.head;
-    // The head has moved and the next epoch is about to begin: this roster is of another one.
-    if (base.id !== this.talk.base) return;
-    const sinceMs = this.#nowMs;
-    try {
-      // What follows writes to this node's chain, which the others may know further than it does.
-      await this.#joined.promise;
-      const aggregate = await average(this.ctx, base.state, roster);
-      this.ctx.timeline.mark(base.state.epoch + 1, 'average', sinceMs);
-      if (this.ctx.chain.head !== base) return;
-      if (this.ctx.quorate && !this.ctx.chain.isProvisional) {
-        const averagedMs = this.#nowMs;
-        await judge(this.ctx, base, aggregate);
-        this.ctx.timeline.mark(base.state.epoch + 1, 'audit', averagedMs);
-        this.#dispatch({ type: 'averaged', final: true });
-        // The quorum may have gone meanwhile, and come back while this node decided alone.
-        if (this.#state.phase === 'voting') {
-          if (this.ctx.quorate) this.committee.voting.begin(roster);
-          else await this.#decide(roster);
-        }
-      } else await this.#decide(roster);
-    } catch (error) {
-      this.ctx.ports.journal.log('error', 'epoch', 'averaging failed; the epoch starts over', {
-        epoch: base.state.epoch + 1,
-        ...asStarlingError(error).toJSON(),
-      });
-      this.#timers.once('retry', RETRY_MS, () => this.#begin());
-    }
+  averaged(final: boolean): void {
+    this.#dispatch({ type: 'averaged', final });
   }
 
-  /** Without a quorum: this node's provisional decision for the settled roster. */
-  async #decide(roster: readonly EntryId[]): Promise<void> {
-    const base = this.ctx.chain.head.state;
-    const sinceMs = this.#nowMs;
-    await decide(this.ctx, base, roster, await average(this.ctx, base, roster));
-    this.ctx.timeline.mark(base.epoch + 1, 'finalise', sinceMs);
-    this.#dispatch({ type: 'averaged', final: false });
-    await this.#advance();
-    if (this.ctx.quorate && this.#state.phase === 'applying' && !this.ctx.chain.isProvisional && this.talk.base === this.ctx.chain.head.id)
-      this.#begin();
+  advance(): Promise<void> {
+    return this.#advancer.advance();
   }
 
-  // --- the committee -----------------------------------------------------------------------------------------
+  again(): void {
+    this.#begin();
+  }
+
+  failedToAverage(): void {
+    this.#timers.once('retry', RETRY_MS, () => this.#begin());
+  }
 
   finalNews(): void {
-    this.#watch(this.#advance());
+    this.#watch(this.advance());
   }
 
   /** With a quorum in reach again, what was provisional gives way; without one, this node goes on with those it reaches. */
@@ -345,25 +320,23 @@ export class Engine implements InboxListener, CollectorListener, CommitteeListen
     if (this.ctx.quorate) {
       if (state.phase === 'voting') this.committee.voting.begin(state.roster);
       for (const peer of this.ctx.ports.streams.peers()) this.behind(peer);
-      this.#watch(this.#advance());
-    } else if (state.phase === 'voting') this.#watch(this.#decide(state.roster));
+      this.#watch(this.advance());
+    } else if (state.phase === 'voting') this.#watch(this.#outcome.decide(state.roster));
     // Other seats negotiate from here on.
     if (state.phase !== 'voting' && state.phase !== 'averaging' && state.phase !== 'applying') this.#begin();
   }
 
-  // --- contributions and membership --------------------------------------------------------------------------
-
   #accepted(entry: SignedEntry): void {
     this.ctx.directory.learn(entry);
     this.#listener.changed('ledger');
-    if (this.ctx.finals.has(this.ctx.chain.finalized.state.epoch + 1)) this.#watch(this.#advance());
+    if (this.ctx.finals.has(this.ctx.chain.finalized.state.epoch + 1)) this.#watch(this.advance());
     this.committee.voting.news();
     if (isKind(entry, 'decision')) {
       if (!learnDecision(this.ctx, entry)) return;
       // A roster is named, not depended on: what it names may not have come yet, and its author holds it.
       const author = peerOf(this.ctx, entry.core.author);
       if (author !== undefined && entry.core.body.roster.some((id) => !this.ctx.replica.graph.has(id))) this.behind(author);
-      this.#watch(this.#advance());
+      this.#watch(this.advance());
     } else if (isKind(entry, 'contribution')) {
       if (this.#collector.accepted(entry)) return;
       if (isWorthKeeping(this.ctx, entry)) this.ctx.updates.expect(entry);
@@ -384,55 +357,15 @@ export class Engine implements InboxListener, CollectorListener, CommitteeListen
     this.#dispatch({ type: 'trainers', node: this.ctx.self, attached: trainers > 0, nowMs: this.#nowMs });
   }
 
-  // --- blocks and decisions ----------------------------------------------------------------------------------
-
-  #advance(): Promise<void> {
-    return this.#advancer.advance();
-  }
-
-  moved(applied: readonly Applied[], sinceMs: number): void {
-    const { timeline, ports } = this.ctx;
-    for (const { id, block, body, state } of applied) {
-      timeline.mark(state.epoch, 'apply', sinceMs);
-      ports.journal.observe('apply_ms', this.#nowMs - sinceMs);
-      ports.journal.log('info', 'epoch', block === undefined ? 'applied provisionally' : 'finalised', {
-        epoch: state.epoch,
-        [block === undefined ? 'decision' : 'block']: id,
-        roster: body?.roster.length ?? 0,
-        modelRoot: state.modelRoot,
-      });
-    }
+  moved(applied: readonly Applied[]): void {
     if (this.talk.base !== this.ctx.chain.head.id) this.#begin();
-    if (applied.some(({ block }) => block !== undefined)) this.#watch(this.#stay());
+    if (applied.some(({ block }) => block !== undefined)) this.#watch(this.#presence.stay());
     this.#listener.changed('trust');
   }
 
   askAround(): void {
     for (const peer of this.#peering.some()) this.behind(peer);
   }
-
-  /** Takes back what the swarm made of an absence that is over. */
-  async #stay(): Promise<void> {
-    if (!this.#hasJoined || this.#stopped || this.desk.isLeaving || this.ctx.pinned !== undefined) return;
-    const entry = resume(this.ctx);
-    if (entry !== undefined) await this.desk.say(entry);
-  }
-
-  // --- sync and membership of this node ----------------------------------------------------------------------
-
-  /** Writes the join entry that this node's chain starts with, after it has asked what the others hold of it. */
-  async #join(): Promise<void> {
-    if (!this.#options.alone) await this.#peering.heard(FIRST_SYNC_MS);
-    if (this.#stopped) return;
-    const entry = join(this.ctx) ?? (this.ctx.pinned === undefined ? (resumeForked(this.ctx) ?? resume(this.ctx)) : undefined);
-    this.#hasJoined = true;
-    this.#joined.resolve();
-    if (entry === undefined) return;
-    for (const peer of this.ctx.ports.streams.peers()) this.behind(peer);
-    await this.desk.say(entry);
-  }
-
-  // --- timers ------------------------------------------------------------------------------------------------
 
   /** One roster tick: tell the neighbours, fetch what is missing, and negotiate once frozen. Ms until the next. */
   async #tick(): Promise<number> {
@@ -451,30 +384,14 @@ export class Engine implements InboxListener, CollectorListener, CommitteeListen
     return this.#state.phase === 'idle' ? IDLE_TICK_MS : tickMinMs + this.ctx.ports.entropy.uniform() * (tickMaxMs - tickMinMs);
   }
 
-  /** The next tick; one at a time: a tick that is asked for while one runs comes right after it. */
-  #scheduleTick(delayMs: number): void {
-    this.#timers.once('tick', delayMs, () => {
-      if (this.#ticking) return;
-      this.#ticking = true;
-      let nextMs = IDLE_TICK_MS;
-      const tick = this.#tick().then((ms) => {
-        nextMs = ms;
-      });
-      this.#watch(
-        tick.finally(() => {
-          this.#ticking = false;
-          this.#scheduleTick(nextMs);
-        }),
-      );
-    });
+  #watch(work: Promise<void>): void {
+    work.catch((error: unknown) => this.#failed(error));
   }
 
   /** What goes wrong in the background is said, and ends the node where going on would do harm. */
-  #watch(work: Promise<void>): void {
-    work.catch((error: unknown) => {
-      const problem = asStarlingError(error, { phase: this.#state.phase });
-      this.ctx.ports.journal.log('error', 'epoch', 'a step failed', problem.toJSON());
-      if (problem.code === 'IDENTITY_IN_USE' || problem.code === 'DATA_CORRUPT') this.fatal(problem);
-    });
+  #failed(error: unknown): void {
+    const problem = asStarlingError(error, { phase: this.#state.phase });
+    this.ctx.ports.journal.log('error', 'epoch', 'a step failed', problem.toJSON());
+    if (problem.code === 'IDENTITY_IN_USE' || problem.code === 'DATA_CORRUPT') this.fatal(problem);
   }
 }

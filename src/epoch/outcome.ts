@@ -1,0 +1,79 @@
+/** What becomes of a settled roster: its sum, this voter's verdict, and a vote; or, without a quorum, a provisional decision. */
+import { asStarlingError, type EntryId } from '../spec/index.ts';
+import { average } from './average.ts';
+import type { Committee } from './committee.ts';
+import type { EpochContext } from './context.ts';
+import type { MachineState } from './machine.ts';
+import { decide } from './provisional.ts';
+import type { RosterTalk } from './roster.ts';
+import { judge } from './verdict.ts';
+
+export interface OutcomeListener {
+  readonly talk: RosterTalk;
+  readonly state: MachineState;
+  /** The sum is there; `final`: the committee votes on it. */
+  averaged(final: boolean): void;
+  advance(): Promise<void>;
+  /** The epoch begins anew over the same head. */
+  again(): void;
+  failedToAverage(): void;
+}
+
+export class Outcome {
+  readonly #ctx: EpochContext;
+  readonly #committee: Committee;
+  readonly #joined: Promise<void>;
+  readonly #listener: OutcomeListener;
+
+  /** `joined`: this node's chain has begun; what follows from a roster writes to it. */
+  constructor(ctx: EpochContext, committee: Committee, joined: Promise<void>, listener: OutcomeListener) {
+    this.#ctx = ctx;
+    this.#committee = committee;
+    this.#joined = joined;
+    this.#listener = listener;
+  }
+
+  async average(roster: readonly EntryId[]): Promise<void> {
+    const { chain, timeline, ports } = this.#ctx;
+    const base = chain.head;
+    const epoch = base.state.epoch + 1;
+    // The head has moved and the next epoch is about to begin: this roster is of another one.
+    if (base.id !== this.#listener.talk.base) return;
+    const sinceMs = ports.clock.nowMs();
+    try {
+      // The others may know this node's chain further than it does.
+      await this.#joined;
+      const aggregate = await average(this.#ctx, base.state, roster);
+      timeline.mark(epoch, 'average', sinceMs);
+      if (chain.head !== base) return;
+      if (!this.#ctx.quorate || chain.isProvisional) return await this.decide(roster);
+      const averagedMs = ports.clock.nowMs();
+      await judge(this.#ctx, base, aggregate);
+      timeline.mark(epoch, 'audit', averagedMs);
+      this.#listener.averaged(true);
+      if (this.#listener.state.phase !== 'voting') return;
+      // The quorum may have gone meanwhile.
+      if (this.#ctx.quorate) this.#committee.voting.begin(roster);
+      else await this.decide(roster);
+    } catch (error) {
+      const problem = asStarlingError(error).toJSON();
+      ports.journal.log('error', 'epoch', 'averaging failed; the epoch starts over', { epoch, ...problem });
+      this.#listener.failedToAverage();
+    }
+  }
+
+  /** Without a quorum: this node's provisional decision for the settled roster. */
+  async decide(roster: readonly EntryId[]): Promise<void> {
+    const { chain, timeline, ports } = this.#ctx;
+    const base = chain.head.state;
+    const sinceMs = ports.clock.nowMs();
+    await decide(this.#ctx, base, roster, await average(this.#ctx, base, roster));
+    timeline.mark(base.epoch + 1, 'finalise', sinceMs);
+    this.#listener.averaged(false);
+    await this.#listener.advance();
+    // The quorum may have come back while this node decided alone.
+    const { phase } = this.#listener.state;
+    if (this.#ctx.quorate && phase === 'applying' && !chain.isProvisional && this.#listener.talk.base === chain.head.id)
+      this.#listener.again();
+  }
+}
