@@ -1,3 +1,4 @@
 export * from './errors.ts';
+export * from './finality.ts';
 export * from './parameters.ts';
 export * from './types.ts';
