@@ -186,7 +186,7 @@ describe('strangers and stragglers', function () {
 
   it('trainers slower than the deadline has seen are waited for, and come to meet', async () => {
     await swarm({ nodes: 4, trainMs: [8_000, 8_200], rules: { epochDeadlineMs: 5_000, minDeadlineMs: 500 } });
-    await world.run(160_000);
+    await world.run(200_000);
     const { chain } = world.node(0).up.ctx;
     const counts = new Map<string, number>();
     let averaged = 0;
