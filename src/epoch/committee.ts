@@ -226,23 +226,27 @@ export class Committee {
    * they know, and which block they stand on. Alone in its committee it has nobody to ask.
    */
   async #earnVote(): Promise<void> {
-    const { self, reach } = this.#ctx;
+    const { self } = this.#ctx;
     if (this.#ctx.mayVote || this.#ctx.pinned !== undefined || !this.voting.isVoter) return;
     const others = this.voting.voters.filter((voter) => voter !== self);
-    // With more than f voters at or beyond it, an honest one is: one liar alone keeps nobody waiting for what is not there.
-    const heights = others.map((voter) => reach.of(voter)?.epoch ?? 0).sort((a, b) => b - a);
-    const newest = heights[faultsOf(this.voting.voters.length)] ?? 0;
     // Behind: it follows until it stands where they stand, and asks there, where its own votes would be known.
-    if (newest > this.#ctx.chain.finalized.state.epoch) {
+    if (this.#isBehind(others)) {
       this.#asked.clear();
       return;
     }
     const needed = quorumOf(this.voting.voters.length) - 1;
     await Promise.all(others.filter((voter) => !this.#asked.has(voter)).map((voter) => this.#ask(voter)));
-    if (this.#asked.size < needed) return;
+    // The answers may have told of later blocks.
+    if (this.#asked.size < needed || this.#isBehind(others)) return;
     this.#ctx.mayVote = true;
     if (others.length > 0 && votesWereLost(this.#ctx.ports.store, this.voting.epoch)) this.#ctx.abstainEpoch = this.voting.epoch;
     this.#reopen();
+  }
+
+  /** With more than f voters beyond this node's block, an honest one is: one liar alone keeps nobody waiting for what is not there. */
+  #isBehind(others: readonly Fingerprint[]): boolean {
+    const heights = others.map((voter) => this.#ctx.reach.of(voter)?.epoch ?? 0).sort((a, b) => b - a);
+    return (heights[faultsOf(this.voting.voters.length)] ?? 0) > this.#ctx.chain.finalized.state.epoch;
   }
 
   /** The present height again, from what the disk holds of it. */
