@@ -127,24 +127,48 @@ describe('the right to vote', () => {
     assert.deepEqual(seated.fatal, []);
   });
 
-  it('of a restored backup that is behind waits until it has asked where the others stand', async () => {
+  for (const [how, heard] of [
+    ['by their heartbeats', true],
+    ['by the votes that they hold', false],
+  ] as const)
+    it(`of a restored backup that is behind, ${how}, waits until it has asked where the others stand`, async () => {
+      const { swarm, node } = four();
+      const others = swarm.nodes.slice(1);
+      const record: BlockRecord = await finalise(swarm, [], others);
+      // In an earlier life it voted on the second block already; its disk does not know the first.
+      const before = voteOf(node, place(2));
+      for (const other of others) knows(other, [before]);
+      if (heard) for (const other of others) node.ctx.reach.hear(ownBeat(other.ctx, 0));
+      const seated = seat(node);
+      await pass(swarm, 2_000);
+      assert.equal(node.ctx.mayVote, false, 'behind');
+      await give(node, record);
+      seated.committee.blockApplied();
+      await pass(swarm, 301);
+      assert.deepEqual([node.ctx.mayVote, node.ctx.abstainEpoch, seated.fatal], [true, 2, []]);
+      seated.committee.voting.begin([]);
+      await pass(swarm, 5_000);
+      assert.deepEqual(votesOf(node), []);
+    });
+
+  it('asks again where the others stand: what one knew of an earlier height is not enough', async () => {
     const { swarm, node } = four();
     const others = swarm.nodes.slice(1);
+    const [first] = others as [TestNode];
     const record: BlockRecord = await finalise(swarm, [], others);
-    // In an earlier life it voted on the second block already; its disk does not know the first.
-    const before = voteOf(node, place(2));
-    for (const other of others) knows(other, [before]);
-    for (const other of others) node.ctx.reach.hear(ownBeat(other.ctx, 0));
+    const asked = knows(first);
     const seated = seat(node);
-    await pass(swarm, 2_000);
-    assert.equal(node.ctx.mayVote, false, 'behind');
+    await pass(swarm, 301);
+    assert.deepEqual([node.ctx.mayVote, asked()], [false, 1], 'one of two answers');
+    for (const other of others) node.ctx.reach.hear(ownBeat(other.ctx, 0));
+    await pass(swarm, 301);
     await give(node, record);
     seated.committee.blockApplied();
+    const before = voteOf(node, place(2));
+    const again = knows(first, [before]);
+    knows(others[1] as TestNode);
     await pass(swarm, 301);
-    assert.deepEqual([node.ctx.mayVote, node.ctx.abstainEpoch, seated.fatal], [true, 2, []]);
-    seated.committee.voting.begin([]);
-    await pass(swarm, 5_000);
-    assert.deepEqual(votesOf(node), []);
+    assert.deepEqual([again(), node.ctx.mayVote, node.ctx.abstainEpoch], [1, true, 2]);
   });
 
   it('of one whose log knows its votes is there at once: it says the same again', async () => {

@@ -22,7 +22,7 @@ import {
   signVote,
   type VotesMessage,
 } from '../../../src/wire/index.ts';
-import { identityOf, type TestNode, type TestSwarm } from '../../support/epochWorld.ts';
+import { identityOf, type TestNode, TestSwarm } from '../../support/epochWorld.ts';
 import { certify, committee, draftOf, grow, voteOf } from '../../support/finalSteps.ts';
 
 const said = (verdict: Verdict): string => (verdict.kind === 'accept' ? 'accept' : `${verdict.kind} ${verdict.code}`);
@@ -85,6 +85,17 @@ describe('what comes for a vote', () => {
       assert.equal(tell({ kind: 'vote', vote: forged }), 'reject BAD_SIGNATURE');
     const elsewhere = signVote(OTHER, { ...place, voter: swarm.node(2).identity.fingerprint }, swarm.node(2).identity);
     assert.equal(tell({ kind: 'vote', vote: elsewhere }), 'reject BAD_SIGNATURE', 'of another swarm');
+    voting.stop();
+  });
+
+  it('is no vote of a member that has none', async () => {
+    const swarm = new TestSwarm({ nodes: 4, classes: ['core', 'core', 'core', 'edge'] }).joined();
+    const { ctx } = swarm.node(0);
+    const listener = { decided: () => undefined, lacks: () => undefined, ownVote: () => undefined, failed: () => undefined };
+    const voting = new Voting(ctx, ctx.chain.finalized, listener);
+    assert.equal(voting.voters.length, 3);
+    const vote = (i: number) => said(voting.take({ kind: 'vote', vote: voteOf(swarm.node(i), { ...place, epoch: 1 }) }));
+    assert.deepEqual([vote(1), vote(3)], ['accept', 'reject NOT_VOTER']);
     voting.stop();
   });
 
