@@ -5,6 +5,8 @@ import { fileURLToPath } from 'node:url';
 import { type ApiClient, connect } from '../../src/api/client.ts';
 import { readApiFile } from '../../src/api/files.ts';
 import { childEnvironment } from '../../src/cli/demo/children.ts';
+import { createSwarm } from '../../src/node/create.ts';
+import type { SwarmConfig } from '../../src/node/swarmConfig.ts';
 import { temporaryFolder } from './temporary.ts';
 
 const LAUNCHER = fileURLToPath(new URL('../../scripts/starling.js', import.meta.url));
@@ -49,13 +51,19 @@ export class Daemons implements AsyncDisposable {
 
   /** A founder and those who know its address, all in one mesh. */
   async swarm(count: number): Promise<Daemon[]> {
-    const founder = await this.start('node0');
-    const { addresses } = await founder.client.call('node_info');
-    const others = await Promise.all(Array.from({ length: count - 1 }, (_, i) => this.start(`node${i + 1}`, addresses[0])));
-    const all = [founder, ...others];
+    const all = await this.startAll(count);
     const meets = async ({ client }: Daemon): Promise<boolean> => (await client.call('peers_list')).length === count - 1;
     await until('the daemons to meet', async () => (await Promise.all(all.map(meets))).every(Boolean), START_MS);
     return all;
+  }
+
+  /** The same while they are still meeting; of a configuration of its own, or of the default one. */
+  async startAll(count: number, config?: SwarmConfig): Promise<Daemon[]> {
+    if (config !== undefined) await createSwarm(join(this.#folder.path, 'node0'), config);
+    const founder = await this.start('node0');
+    const { addresses } = await founder.client.call('node_info');
+    const others = await Promise.all(Array.from({ length: count - 1 }, (_, i) => this.start(`node${i + 1}`, addresses[0])));
+    return [founder, ...others];
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

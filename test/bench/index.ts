@@ -9,6 +9,7 @@ export const BENCHES: Readonly<Record<string, () => Promise<{ rows(): Promise<Be
   growth: () => import('./growth.ts'),
   gossip: () => import('./gossip.ts'),
   epoch: () => import('./epoch.ts'),
+  finality: () => import('./finality.ts'),
   start: () => import('./start.ts'),
   memory: () => import('./memory.ts'),
 };
