@@ -21,7 +21,7 @@ import { auditRoster, ineligible } from './audit.ts';
 import { average, holdsRows } from './average.ts';
 import type { Applied, BlockParts, Draft, HeldAggregate } from './chain.ts';
 import type { EpochContext } from './context.ts';
-import { isCut } from './cuts.ts';
+import { isCut, isForked } from './cuts.ts';
 import { checkEvidence, pendingEvidence } from './evidence.ts';
 import type { Candidate } from './waitingBlocks.ts';
 
@@ -74,7 +74,10 @@ function tipsFor(ctx: EpochContext, base: Applied, body: DecisionBody, evidence:
   const { graph } = ctx.replica;
   const wanted = new Set<EntryId>(body.aggregateHash === ZERO_HASH ? [] : verdictsOn(ctx, base, body.aggregateHash));
   for (const one of evidence) if (one.kind === 'entry') wanted.add(one.first).add(one.second);
-  const heads = graph.authors().flatMap((author) => graph.heads(author));
+  // Both sides of a fork enter with the evidence of it, or the evidence would come too late.
+  const accused = new Set(evidence.map((one) => (one.kind === 'entry' ? one.author : undefined)));
+  const authors = graph.authors().filter((author) => accused.has(author) || !isForked(ctx, author));
+  const heads = authors.flatMap((author) => graph.heads(author));
   const open = heads.flatMap((id) => {
     const entry = graph.get(id);
     return entry === undefined || isCut(ctx, base, id) ? [] : [entry];

@@ -8,6 +8,7 @@ import {
   type BlockHash,
   type DecisionId,
   type EntryId,
+  type ErrorCode,
   type Fingerprint,
   mayContribute,
   NEGOTIATION,
@@ -50,10 +51,13 @@ const SYNC_MAX_MS = 3_000;
 /** Ms after which a failed average is tried again. */
 const RETRY_MS = 500;
 
+/** Going on would do harm: two processes sign as one, or what this node computes is not what the swarm agreed on. */
+const FATAL: readonly ErrorCode[] = ['IDENTITY_IN_USE', 'DATA_CORRUPT', 'DIVERGED'];
+
 export interface EngineListener {
   /** Phase, head or roster changed. */
   changed(topic: 'epoch' | 'ledger' | 'trust'): void;
-  /** The node must stop: IDENTITY_IN_USE or DATA_CORRUPT. */
+  /** The node must stop: IDENTITY_IN_USE, DATA_CORRUPT or DIVERGED. */
   fatal(error: StarlingError): void;
 }
 
@@ -392,6 +396,6 @@ export class Engine implements InboxListener, CollectorListener, CommitteeListen
   #failed(error: unknown): void {
     const problem = asStarlingError(error, { phase: this.#state.phase });
     this.ctx.ports.journal.log('error', 'epoch', 'a step failed', problem.toJSON());
-    if (problem.code === 'IDENTITY_IN_USE' || problem.code === 'DATA_CORRUPT') this.fatal(problem);
+    if (FATAL.includes(problem.code)) this.fatal(problem);
   }
 }
