@@ -109,7 +109,15 @@ describe('a newcomer', function () {
     const bootstrap = [liar.address, ...four.map(({ address }) => address)].flatMap((address) => ['--bootstrap', address]);
     const starting = nest.launch('newcomer', ...bootstrap, '--invite', await invitedBy(founder));
     const { epoch: asked } = (await starting.logged({ msg: 'the newest model is asked for' }, EPOCH_MS)) as { epoch: number };
+    // In the middle of it: the others stand still until one has died and one has lied.
+    const others = four.filter((daemon) => daemon !== victim);
+    for (const { process: donor } of others) process.kill(donor.pid as number, 'SIGSTOP');
     await victim.process.end();
+    await until(
+      () => `the liar is asked; the newcomer says:\n${starting.tail}`,
+      () => liar.lies() > 0,
+    );
+    for (const { process: donor } of others) process.kill(donor.pid as number, 'SIGCONT');
     const newcomer = await nest.ready('newcomer', starting);
     const { epoch: pulled, ms } = await starting.logged({ msg: 'the model was pulled from peers' }, EPOCH_MS);
     assert.ok((pulled as number) >= asked);
