@@ -19,14 +19,20 @@ const SWARMS = [
 const MODEL = { kind: 'mlp', layers: [4, 3, 2], seed: 1 } as const;
 const WARM_UP = 2;
 /** Ms for all to be members with a trainer, and for one epoch. */
-const READY_MS = 90_000;
-const EPOCH_MS = 90_000;
+const READY_MS = 60_000;
+const EPOCH_MS = 60_000;
 /** Ms of quiet in which a node's idle traffic is counted. */
 const QUIET_MS = 2_000;
 
 export async function daemonRows(): Promise<BenchRow[]> {
   const rows: BenchRow[] = [];
-  for (const [count, epochs] of SWARMS) rows.push(...(await swarmRows(count, epochs)));
+  for (const [count, epochs] of SWARMS)
+    try {
+      rows.push(...(await swarmRows(count, epochs)));
+    } catch (error) {
+      // Sixteen daemons are more than a loaded machine of two cores can run: the others' figures stand.
+      console.error(`finality of ${count} daemons could not be measured: ${(error as Error).message}`);
+    }
   return rows;
 }
 
