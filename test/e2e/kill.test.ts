@@ -15,14 +15,14 @@ const LIMIT_MS = 60_000 + 5_000 * KILLS;
 /** What a trainer meets when its daemon dies, comes back, or went on without it. */
 const PASSING = ['DAEMON_DOWN', 'EPOCH_PAST', 'EPOCH_FAR', 'ALREADY_CONTRIBUTED', 'TIMEOUT'];
 
-type Roots = Pick<EpochView, 'decision' | 'modelRoot' | 'stateRoot' | 'treeRoot'>;
+type Roots = Pick<EpochView, 'status' | 'decision' | 'modelRoot' | 'stateRoot' | 'treeRoot'>;
 
 /** What a daemon holds of each of the first epochs. */
 const rootsOf = ({ client }: Daemon, epochs: number): Promise<Roots[]> =>
   Promise.all(
     Array.from({ length: epochs }, async (_, i) => {
-      const { decision, modelRoot, stateRoot, treeRoot } = await client.call('epoch_get', { epoch: i + 1 });
-      return { decision, modelRoot, stateRoot, treeRoot };
+      const { status, decision, modelRoot, stateRoot, treeRoot } = await client.call('epoch_get', { epoch: i + 1 });
+      return { status, decision, modelRoot, stateRoot, treeRoot };
     }),
   );
 
@@ -57,7 +57,8 @@ describe('kill -9', function () {
   afterEach(() => nest.end());
 
   it('of the founder in the middle of an epoch: the others finish with equal roots, and it catches up', async () => {
-    await nest.found('founder', [64, 8, 10]);
+    // Each of the four votes, and three are a quorum.
+    await nest.found('founder', [64, 8, 10], 'voting = "open"');
     const founder = await nest.daemon('founder');
     const names = ['second', 'third', 'fourth'];
     const others = await Promise.all(names.map((name) => nest.daemon(name, '--bootstrap', founder.address)));
@@ -79,6 +80,10 @@ describe('kill -9', function () {
     const epochs = Math.min(...reached);
     assert.ok(epochs >= EPOCHS, `${reached}`);
     const roots = await agreed(others, epochs);
+    assert.ok(
+      roots.every(({ status }) => status === 'finalized'),
+      'every epoch of theirs is final',
+    );
 
     const back = await nest.daemon('founder');
     assert.equal(back.info.fingerprint, founder.info.fingerprint);

@@ -171,16 +171,16 @@ export class Nest {
   }
 
   /** A swarm's configuration file: an MLP of 23 parameters unless told otherwise, and epochs that wait a second at most. */
-  config(name: string, layers: readonly number[] = [4, 3, 2]): string {
+  config(name: string, layers: readonly number[] = [4, 3, 2], ...more: readonly string[]): string {
     const path = join(this.folder, `${name}.toml`);
-    const rules = [`name = "${name}"`, 'epoch_deadline_ms = 1_000', 'min_deadline_ms = 100'];
+    const rules = [...more, `name = "${name}"`, 'epoch_deadline_ms = 1_000', 'min_deadline_ms = 100'];
     writeFileSync(path, [...rules, '[model]', 'kind = "mlp"', `layers = [${layers.join(', ')}]`, ''].join('\n'));
     return path;
   }
 
   /** Makes the data folder of `name` that of a founder of such a swarm. */
-  async found(name: string, layers?: readonly number[]): Promise<void> {
-    await createSwarm(this.data(name), loadSwarmConfig(this.config(name, layers)));
+  async found(name: string, layers?: readonly number[], ...more: readonly string[]): Promise<void> {
+    await createSwarm(this.data(name), loadSwarmConfig(this.config(name, layers, ...more)));
   }
 
   async end(): Promise<void> {
