@@ -1,4 +1,5 @@
 /** Content for whoever pulls it: leaves once, then chunk by chunk, and never all of it in the hands of one request. */
+import { pipe } from 'it-pipe';
 import { type ContentIndex, chunkAt, chunkCount, leafHash, verifyChunk } from '../crypto/index.ts';
 import { type ContentRoot, type PeerId, StarlingError } from '../spec/index.ts';
 import { decodeContentRequest, encodeContentIndex } from '../wire/messages.ts';
@@ -56,10 +57,26 @@ export function serveContent(source: ServedContent): (from: PeerId, payload: Uin
 
 /** The leaves of content in memory whose root is known, hashed in turns with whatever else the node does. */
 export async function indexInTurns(clock: Pick<Clock, 'after'>, root: ContentRoot, content: Uint8Array): Promise<ContentIndex> {
-  const leaves: Uint8Array[] = [];
-  for (let i = 0; i < chunkCount(content.byteLength); i++) {
-    if (i > 0 && i % CHUNKS_A_TURN === 0) await new Promise<void>((resolve) => clock.after(0, resolve));
-    leaves.push(leafHash(chunkAt(content, i)));
-  }
+  const leaves = await pipe(chunksOf(content), (chunks) => inTurns(clock, chunks), hashed);
   return { root, sizeBytes: content.byteLength, leaves };
+}
+
+function* chunksOf(content: Uint8Array): Generator<Uint8Array> {
+  for (let i = 0; i < chunkCount(content.byteLength); i++) yield chunkAt(content, i);
+}
+
+/** Lets others have a turn after every CHUNKS_A_TURN. */
+async function* inTurns(clock: Pick<Clock, 'after'>, chunks: Iterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  let given = 0;
+  for (const chunk of chunks) {
+    if (given > 0 && given % CHUNKS_A_TURN === 0) await new Promise<void>((resolve) => clock.after(0, resolve));
+    given += 1;
+    yield chunk;
+  }
+}
+
+async function hashed(chunks: AsyncIterable<Uint8Array>): Promise<Uint8Array[]> {
+  const leaves: Uint8Array[] = [];
+  for await (const chunk of chunks) leaves.push(leafHash(chunk));
+  return leaves;
 }

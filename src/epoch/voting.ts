@@ -339,10 +339,16 @@ export class Voting {
     this.#offering = true;
     void this.#offer(this.#roster, round)
       .catch((error: unknown) =>
-        this.#ctx.ports.journal.log('error', 'epoch', 'no block could be offered', {
-          epoch: this.epoch,
-          ...asStarlingError(error).toJSON(),
-        }),
+        // While its model is being fetched a node has nothing to offer, and that is no fault.
+        this.#ctx.ports.journal.log(
+          asStarlingError(error).code === 'AGGREGATE_MISSING' ? 'debug' : 'error',
+          'epoch',
+          'no block could be offered',
+          {
+            epoch: this.epoch,
+            ...asStarlingError(error).toJSON(),
+          },
+        ),
       )
       .finally(() => {
         this.#offering = false;
