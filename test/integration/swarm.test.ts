@@ -71,13 +71,8 @@ describe('a simulated swarm', function () {
     });
   });
 
-  for (const [nodes, few, seed] of [
-    [10, 4, 1],
-    [16, 6, 9],
-  ] as const) {
-    it(`of ${nodes}, a fifth of all messages lost, ${few} apart from the others for five epochs, healed: one root`, () =>
-      partAndHeal({ nodes, few, seed }));
-  }
+  it('of ten, a fifth of all messages lost, four apart from the others for five epochs, healed: one root', () =>
+    partAndHeal({ nodes: 10, few: 4, seed: 1 }));
 
   it('gives the same bytes from the same seed, and others from another', async () => {
     const run = async (seed: number): Promise<string> => {
