@@ -13,7 +13,7 @@ import { readApiFile } from '../../src/api/files.ts';
 import type { NodeInfo } from '../../src/api/service.ts';
 import { createSwarm } from '../../src/node/create.ts';
 import { loadSwarmConfig } from '../../src/node/swarmConfig.ts';
-import type { TensorSpec } from '../../src/spec/index.ts';
+import { StarlingError, type TensorSpec } from '../../src/spec/index.ts';
 import { encodeSafetensors } from '../../src/wire/index.ts';
 
 const LAUNCHER = fileURLToPath(new URL('../../scripts/starling.js', import.meta.url));
@@ -211,8 +211,17 @@ export const updateOf = (tensors: readonly TensorSpec[], value = 0.01): Uint8Arr
     tensors.map(({ name, shape }) => ({ name, shape, values: new Float32Array(shape.reduce((a, b) => a * b, 1)).fill(value) })),
   );
 
-/** Hands one update for the epoch that is collected to a daemon, as any trainer would. */
+/** Epochs that may end between two requests of a trainer: those of membership entries alone take nobody's time. */
+const PASSED_BY = 5;
+
+/** Hands one update for the epoch that is collected to a daemon, as any trainer would: for the next one where that has just ended. */
 export async function contribute(client: ApiClient): Promise<Receipt> {
-  const [{ epoch }, { tensors }] = await Promise.all([client.call('epoch_current'), client.call('swarm_info')]);
-  return await client.submit({ epoch, kind: 'delta', samples: 10 }, updateOf(tensors));
+  for (let passed = 0; ; passed++) {
+    const [{ epoch }, { tensors }] = await Promise.all([client.call('epoch_current'), client.call('swarm_info')]);
+    try {
+      return await client.submit({ epoch, kind: 'delta', samples: 10 }, updateOf(tensors));
+    } catch (error) {
+      if (!(error instanceof StarlingError) || error.code !== 'EPOCH_PAST' || passed === PASSED_BY) throw error;
+    }
+  }
 }
