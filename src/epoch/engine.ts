@@ -45,9 +45,6 @@ import { EpochTopics } from './topics.ts';
 
 /** Ms between roster ticks while nothing is collected: announcements are repeated, no more. */
 const IDLE_TICK_MS = 1_000;
-/** Ms between two syncs with random peers: uniform in this range. What gossip lost comes back this way. */
-const SYNC_MIN_MS = 1_000;
-const SYNC_MAX_MS = 3_000;
 /** Ms after which a failed average is tried again. */
 const RETRY_MS = 500;
 
@@ -159,14 +156,7 @@ export class Engine implements InboxListener, CollectorListener, CommitteeListen
     this.#challenger.start();
     await this.advance();
     this.#begin();
-    this.#timers.every(
-      'sync',
-      () => SYNC_MIN_MS + this.ctx.ports.entropy.uniform() * (SYNC_MAX_MS - SYNC_MIN_MS),
-      // The next exchange does not wait for this one to end.
-      async () => {
-        for (const peer of this.#peering.some()) this.behind(peer);
-      },
-    );
+    this.#peering.keepAsking((peer) => this.behind(peer));
     this.#ticker.next(0);
     this.#watch(this.#presence.join(this.#options.alone));
   }

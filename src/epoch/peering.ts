@@ -4,6 +4,10 @@ import type { EpochContext } from './context.ts';
 import type { LedgerSync } from './sync.ts';
 import type { Timers } from './timers.ts';
 
+/** Ms between two syncs with random peers: uniform in this range. */
+const SYNC_MIN_MS = 1_000;
+const SYNC_MAX_MS = 3_000;
+
 /** An exchange with a peer, and the one that follows it. */
 interface Running {
   now: Promise<void>;
@@ -65,6 +69,18 @@ export class Peering {
   heard(timeoutMs: number): Promise<void> {
     this.#timers.once('first-sync', timeoutMs, () => this.#heard.resolve());
     return this.#heard.promise;
+  }
+
+  /** Names a random peer now and then: what gossip lost comes back this way. */
+  keepAsking(ask: (peer: PeerId) => void): void {
+    this.#timers.every(
+      'sync',
+      () => SYNC_MIN_MS + this.#ctx.ports.entropy.uniform() * (SYNC_MAX_MS - SYNC_MIN_MS),
+      // The next exchange does not wait for this one to end.
+      async () => {
+        for (const peer of this.some()) ask(peer);
+      },
+    );
   }
 
   /** A random peer, if there is one. */
