@@ -5,7 +5,7 @@ import { GENESIS_PROTOCOL, streamProtocol } from '../wire/topics.ts';
 import { withPeer } from './address.ts';
 import { CONNECTION } from './limits.ts';
 import type { PeerTable } from './peerTable.ts';
-import type { Connection, Node } from './types.ts';
+import type { Connection, Node, Stream } from './types.ts';
 
 export interface ConnectionsComponents {
   readonly node: Node;
@@ -24,6 +24,8 @@ export class Connections {
   /** Looks in a row at which a peer had no working gossip stream. */
   readonly #mute = new Map<PeerId, number>();
   readonly #strangers = new Set<PeerId>();
+  /** The list that a connection's muxer keeps, taken while it is open: QUIC's muxer puts another in its place as it ends. */
+  readonly #streams = new WeakMap<Connection, readonly Stream[]>();
   #heal: NodeJS.Timeout | undefined;
 
   constructor(swarmId: SwarmId, parts: ConnectionsComponents) {
@@ -60,6 +62,7 @@ export class Connections {
   #onOpen = (event: CustomEvent<Connection>): void => {
     const peer = event.detail.remotePeer;
     const connection = event.detail;
+    this.#streams.set(connection, connection.streams);
     this.#later(CONNECTION.strangerMs / 6, () => this.#ask(connection));
     this.#later(CONNECTION.strangerMs, () => this.#dismiss(connection));
     if (this.#openTo(peer).length > 1) this.#later(CONNECTION.duplicateGraceMs, () => this.#reduceToOne(peer));
@@ -67,6 +70,8 @@ export class Connections {
 
   #onClose = (event: CustomEvent<Connection>): void => {
     const peer = event.detail.remotePeer;
+    // QUIC's muxer ends every other stream of a lost connection only: gossipsub would keep such a one for ever
+    for (const stream of [...(this.#streams.get(event.detail) ?? [])]) stream.abort(new Error('its connection closed'));
     const survivor = this.#openTo(peer)[0];
     if (survivor === undefined) {
       this.#mute.delete(peer.toString());

@@ -116,6 +116,16 @@ for (const transport of TRANSPORTS)
       assert.ok(gossips(a, b) && gossips(b, a));
     });
 
+    it('ends every stream of a connection that the other side lost', async () => {
+      const [a, b] = await Promise.all([startRaw(transport), startRaw(transport)]);
+      const connection = await b.node.dial(a.node.getMultiaddrs());
+      const streams = await Promise.all(Array.from({ length: 4 }, () => connection.newStream(b.node.services.gossip.protocols)));
+      // below the streams, so that nothing tells them one by one
+      const below: { abort(error: Error): void } = Reflect.get(a.node.getConnections()[0] as object, 'maConn');
+      below.abort(new Error('lost'));
+      await until('none of them is open', () => streams.every((one) => one.status !== 'open'));
+    });
+
     it('renews gossip streams that die while the connection lives', async () => {
       const [a, b] = await Promise.all([startRaw(transport), startRaw(transport)]);
       await a.node.dial(b.node.getMultiaddrs());
