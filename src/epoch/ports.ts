@@ -3,7 +3,16 @@
  * `simulation/` over virtual time and memory; the node above is the same.
  */
 import type { ContentIndex } from '../crypto/index.ts';
-import { CHUNK_BYTES, type ContentRoot, type EntryId, type PeerId, type SignedEntry, type Verdict } from '../spec/index.ts';
+import {
+  type ArchiveBase,
+  type ArchiveSegment,
+  CHUNK_BYTES,
+  type ContentRoot,
+  type EntryId,
+  type PeerId,
+  type SignedEntry,
+  type Verdict,
+} from '../spec/index.ts';
 import type { BlockRecord } from '../wire/index.ts';
 
 export interface Timer {
@@ -35,7 +44,7 @@ export interface Gossip {
   onMessage(handler: (topic: string, data: Uint8Array, from: PeerId) => Promise<Verdict>): void;
 }
 
-export const STREAM_PROTOCOLS = ['sync', 'content', 'keys', 'roster', 'head', 'votes', 'blocks', 'challenge'] as const;
+export const STREAM_PROTOCOLS = ['sync', 'content', 'keys', 'roster', 'head', 'votes', 'blocks', 'archive', 'challenge'] as const;
 /** Names of the swarm's stream protocols; on the wire `/starling/<swarm8>/<name>/1`. */
 export type StreamProtocol = (typeof STREAM_PROTOCOLS)[number];
 
@@ -74,22 +83,32 @@ export interface EntryStore {
   /** Every entry, in the order of appending (parents before children). */
   all(): IterableIterator<SignedEntry>;
   size(): number;
-  /**
-   * Drops the composite signatures beside these entries, in one transaction; ids, cores and Ed25519 signatures stay.
-   * Returns how many were dropped: entries that are not held, or have none, are passed over.
-   */
-  dropComposites(ids: Iterable<EntryId>): number;
+  /** Drops these entries, in one transaction. Returns how many were held. */
+  drop(ids: Iterable<EntryId>): number;
 }
 
-/** The final blocks on disk, one an epoch, each with the certificate that made it final. */
+/**
+ * The final blocks on disk, one an epoch, each with the certificate that made it final; up to the base, the archive stands in
+ * their place.
+ */
 export interface BlockStore {
   /** Durable when it returns. Throws EPOCH_REGRESSION unless its epoch is head() + 1. */
   append(record: BlockRecord): void;
+  /** Undefined up to the base, and after the head. */
   get(epoch: number): BlockRecord | undefined;
-  /** Epoch of the newest block, 0 for none. */
+  /** Epoch of the newest block, that of the base where no later one is held, 0 for none. */
   head(): number;
-  /** Forgets every block after `epoch`: a local rollback. */
+  /** Forgets every block after `epoch`, which must not be before the base: a local rollback. */
   truncate(epoch: number): void;
+  /** What this node starts from; undefined for the genesis. */
+  base(): ArchiveBase | undefined;
+  /**
+   * Moves the base: `segments` follow those held without a gap and end with the base's epoch. The blocks up to it go. One
+   * transaction, durable when it returns. Throws EPOCH_REGRESSION where the segments leave a gap.
+   */
+  archive(segments: readonly ArchiveSegment[], base: ArchiveBase): void;
+  /** Bytes of the segment that holds the header of `epoch`, as `encodeSegment` makes them; undefined beyond the base. */
+  segment(epoch: number): Uint8Array | undefined;
 }
 
 /** Content by its Merkle root. */

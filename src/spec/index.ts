@@ -1,3 +1,4 @@
+export * from './archive.ts';
 export * from './errors.ts';
 export * from './finality.ts';
 export * from './parameters.ts';

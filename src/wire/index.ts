@@ -1,4 +1,5 @@
 export * from './aggregate.ts';
+export * from './archive.ts';
 export { decodeBeat, encodeBeat, signBeat, verifyBeat } from './beats.ts';
 export { BLOCK_MAX_BYTES, type BlockRecord, decodeBlock, decodeBlockRecord, encodeBlock, encodeBlockRecord, makeBlock } from './blocks.ts';
 export * from './blocksMessages.ts';
@@ -32,6 +33,7 @@ export {
   haveBytes,
   INVITE_CONTEXT,
   inviteBytes,
+  leavesHash,
   nextEventHash,
   proposalBytes,
   recordLeaf,

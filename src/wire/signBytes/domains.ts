@@ -20,6 +20,7 @@ export const DOMAINS = {
   beat: 'starling/beat/1',
   record: 'starling/record/1',
   event: 'starling/event/1',
+  leaves: 'starling/leaves/1',
 } as const;
 
 /** Contexts of composite signatures (PROTOCOL section 1). */

@@ -8,6 +8,7 @@ import type {
   FederatedRecord,
   Fingerprint,
   Hex,
+  Leaf,
   ProposalBody,
   SwarmId,
   SystemEvent,
@@ -30,6 +31,11 @@ const nullableHash = (id: Hex | null): Uint8Array | null => (id === null ? null 
 /** Over the entries whose closure a block takes in: roster and tips, ascending. */
 export const cutHash = (tips: readonly EntryId[], roster: readonly EntryId[]): Hex =>
   hashOf(withDomain(DOMAINS.cut, encode(hashList(sorted([...tips, ...roster])))));
+
+/** Over the places of the leaves that a cut appends, chained to those of all cuts before: a leaf of the tree is an id alone. */
+export const leavesHash = (before: Hex, leaves: readonly Leaf[]): Hex =>
+  hashOf(withDomain(DOMAINS.leaves, encode([hashBytes(before), leaves.map(leafFields)])));
+export const leafFields = ({ id, prev, lam, void: isVoid }: Leaf): readonly unknown[] => [prev, lam, isVoid, hashBytes(id)];
 
 /** `roster` ascending, one weight each. */
 export const rosterHash = (roster: readonly EntryId[], weights: readonly number[]): Hex =>
