@@ -256,7 +256,7 @@ export interface NodeService {
   trainers(): readonly TrainerStatus[];
   submit(submission: Submission): Promise<{ readonly contributionId: EntryId; readonly epoch: number; readonly updateHash: Hex }>;
   ledgerHead(): LedgerHead;
-  /** In ledger order from `from`; provisional. */
+  /** In ledger order from `from`, or from the first that is not archived; provisional. */
   ledgerList(from: number, limit: number): readonly { readonly index: number; readonly entry: SignedEntry }[];
   ledgerGet(id: EntryId): { readonly entry: SignedEntry; readonly index: number | null };
   /** Throws UNKNOWN_ENTRY, NOT_FOUND for what no block holds yet, BAD_PROOF for a checkpoint that this chain does not lead to. */

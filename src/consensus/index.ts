@@ -1,3 +1,4 @@
+export { type ArchivedCut, ArchiveReader, segmentsOf } from './archive.ts';
 export type { Attestation } from './attestations.ts';
 export { proposerOrder, verifyQuorum } from './committee.ts';
 export { Negotiation, type NegotiationConfig } from './entropy.ts';

@@ -116,9 +116,10 @@ export class Advancer {
     });
   }
 
-  /** Whether the chosen decision of `epoch` holds this own update. */
-  #isRostered(updateHash: Hex, epoch: number): boolean {
+  /** Whether the chosen decision of `epoch` holds this own update; undefined where it is archived. */
+  #isRostered(updateHash: Hex, epoch: number): boolean | undefined {
     const { chain, self } = this.#ctx;
+    if (epoch <= chain.base.state.epoch) return undefined;
     const applied = chain.at(epoch);
     const body = applied?.body;
     return (

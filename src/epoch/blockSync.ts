@@ -9,6 +9,7 @@ import {
   encodeBlocksRequest,
 } from '../wire/index.ts';
 import { heldHeader } from './aggregates.ts';
+import { fetchArchive } from './archiveSync.ts';
 import type { EpochContext } from './context.ts';
 import { answerMs } from './ports.ts';
 
@@ -32,7 +33,7 @@ export function serveBlocks(ctx: EpochContext, payload: Uint8Array): Uint8Array 
     if (bytes > ANSWER_BYTES && records.length > 0) break;
     records.push({ record, header });
   }
-  return encodeBlocksAnswer({ head: blocks.head(), records });
+  return encodeBlocksAnswer({ head: blocks.head(), base: blocks.base()?.epoch ?? 0, records });
 }
 
 /**
@@ -48,7 +49,13 @@ export async function fetchBlocks(ctx: EpochContext, peer: PeerId): Promise<numb
       timeoutMs: answerMs(FRAME_MAX_BYTES),
       maxResponseBytes: FRAME_MAX_BYTES,
     });
-    const { head, records } = decodeBlocksAnswer(answer);
+    const { head, base, records } = decodeBlocksAnswer(answer);
+    if (from <= base) {
+      await fetchArchive(ctx, peer);
+      from = ctx.chain.finalized.state.epoch + 1;
+      if (from <= base) break;
+      continue;
+    }
     for (const [i, { record, header }] of records.entries()) {
       if (record.block.header.epoch !== from + i || record.block.header.swarm !== ctx.swarm)
         throw new StarlingError('PROTOCOL_VIOLATION', `asked for block ${from + i}, got ${record.block.header.epoch}`, {

@@ -60,7 +60,7 @@ export async function draftBlock(ctx: EpochContext, base: Applied, roster: reado
   const parts: BlockParts = {
     tips: tipsFor(ctx, base, body, evidence),
     evidence,
-    timeMs: Math.min(Math.max(timeOf(ctx, base) + 1, Math.floor(ctx.ports.clock.wallMs())), timeOf(ctx, base) + BLOCK_TIME_STEP_MS),
+    timeMs: Math.min(Math.max(base.timeMs + 1, Math.floor(ctx.ports.clock.wallMs())), base.timeMs + BLOCK_TIME_STEP_MS),
   };
   const draft = await ctx.chain.draft(base, body, aggregate, parts);
   return { block: blockOf(ctx, base, draft, parts), draft, aggregate };
@@ -195,12 +195,10 @@ function requireFollows(ctx: EpochContext, base: Applied, header: BlockHeader): 
   if (header.swarm !== ctx.swarm) throw broken('swarm', `it is of swarm ${header.swarm}`);
   if (header.epoch !== base.state.epoch + 1 || header.prev !== base.id)
     throw broken('prev', `it follows ${header.prev}, the newest block is ${base.id}`);
-  const before = timeOf(ctx, base);
+  const before = base.timeMs;
   if (header.timeMs <= before || header.timeMs > before + BLOCK_TIME_STEP_MS)
     throw broken('timeMs', `its time ${header.timeMs} is not after that of the block before, ${before}, or is more than a day later`);
 }
-
-const timeOf = (ctx: EpochContext, base: Applied): number => base.block?.header.timeMs ?? ctx.genesis.createdMs;
 
 /** An empty block is acceptable only from round 2 on, or when nothing is eligible (PROTOCOL section 7). */
 function requireWork(ctx: EpochContext, base: Applied, decision: DecisionBody, round: number, wasValid: boolean): void {

@@ -1,12 +1,12 @@
 /**
- * What this node has applied: final blocks from genesis on, and over the newest of them provisional decisions, which give
+ * What this node has applied: final blocks from its base on, and over the newest of them provisional decisions, which give
  * way to the next block. With state, order and model after each.
  */
 import { applyAverage, bytesOf, int32Of, layoutOf, type TensorSpan } from '../aggregation/index.ts';
 import { contentOf } from '../crypto/content.ts';
 import { toHex } from '../crypto/hash.ts';
 import { EMPTY_ROOT } from '../crypto/merkle.ts';
-import { type EntryOf, isKind, type LedgerGraph, LedgerOrder, type OrderedEntry } from '../ledger/index.ts';
+import { type EntryOf, isKind, isWhole, type LedgerGraph, LedgerOrder, type OrderedLeaf } from '../ledger/index.ts';
 import {
   type AggregateHeader,
   type Block,
@@ -39,8 +39,10 @@ export interface Applied {
   readonly body: DecisionBody | undefined;
   /** Undefined at genesis and where nothing was averaged. */
   readonly header: AggregateHeader | undefined;
-  /** Undefined at genesis and of a provisional decision. */
+  /** Undefined at genesis, at a base whose block is archived, and of a provisional decision. */
   readonly block: Block | undefined;
+  /** Milliseconds since 1970: of the newest block up to here, of the genesis before the first. */
+  readonly timeMs: number;
   readonly state: SwarmState;
   readonly stateRoot: Hex;
   /** The epoch whose model came back with this step. */
@@ -74,6 +76,8 @@ export interface ChainInit {
   readonly graph: LedgerGraph;
   readonly blobs: BlobStore;
   readonly initialModel: Float32Array;
+  /** Model root in the header of an archived epoch. */
+  readonly archivedRoot?: (epoch: number) => ContentRoot | undefined;
 }
 
 export class Chain {
@@ -82,8 +86,9 @@ export class Chain {
   readonly order: LedgerOrder;
   readonly models: Models;
   readonly #init: ChainInit;
-  /** Index = epoch. */
-  readonly #applied: Applied[];
+  /** From the base on: the genesis, or the newest archived block. */
+  #applied: Applied[];
+  #baseEpoch = 0;
   #finalEpoch = 0;
   #lastApplied:
     | { readonly before: Applied; readonly sumRoot: ContentRoot; readonly model: Float32Array; readonly modelRoot: ContentRoot }
@@ -101,6 +106,7 @@ export class Chain {
         body: undefined,
         header: undefined,
         block: undefined,
+        timeMs: init.genesis.createdMs,
         state,
         stateRoot: stateRoot(state),
         restored: undefined,
@@ -116,21 +122,41 @@ export class Chain {
 
   /** The newest final one. */
   get finalized(): Applied {
-    return this.#applied[this.#finalEpoch] as Applied;
+    return this.at(this.#finalEpoch) as Applied;
+  }
+
+  /** The oldest that is not archived. */
+  get base(): Applied {
+    return this.#applied[0] as Applied;
   }
 
   get isProvisional(): boolean {
-    return this.#applied.length - 1 > this.#finalEpoch;
+    return this.head.state.epoch > this.#finalEpoch;
   }
 
   at(epoch: number): Applied | undefined {
-    return this.#applied[epoch];
+    return this.#applied[epoch - this.#baseEpoch];
+  }
+
+  /** Starts over from an archived block, whose leaves the order holds. What was applied goes. */
+  startFrom(state: SwarmState, timeMs: number): void {
+    const nothing = { body: undefined, header: undefined, block: undefined, restored: undefined };
+    this.#applied = [{ ...nothing, id: state.decision, timeMs, state, stateRoot: stateRoot(state) }];
+    this.#baseEpoch = state.epoch;
+    this.#finalEpoch = state.epoch;
+    this.models.pin(state.epoch);
+  }
+
+  /** What is before `epoch`, which is final, is archived. */
+  forgetBefore(epoch: number): void {
+    this.#applied.splice(0, epoch - this.#baseEpoch);
+    this.#baseEpoch = epoch;
   }
 
   /** Drops the provisional steps after `epoch`, or after the newest block; returns what was dropped, oldest first. */
   rewind(epoch: number): Applied[] {
     const keep = Math.max(epoch, this.#finalEpoch);
-    const dropped = this.#applied.splice(keep + 1);
+    const dropped = this.#applied.splice(keep + 1 - this.#baseEpoch);
     this.models.forgetAfter(keep);
     this.order.rewind(keep);
     return dropped;
@@ -138,7 +164,7 @@ export class Chain {
 
   /** Undoes steps in this node's memory alone, final ones too: a local rollback. */
   rollback(epoch: number): void {
-    this.#finalEpoch = Math.min(this.#finalEpoch, epoch);
+    this.#finalEpoch = Math.max(this.#baseEpoch, Math.min(this.#finalEpoch, epoch));
     this.models.pin(this.#finalEpoch);
     this.rewind(epoch);
   }
@@ -153,11 +179,10 @@ export class Chain {
     const base = before.state;
     if (this.at(base.epoch) !== before || body.prev !== before.id || body.epoch !== base.epoch + 1)
       throw new StarlingError('INCOMPATIBLE', 'a step must follow one that is applied', { phase: 'apply', field: 'prev' });
-    const { cut, treeSize, treeRoot } = this.#look(base.epoch, body, parts);
-    const step = { body, header, cut, treeSize, treeRoot, ...this.#common(body, parts) };
+    const step = { body, header, ...this.#look(base.epoch, body, parts), ...this.#common(body, parts) };
     const refused = isRefused(base, { ...step, modelRoot: base.modelRoot });
     const restored = restoredEpoch(this.genesis, base, { ...step, modelRoot: base.modelRoot });
-    const root = restored === undefined ? undefined : this.at(restored)?.state.modelRoot;
+    const root = restored === undefined ? undefined : this.modelRootAt(restored);
     let model: Float32Array | undefined;
     let modelRoot = certified ?? base.modelRoot;
     if (root !== undefined) modelRoot = root;
@@ -202,8 +227,9 @@ export class Chain {
   /** Parameters after `epoch`, P f32. MUST not be changed by the caller. Throws AGGREGATE_MISSING. */
   async model(epoch: number): Promise<Float32Array> {
     return this.models.at(epoch, {
-      rootOf: (n) => this.at(n)?.state.modelRoot,
+      rootOf: (n) => this.modelRootAt(n),
       from: (n) => {
+        if (n <= this.#baseEpoch) return undefined;
         const restored = this.at(n)?.restored;
         const isSame = this.at(n)?.state.modelRoot === this.at(n - 1)?.state.modelRoot;
         return { epoch: restored ?? n - 1, bySum: restored === undefined && !isSame };
@@ -225,14 +251,14 @@ export class Chain {
     const applied = this.at(epoch);
     if (before === undefined || applied?.block === undefined || applied.body === undefined) return undefined;
     const { body, header, block, state } = applied;
-    const cut = this.order.slice(before.treeSize, state.treeSize).filter((e) => !e.void);
-    const { treeSize, treeRoot, modelRoot } = state;
+    const cut = this.order.slice(before.treeSize, state.treeSize).flatMap((e) => (e.void || !isWhole(e.entry) ? [] : [e.entry]));
+    const { treeSize, treeRoot, leavesHash, modelRoot } = state;
     const parts = { ...block.body, timeMs: block.header.timeMs };
-    const step = { body, header, cut: cut.map((e) => e.entry), treeSize, treeRoot, modelRoot, ...this.#common(body, parts) };
+    const step = { body, header, cut, treeSize, treeRoot, leavesHash, modelRoot, ...this.#common(body, parts) };
     return { before, after: state, step };
   }
 
-  find(entry: string): OrderedEntry | undefined {
+  find(entry: string): OrderedLeaf | undefined {
     return this.order.find(entry);
   }
 
@@ -243,7 +269,9 @@ export class Chain {
       throw new StarlingError('INCOMPATIBLE', 'a step must follow one that is applied', { phase: 'apply', field: 'prev' });
     if (this.head !== before) this.rewind(before.state.epoch);
     this.order.append(body.epoch, tipsOf(body, parts));
-    const applied = { id, body, header, block, state: { ...draft.state, decision: id }, stateRoot: draft.stateRoot, restored };
+    const state = { ...draft.state, decision: id };
+    const timeMs = block?.header.timeMs ?? before.timeMs;
+    const applied = { id, body, header, block, timeMs, state, stateRoot: draft.stateRoot, restored };
     this.#applied.push(applied);
     if (model !== undefined) this.models.keep(body.epoch, applied.state.modelRoot, model);
     return applied;
@@ -263,7 +291,7 @@ export class Chain {
 
   /** The cut that a step would take and the tree after it. */
   #look(epoch: number, body: DecisionBody, parts: BlockParts | undefined) {
-    const beyond = this.#applied.slice(epoch + 1);
+    const beyond = this.#applied.slice(epoch + 1 - this.#baseEpoch);
     if (beyond.length > 0) this.order.rewind(epoch);
     try {
       const cut = this.order.append(body.epoch, tipsOf(body, parts));
@@ -271,6 +299,7 @@ export class Chain {
         cut: cut.filter((e) => !e.void).map((e) => e.entry),
         treeSize: this.order.size,
         treeRoot: this.order.root(),
+        leavesHash: this.order.leavesHash,
       };
     } finally {
       this.order.rewind(epoch);
@@ -287,8 +316,14 @@ export class Chain {
         parts === undefined
           ? undefined
           : { timeMs: parts.timeMs, evidence: parts.evidence, rosterHash: rosterHash(body.roster, body.weights) },
-      modelRootAt: (epoch) => (epoch < body.epoch ? this.at(epoch)?.state.modelRoot : undefined),
+      modelRootAt: (epoch) => (epoch < body.epoch ? this.modelRootAt(epoch) : undefined),
     };
+  }
+
+  /** Root of the model after an epoch, archived or not. */
+  modelRootAt(epoch: number): ContentRoot | undefined {
+    if (epoch >= this.#baseEpoch) return this.at(epoch)?.state.modelRoot;
+    return epoch === 0 ? this.genesis.initialModelRoot : this.#init.archivedRoot?.(epoch);
   }
 }
 

@@ -124,7 +124,7 @@ async function stored(ctx: EpochContext, { kind, root }: Question, i: number): P
 
 /** An item as it must be: what this node itself recomputed when it applied the block. */
 async function own(ctx: EpochContext, { kind, root }: Question, i: number, index?: ContentIndex): Promise<Uint8Array | undefined> {
-  if (kind === 'entries') return ctx.chain.order.at(i)?.entry.coreBytes;
+  if (kind === 'entries') return ctx.replica.graph.get(ctx.chain.order.at(i)?.entry.id ?? '')?.coreBytes;
   if (kind === 'blocks') {
     const block = ctx.chain.at(i)?.block;
     return block === undefined ? undefined : encodeBlock(block);

@@ -165,23 +165,33 @@ export class Challenger {
 
   // --- questions -----------------------------------------------------------------------------------------------
 
-  /** Everything that is final at this block, the newest first, content last. */
+  /** Everything that is final at this block and no peer has archived, the newest first, content last. */
   #everything(epoch: number): Question[] {
     const { chain, genesis } = this.#ctx;
     const snapshot = chain.at(epoch - (epoch % genesis.snapshotEpochs));
     const roots = [genesis.initialModelRoot, snapshot?.state.modelRoot];
     for (let e = epoch; e > Math.max(0, epoch - genesis.retainEpochs); e--) roots.push(chain.at(e)?.header?.sumRoot);
-    return [...this.#entries(epoch), ...windows('blocks', 1, epoch + 1), ...[...new Set(roots)].flatMap((root) => this.#content(root))];
+    return [...this.#entries(epoch), ...this.#blocks(epoch), ...[...new Set(roots)].flatMap((root) => this.#content(root))];
   }
 
   /** What a block has brought, with as much of what stands before it as fits: all of it where the ledger is small. */
   #newest(epoch: number): Question[] {
-    const blocks = windows('blocks', 1, epoch + 1).slice(0, 1);
-    return [...this.#entries(epoch).slice(0, 1), ...blocks, ...this.#content(this.#ctx.chain.at(epoch)?.header?.sumRoot)];
+    return [...this.#entries(epoch).slice(0, 1), ...this.#blocks(epoch).slice(0, 1), ...this.#content(this.#ctx.chain.at(epoch)?.header?.sumRoot)];
   }
 
   #entries(epoch: number): Question[] {
-    return windows('entries', 0, this.#ctx.chain.at(epoch)?.state.treeSize ?? 0);
+    const { chain } = this.#ctx;
+    return windows('entries', chain.at(this.#oldest(epoch))?.state.treeSize ?? 0, chain.at(epoch)?.state.treeSize ?? 0);
+  }
+
+  #blocks(epoch: number): Question[] {
+    return windows('blocks', this.#oldest(epoch) + 1, epoch + 1);
+  }
+
+  /** A peer that is ahead has archived more than this node: it is asked for the newer half of what all keep whole. */
+  #oldest(epoch: number): number {
+    const { chain, genesis } = this.#ctx;
+    return Math.max(chain.base.state.epoch, epoch - Math.ceil(genesis.retainEpochs / 2));
   }
 
   /** Models and sums have one size. */

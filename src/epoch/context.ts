@@ -17,6 +17,7 @@ import type {
   SwarmId,
 } from '../spec/index.ts';
 import { decisionId } from '../wire/index.ts';
+import { archivedHeader, readArchive, standOn } from './archive.ts';
 import { Chain, type HeldAggregate } from './chain.ts';
 import { EvidencePool } from './evidencePool.ts';
 import { loadPin } from './pin.ts';
@@ -92,15 +93,18 @@ export interface EpochContext extends EpochInit {
 /** Reads the ledger from disk. Throws DATA_CORRUPT where it does not hold together. */
 export function createContext(init: EpochInit): EpochContext {
   const { ports, swarm, genesis, identity } = init;
-  const finals = new FinalBlocks();
-  const replica = new Replica({
+  const archive = readArchive(ports.blocks, genesis, swarm);
+  const archived = archive?.cuts.flatMap(({ places }) => places) ?? [];
+  const replica = new Replica({ swarm, identity, store: ports.entries, archived });
+  const chain = new Chain({
+    genesis,
     swarm,
-    identity,
-    store: ports.entries,
-    // Peers have pruned behind their newest block, which a newcomer learns of before it takes entries.
-    horizon: () => finals.newest(chain.finalized.state.epoch) - genesis.retainEpochs,
+    graph: replica.graph,
+    blobs: ports.blobs,
+    initialModel: init.initialModel,
+    archivedRoot: (epoch) => archivedHeader(ports.blocks, epoch)?.modelRoot,
   });
-  const chain = new Chain({ genesis, swarm, graph: replica.graph, blobs: ports.blobs, initialModel: init.initialModel });
+  if (archive !== undefined) standOn(chain, archive);
   replica.judgeForks((id) => chain.find(id)?.void === true);
   const directory = new Directory();
   for (const entry of replica.graph.entries()) directory.learn(entry);
@@ -112,7 +116,7 @@ export function createContext(init: EpochInit): EpochContext {
     replica,
     chain,
     decisions: new DecisionTree(chain.head.id),
-    finals,
+    finals: new FinalBlocks(),
     evidence: new EvidencePool(),
     reach: new Reach(ports.clock),
     diverging: new Map(),

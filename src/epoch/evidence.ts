@@ -40,7 +40,7 @@ export function checkEvidence(ctx: EpochContext, base: Applied, evidence: Eviden
       if (!verifyVote(ctx.swarm, vote, member.ed25519PublicKey)) throw bad(author, 'a vote in it is not signed by its voter');
     return;
   }
-  const sides = [evidence.first, evidence.second].map((id) => ctx.replica.graph.get(id));
+  const sides = [evidence.first, evidence.second].map((id) => ctx.replica.graph.place(id));
   if (evidence.first >= evidence.second || sides.some((e) => e?.core.author !== author || e?.core.seq !== evidence.seq))
     throw bad(author, 'its entries are no fork of its author');
   // Who joins with this block is judged with it; whose join a block held already and who is no member never will be.

@@ -3,6 +3,7 @@ import { equals } from 'uint8arrays';
 import { asStarlingError, type EntryId, MAX_ROSTER, type PeerId, type Verdict } from '../spec/index.ts';
 import { decodeRosterBundle, type Have, votesTopic } from '../wire/index.ts';
 import { serveHeader } from './aggregates.ts';
+import { serveArchive } from './archiveSync.ts';
 import { serveBlocks } from './blockSync.ts';
 import { isWorthKeeping } from './collector.ts';
 import type { Committee } from './committee.ts';
@@ -44,6 +45,7 @@ export class Inbox {
     streams.handle('sync', async (from, payload) => this.#guard(() => sync.serve(from, payload)));
     streams.handle('content', serveContent(servedBlobs(ctx)));
     streams.handle('blocks', async (_from, payload) => serveBlocks(ctx, payload));
+    streams.handle('archive', async (_from, payload) => serveArchive(ctx, payload));
     streams.handle('head', (_from, payload) => serveHeader(ctx, payload));
     streams.handle('keys', async (from, payload) => {
       const { reply, pushed } = serveKeys(ctx, from, payload);

@@ -10,8 +10,8 @@ const MODELS_KEPT = 4;
 /** How the models of a chain follow from each other. */
 interface Line {
   rootOf(epoch: number): ContentRoot | undefined;
-  /** The epoch whose model `epoch` came from, and whether a sum lies between. */
-  from(epoch: number): { readonly epoch: number; readonly bySum: boolean };
+  /** The epoch whose model `epoch` came from, and whether a sum lies between; undefined where what led there is archived. */
+  from(epoch: number): { readonly epoch: number; readonly bySum: boolean } | undefined;
   /** The model of `epoch` from the one before; undefined where the sum is not at hand. */
   next(theta: Float32Array, epoch: number): Promise<Float32Array | undefined>;
 }
@@ -61,16 +61,13 @@ export class Models {
       values = n === 0 ? this.#initial : await this.#held(line.rootOf(n) as ContentRoot);
       if (values !== undefined) break;
       const from = line.from(n);
+      if (from === undefined) throw missing(epoch, n);
       if (from.bySum) ahead.push(n);
       n = from.epoch;
     }
     for (let n = ahead.pop(); n !== undefined; n = ahead.pop()) {
       values = await line.next(values, n);
-      if (values === undefined)
-        throw new StarlingError('AGGREGATE_MISSING', `the model of epoch ${epoch} needs the sum of epoch ${n}, which is not held`, {
-          phase: 'apply',
-          fix: 'wait until a peer that holds the model is connected',
-        });
+      if (values === undefined) throw missing(epoch, n);
     }
     if (!this.#kept.has(epoch)) this.keep(epoch, wanted, values);
     return values;
@@ -83,6 +80,12 @@ export class Models {
     return bytes === undefined ? undefined : float32Of(bytes);
   }
 }
+
+const missing = (epoch: number, from: number): StarlingError =>
+  new StarlingError('AGGREGATE_MISSING', `the model of epoch ${epoch} needs what epoch ${from} added, which is not held`, {
+    phase: 'apply',
+    fix: 'wait until a peer that holds the model is connected',
+  });
 
 /** The model of a genesis from its bytes. Throws HASH_MISMATCH unless they are what the genesis names. */
 export function initialModelOf(genesis: Genesis, bytes: Uint8Array): Float32Array {

@@ -109,6 +109,8 @@ export interface BlockStore {
   archive(segments: readonly ArchiveSegment[], base: ArchiveBase): void;
   /** Bytes of the segment that holds the header of `epoch`, as `encodeSegment` makes them; undefined beyond the base. */
   segment(epoch: number): Uint8Array | undefined;
+  /** Every segment, ascending. Throws DATA_CORRUPT. */
+  segments(): Iterable<ArchiveSegment>;
 }
 
 /** Content by its Merkle root. */

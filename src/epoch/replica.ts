@@ -1,6 +1,7 @@
 /** This node's copy of the ledger: what is accepted is durable first, then indexed, then told to the listeners. */
+import type { ArchivedCut } from '../consensus/index.ts';
 import type { Identity } from '../crypto/index.ts';
-import { checkEntry, type EntryVerdict, LedgerGraph, parentsOf } from '../ledger/index.ts';
+import { checkEntry, type EntryVerdict, isWhole, LedgerGraph, type Placed, parentsOf } from '../ledger/index.ts';
 import {
   type AnyEntryCore,
   type DecisionId,
@@ -29,8 +30,18 @@ export interface ReplicaInit {
   readonly swarm: SwarmId;
   readonly identity: Identity;
   readonly store: EntryStore;
-  /** Newest epoch whose contributions may come without their composite signatures; none by default. */
-  readonly horizon?: () => number;
+  /** What stands behind the base, in the order of the ledger; nothing by default. */
+  readonly archived?: readonly ArchivedPlace[];
+}
+
+type ArchivedPlace = ArchivedCut['places'][number];
+
+/** Adds what stands behind the base, in the order of the ledger. */
+export function placeIn(graph: LedgerGraph, places: readonly ArchivedPlace[]): void {
+  for (const { entry, prev } of places) {
+    if (prev !== null) graph.addPlace(entry, prev);
+    else if (isWhole(entry)) graph.add(entry);
+  }
 }
 
 export class Replica {
@@ -46,7 +57,24 @@ export class Replica {
 
   constructor(init: ReplicaInit) {
     this.#init = init;
-    for (const entry of init.store.all()) this.graph.add(entry);
+    placeIn(this.graph, init.archived ?? []);
+    const archived: EntryId[] = [];
+    for (const entry of init.store.all()) {
+      if (this.graph.has(entry.id)) archived.push(entry.id);
+      else this.graph.add(entry);
+    }
+    // A crash came between the archive and this.
+    init.store.drop(archived);
+  }
+
+  /** Holds on to the places alone of what is archived now; entries that waited for them have their turn. Durable before. */
+  archive(places: readonly ArchivedPlace[]): Offer {
+    placeIn(this.graph, places);
+    const ids = places.map(({ entry }) => entry.id);
+    this.graph.forget(ids);
+    this.#init.store.drop(ids);
+    for (const id of ids) this.#orphans.delete(id);
+    return this.offer([...this.#orphans.values()]);
   }
 
   onAccepted(listener: (entry: SignedEntry) => void): void {
@@ -54,11 +82,11 @@ export class Replica {
   }
 
   /** This node's last entry. Of a forked own chain a branch that is not void, and of several the one that arrived last. */
-  get tip(): SignedEntry | undefined {
+  get tip(): SignedEntry | Placed | undefined {
     const heads = this.graph.heads(this.#init.identity.fingerprint);
     const counting = heads.length < 2 ? heads : heads.filter((head) => !this.graph.chain(head).some((id) => this.#isVoid(id)));
     const id = (counting.length > 0 ? counting : heads).at(-1);
-    return id === undefined ? undefined : this.graph.get(id);
+    return id === undefined ? undefined : this.graph.place(id);
   }
 
   /** `isVoid`: whether a final cut holds an entry as one of a losing branch. */
@@ -114,7 +142,7 @@ export class Replica {
   ): SignedEntry {
     const { identity, swarm } = this.#init;
     const tip = this.tip;
-    const parents = [...(tip === undefined ? [] : [tip]), ...deps.map((id) => this.graph.get(id) as SignedEntry)];
+    const parents = [...(tip === undefined ? [] : [tip]), ...deps.map((id) => this.graph.place(id) as Placed)];
     const core = {
       v: 1,
       swarm,
@@ -149,9 +177,8 @@ export class Replica {
     const { graph } = this;
     return checkEntry(entry, {
       swarm: this.#init.swarm,
-      get: (id) => graph.get(id),
+      place: (id) => graph.place(id),
       certificateOf: (author) => graph.certificateOf(author),
-      isOld: ({ body }) => body.epoch <= (this.#init.horizon?.() ?? -1),
     });
   }
 

@@ -98,12 +98,15 @@ export class Residual {
     return saved === undefined ? undefined : decodeOwn(updateHash, saved);
   }
 
-  /** Brings the residual in line with the chosen decisions: `rostered` says whether one of them holds an update. Idempotent. */
-  settle(rostered: (updateHash: Hex, epoch: number) => boolean, currentEpoch: number): void {
+  /**
+   * Brings the residual in line with the chosen decisions: `rostered` says whether one of them holds an update, undefined
+   * where that is archived and stays as it was found last. Idempotent.
+   */
+  settle(rostered: (updateHash: Hex, epoch: number) => boolean | undefined, currentEpoch: number): void {
     let changed = false;
     for (const [updateHash, epoch] of this.#epochs) {
       const inModel = rostered(updateHash, epoch);
-      if (inModel === this.#settled.has(updateHash)) continue;
+      if (inModel === undefined || inModel === this.#settled.has(updateHash)) continue;
       this.#move(updateHash, inModel ? -1 : 1);
       if (inModel) this.#settled.add(updateHash);
       else this.#settled.delete(updateHash);

@@ -21,7 +21,7 @@ export async function checkRollback(ctx: EpochContext, epoch: number): Promise<v
     throw new StarlingError('NOT_FOUND', `epoch ${epoch} is not applied here`, {
       field: 'epoch',
       phase: 'rollback',
-      fix: `choose one from 0 to ${chain.head.state.epoch}`,
+      fix: `choose one from ${chain.base.state.epoch}, before which all is archived, to ${chain.head.state.epoch}`,
     });
   const { modelRoot, treeSize, treeRoot } = applied.state;
   let model: Float32Array;

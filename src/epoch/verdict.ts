@@ -24,9 +24,10 @@ export async function judge(ctx: EpochContext, base: Applied, aggregate: Aggrega
 }
 
 function hasJudged(ctx: EpochContext, base: Applied, hash: string): boolean {
-  for (let entry = ctx.replica.tip; entry !== undefined && entry.core.epochSeen >= base.state.epoch; ) {
+  const { graph, tip } = ctx.replica;
+  for (let entry = graph.get(tip?.id ?? ''); entry !== undefined && entry.core.epochSeen >= base.state.epoch; ) {
     if (isKind(entry, 'verdict') && entry.core.body.base === base.id && entry.core.body.aggregateHash === hash) return true;
-    entry = entry.core.prev === null ? undefined : ctx.replica.graph.get(entry.core.prev);
+    entry = graph.get(entry.core.prev ?? '');
   }
   return false;
 }

@@ -1,6 +1,6 @@
 import type { EntryId, SignedEntry } from '../spec/index.ts';
 import type { Branch } from './chains.ts';
-import type { LedgerGraph } from './graph.ts';
+import { isWhole, type LedgerGraph, type Placed } from './graph.ts';
 
 /** A place in the order in which sync sends: parents have a lower lam, so they come first. */
 export interface Cursor {
@@ -19,7 +19,7 @@ const ENTRY_OVERHEAD_BYTES = 16;
 
 /**
  * Entries on the chains that end in `want` and not on those that end in `have`, in the order (lam, id), after
- * `after`: as many as fit `maxBytes`, one at least. Costs O(branches) plus O(log branches) an entry sent, whatever
+ * `after`: as many as fit `maxBytes`, one at least, and none from behind the base. Costs O(branches) plus O(log branches) an entry sent, whatever
  * the length of the chains.
  */
 export function differencePage(
@@ -32,7 +32,7 @@ export function differencePage(
   const heap = runsBetween(graph, want, have)
     .map((run) => startAfter(graph, run, after))
     .filter((run) => run.next < run.end);
-  const head = (run: Run): SignedEntry => graph.get(run.branch.ids[run.next] as EntryId) as SignedEntry;
+  const head = (run: Run): Placed => graph.place(run.branch.ids[run.next] as EntryId) as Placed;
   const precedes = (a: Run, b: Run): boolean => compareCursor(cursorOf(head(a)), cursorOf(head(b))) < 0;
   for (let i = heap.length >> 1; i-- > 0; ) sink(heap, i, precedes);
 
@@ -40,9 +40,12 @@ export function differencePage(
   let bytes = 0;
   for (let run = heap[0]; run !== undefined; run = heap[0]) {
     const entry = head(run);
-    bytes += entry.coreBytes.byteLength + entry.signature.byteLength + (entry.composite?.byteLength ?? 0) + ENTRY_OVERHEAD_BYTES;
-    if (bytes > maxBytes && entries.length > 0) return { entries, more: true };
-    entries.push(entry);
+    // Behind the base there is nothing to send: whoever lacks it takes the archive.
+    if (isWhole(entry)) {
+      bytes += entry.coreBytes.byteLength + entry.signature.byteLength + (entry.composite?.byteLength ?? 0) + ENTRY_OVERHEAD_BYTES;
+      if (bytes > maxBytes && entries.length > 0) return { entries, more: true };
+      entries.push(entry);
+    }
     run.next += 1;
     if (run.next === run.end) {
       const last = heap.pop() as Run;
@@ -54,7 +57,7 @@ export function differencePage(
   return { entries, more: false };
 }
 
-export const cursorOf = (entry: SignedEntry): Cursor => ({ lam: entry.core.lam, id: entry.id });
+export const cursorOf = (entry: Placed): Cursor => ({ lam: entry.core.lam, id: entry.id });
 export const compareCursor = (a: Cursor, b: Cursor): number => a.lam - b.lam || (a.id < b.id ? -1 : a.id > b.id ? 1 : 0);
 
 /** Entries `next` to `end` (exclusive, indexes into the branch's ids) of one branch. */
@@ -74,7 +77,7 @@ function runsBetween(graph: LedgerGraph, want: Iterable<EntryId>, have: Iterable
 function reach(graph: LedgerGraph, ids: Iterable<EntryId>): Map<Branch, number> {
   const counts = new Map<Branch, number>();
   for (const id of ids) {
-    let end = (graph.get(id)?.core.seq ?? -1) + 1;
+    let end = (graph.place(id)?.core.seq ?? -1) + 1;
     for (let branch = graph.branchOf(id); branch !== undefined; branch = branch.parent) {
       const count = end - branch.fromSeq;
       if ((counts.get(branch) ?? 0) >= count) break;
@@ -92,7 +95,7 @@ function startAfter(graph: LedgerGraph, run: Run, after: Cursor | undefined): Ru
   let high = run.end;
   while (low < high) {
     const middle = (low + high) >> 1;
-    const entry = graph.get(run.branch.ids[middle] as EntryId) as SignedEntry;
+    const entry = graph.place(run.branch.ids[middle] as EntryId) as Placed;
     if (compareCursor(cursorOf(entry), after) <= 0) low = middle + 1;
     else high = middle;
   }

@@ -1,6 +1,6 @@
 import { fromHex, hashWithDomain, toHex } from '../crypto/index.ts';
-import type { EntryId, Fingerprint, Hex, SignedEntry } from '../spec/index.ts';
-import type { LedgerGraph } from './graph.ts';
+import type { EntryId, Fingerprint, Hex } from '../spec/index.ts';
+import type { LedgerGraph, Placed } from './graph.ts';
 
 /** Hex digits of a fingerprint that name an author in sync: 3 bytes. Authors that share them share one name. */
 export const KEY_DIGITS = 6;
@@ -28,22 +28,22 @@ export const authorKey = (author: Fingerprint): Hex => author.slice(0, KEY_DIGIT
 export const tagOf = (salt: Hex, ids: readonly EntryId[]): Hex =>
   toHex(hashWithDomain('starling/tag/1', fromHex(salt), fromHex(ids.join(''))).subarray(0, TAG_BYTES));
 
-export const pointOf = (salt: Hex, { id, core }: SignedEntry): Point => ({
+export const pointOf = (salt: Hex, { id, core }: Placed): Point => ({
   key: authorKey(core.author),
   seq: core.seq,
   tag: tagOf(salt, [id]),
 });
 
 /** The last entry of every branch of every author. */
-export const headsOf = (graph: LedgerGraph): SignedEntry[] =>
-  graph.authors().flatMap((author) => graph.heads(author).map((id) => graph.get(id) as SignedEntry));
+export const headsOf = (graph: LedgerGraph): Placed[] =>
+  graph.authors().flatMap((author) => graph.heads(author).map((id) => graph.place(id) as Placed));
 
 /**
  * The ends of all branches at one moment, in the order of their places: a place is the author's key, then the id, 70
  * hex digits. An id fixes all that stands behind it, so equal frontiers mean equal sets of entries.
  */
 export class Frontier {
-  readonly heads: readonly SignedEntry[];
+  readonly heads: readonly Placed[];
   readonly #places: readonly string[];
 
   constructor(graph: LedgerGraph) {
@@ -59,7 +59,7 @@ export class Frontier {
   }
 
   /** The branch ends whose place starts with `prefix`. */
-  within(prefix: Hex): readonly SignedEntry[] {
+  within(prefix: Hex): readonly Placed[] {
     // 'g' comes after every hex digit.
     return this.heads.slice(this.#firstFrom(prefix), this.#firstFrom(`${prefix}g`));
   }
@@ -73,7 +73,7 @@ export class Frontier {
  * The entries that `points` name, `undefined` where none is held. One pass over the branches of the authors concerned,
  * however many points name them: an author with a hundred thousand forks costs what its entries cost to read.
  */
-export function resolvePoints(graph: LedgerGraph, salt: Hex, points: readonly Point[]): (SignedEntry | undefined)[] {
+export function resolvePoints(graph: LedgerGraph, salt: Hex, points: readonly Point[]): (Placed | undefined)[] {
   const numbers = new Map<Hex, Set<number>>();
   for (const { key, seq } of points) numbers.set(key, (numbers.get(key) ?? new Set()).add(seq));
   const found = new Map<string, EntryId>();
@@ -90,7 +90,7 @@ export function resolvePoints(graph: LedgerGraph, salt: Hex, points: readonly Po
       }
     }
   }
-  return points.map((point) => graph.get(found.get(nameOf(point)) ?? ''));
+  return points.map((point) => graph.place(found.get(nameOf(point)) ?? ''));
 }
 
 const nameOf = ({ key, seq, tag }: Point): string => `${key} ${seq} ${tag}`;

@@ -1,4 +1,5 @@
 import {
+  type AnyEntryCore,
   type EntryCore,
   type EntryId,
   type EntryKind,
@@ -13,8 +14,14 @@ import { ancestorAt, type Branch, Chains, type Fork } from './chains.ts';
 /** An entry whose kind is known. */
 export type EntryOf<K extends EntryKind> = SignedEntry & { readonly core: EntryCore<K> };
 
+/** Where an entry stands: what is known of every entry held, and all that stays of one behind the base. */
+export interface Placed {
+  readonly id: EntryId;
+  readonly core: Pick<AnyEntryCore, 'author' | 'seq' | 'lam'>;
+}
+
 interface Held {
-  readonly entry: SignedEntry;
+  entry: SignedEntry | Placed;
   readonly branch: Branch;
   /** Entries that name this one as prev or dep, in the order of arrival. */
   readonly children: EntryId[];
@@ -22,7 +29,8 @@ interface Held {
 
 /**
  * Every accepted entry, indexed in memory. The set is closed: an entry comes after its prev and its deps. Both
- * sides of a fork (two entries of one author at one sequence number) are kept, with all that follows each.
+ * sides of a fork (two entries of one author at one sequence number) are kept, with all that follows each. Of an entry
+ * behind the base its place alone is left, and of a join all.
  */
 export class LedgerGraph {
   readonly #held = new Map<EntryId, Held>();
@@ -45,12 +53,7 @@ export class LedgerGraph {
   add(entry: SignedEntry): boolean {
     if (this.#held.has(entry.id)) return false;
     const [missing] = this.missingParents(entry);
-    if (missing !== undefined) {
-      throw new StarlingError('MISSING_PARENT', `entry ${entry.id} names ${missing}, which is not held`, {
-        field: missing,
-        fix: 'add parents before children',
-      });
-    }
+    if (missing !== undefined) throw missingParent(entry.id, missing);
     const { author, seq, prev } = entry.core;
     const parent = prev === null ? undefined : this.#held.get(prev)?.branch;
     this.#held.set(entry.id, { entry, branch: this.#chains.add(entry.id, author, seq, parent), children: [] });
@@ -63,13 +66,40 @@ export class LedgerGraph {
     return true;
   }
 
-  /** Lets the composite signature beside an entry go; the entry stays what it is, wherever it is referred to. */
-  forgetComposite(id: EntryId): void {
-    const entry: { composite?: Uint8Array } | undefined = this.#held.get(id)?.entry;
-    delete entry?.composite;
+  /**
+   * Adds the place of an entry behind the base, after that of its predecessor. Throws MISSING_PARENT. A place that is held
+   * already is passed over.
+   */
+  addPlace(place: Placed, prev: EntryId): void {
+    if (this.#held.has(place.id)) return;
+    const { author, seq } = place.core;
+    const parent = this.#held.get(prev);
+    if (parent === undefined) throw missingParent(place.id, prev);
+    this.#held.set(place.id, { entry: place, branch: this.#chains.add(place.id, author, seq, parent.branch), children: [] });
+    parent.children.push(place.id);
+    this.#sinks.delete(prev);
+    this.#sinks.add(place.id);
   }
 
+  /** Lets what entries say go, joins excepted: their places stay. */
+  forget(ids: Iterable<EntryId>): void {
+    for (const id of ids) {
+      const held = this.#held.get(id);
+      if (held === undefined || !isWhole(held.entry) || isKind(held.entry, 'join')) continue;
+      const { author, seq, lam, kind } = held.entry.core;
+      if (kind === 'contribution') this.#contributions.delete(held.entry.core.body.epoch);
+      held.entry = { id, core: { author, seq, lam } };
+    }
+  }
+
+  /** An entry with what it says; undefined behind the base. */
   get(id: EntryId): SignedEntry | undefined {
+    const entry = this.#held.get(id)?.entry;
+    return entry !== undefined && isWhole(entry) ? entry : undefined;
+  }
+
+  /** Where an entry stands. */
+  place(id: EntryId): Placed | undefined {
     return this.#held.get(id)?.entry;
   }
 
@@ -77,9 +107,9 @@ export class LedgerGraph {
     return this.#held.has(id);
   }
 
-  /** Every entry in the order of arrival, parents before children. */
+  /** Every entry that is whole in the order of arrival, parents before children. */
   *entries(): IterableIterator<SignedEntry> {
-    for (const held of this.#held.values()) yield held.entry;
+    for (const { entry } of this.#held.values()) if (isWhole(entry)) yield entry;
   }
 
   /** Parents that an entry names and this graph does not hold: what to ask a peer for. */
@@ -122,6 +152,12 @@ export class LedgerGraph {
     return Array.from({ length: held.entry.core.seq + 1 }, (_, seq) => ancestorAt(held.branch, seq) as EntryId);
   }
 
+  /** The predecessor of an entry on its author's chain, null of the first, and of one that is not held. */
+  prevOf(id: EntryId): EntryId | null {
+    const held = this.#held.get(id);
+    return (held === undefined ? undefined : ancestorAt(held.branch, held.entry.core.seq - 1)) ?? null;
+  }
+
   /** Whether `ancestor` is `id` or stands before it on its author's chain. */
   precedes(ancestor: EntryId, id: EntryId): boolean {
     const a = this.#held.get(ancestor);
@@ -153,7 +189,7 @@ export class LedgerGraph {
         throw new StarlingError('MISSING_PARENT', `entry ${id} is not held`, { field: id, fix: 'fetch it from a peer first' });
       }
       seen.add(id);
-      open.push(...parentsOf(held.entry));
+      if (isWhole(held.entry)) open.push(...parentsOf(held.entry));
     }
     return [...seen];
   }
@@ -206,6 +242,9 @@ export class LedgerGraph {
   }
 }
 
+/** Whether all of an entry is held. */
+export const isWhole = (entry: SignedEntry | Placed): entry is SignedEntry => 'coreBytes' in entry;
+
 export function isKind<K extends EntryKind>(entry: SignedEntry, kind: K): entry is EntryOf<K> {
   return entry.core.kind === kind;
 }
@@ -213,3 +252,9 @@ export function isKind<K extends EntryKind>(entry: SignedEntry, kind: K): entry 
 /** prev (if any) and deps. */
 export const parentsOf = (entry: SignedEntry): readonly EntryId[] =>
   entry.core.prev === null ? entry.core.deps : [entry.core.prev, ...entry.core.deps];
+
+const missingParent = (id: EntryId, parent: EntryId): StarlingError =>
+  new StarlingError('MISSING_PARENT', `entry ${id} names ${parent}, which is not held`, {
+    field: parent,
+    fix: 'add parents before children',
+  });

@@ -1,5 +1,6 @@
-import { type Hex, type SignedEntry, StarlingError } from '../spec/index.ts';
+import { type Hex, StarlingError } from '../spec/index.ts';
 import { type Frontier, KEY_DIGITS, type Point, pointOf, tagOf } from './frontier.ts';
+import type { Placed } from './graph.ts';
 
 /**
  * Set reconciliation over the frontier (range-based, after arXiv:2212.13567): where two frontiers are equal a tag of
@@ -55,7 +56,7 @@ export class Reconciliation {
   readonly #frontier: Frontier;
   readonly #salt: Hex;
   /** Ends of own branches that stand in ranges which are equal. */
-  readonly same: SignedEntry[] = [];
+  readonly same: Placed[] = [];
   /** What the peer listed. */
   readonly tips: Point[] = [];
   /** Ranges that differ, ascending, none inside another. */
@@ -107,7 +108,7 @@ export class Reconciliation {
 const DIGITS = [...'0123456789abcdef'];
 const parts = (prefix: Hex): Hex[] => DIGITS.map((digit) => prefix + digit);
 
-const rangeTag = (salt: Hex, heads: readonly SignedEntry[]): Hex | undefined =>
+const rangeTag = (salt: Hex, heads: readonly Placed[]): Hex | undefined =>
   heads.length === 0
     ? undefined
     : tagOf(

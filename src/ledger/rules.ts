@@ -1,7 +1,6 @@
 import { type PublicKeys, verifyComposite, verifyEd25519 } from '../crypto/index.ts';
 import {
   type AnyEntryCore,
-  type EntryCore,
   type EntryId,
   type ErrorCode,
   type Fingerprint,
@@ -12,16 +11,14 @@ import {
   type SwarmId,
 } from '../spec/index.ts';
 import { checkCertificate, entryBytes, UPDATE_CONTEXT } from '../wire/index.ts';
-import { parentsOf } from './graph.ts';
+import { type Placed, parentsOf } from './graph.ts';
 
 /** What the rules know: the swarm, and the entries accepted before. */
 export interface RuleContext {
   readonly swarm: SwarmId;
-  get(id: EntryId): SignedEntry | undefined;
+  place(id: EntryId): Placed | undefined;
   /** The certificate that the author's chain started with. */
   certificateOf(author: Fingerprint): NodeCertificate | undefined;
-  /** Whether a contribution is so old that its composite signature may have been pruned; never by default. */
-  isOld?(contribution: EntryCore<'contribution'>): boolean;
 }
 
 /** `missing` is nobody's fault: these parents have to be fetched before the entry can be judged. */
@@ -59,17 +56,17 @@ export function checkEntry(entry: SignedEntry, context: RuleContext): EntryVerdi
     const verdict = checkSignature(entry, keys);
     if (verdict.kind !== 'accept') return verdict;
   }
-  const missing = parentsOf(entry).filter((id) => context.get(id) === undefined);
+  const missing = parentsOf(entry).filter((id) => context.place(id) === undefined);
   if (missing.length > 0) return { kind: 'missing', ids: missing };
   // [REJECT] the chain is there but does not start with a join of this author
   if (keys === undefined) return reject('UNKNOWN_AUTHOR', `no certificate of ${core.author} on the ledger`);
 
   const verdict = checkParents(entry, context);
-  return verdict.kind === 'accept' ? checkKeys(entry, keys, context) : verdict;
+  return verdict.kind === 'accept' ? checkKeys(entry, keys) : verdict;
 }
 
 /** 1 + the highest lam among prev and deps, 1 when there are none (PROTOCOL section 3). */
-export const lamportAfter = (parents: readonly SignedEntry[]): number =>
+export const lamportAfter = (parents: readonly Placed[]): number =>
   parents.reduce((highest, parent) => Math.max(highest, parent.core.lam), 0) + 1;
 
 /**
@@ -99,14 +96,14 @@ function checkSignature({ coreBytes, signature }: SignedEntry, keys: PublicKeys)
 /** All parents are held. */
 function checkParents(entry: SignedEntry, context: RuleContext): EntryVerdict {
   const { author, seq, prev, lam, deps } = entry.core;
-  const parents = parentsOf(entry).map((id) => context.get(id) as SignedEntry);
-  const before = prev === null ? undefined : context.get(prev)?.core;
+  const parents = parentsOf(entry).map((id) => context.place(id) as Placed);
+  const before = prev === null ? undefined : context.place(prev)?.core;
   // [REJECT] prev is the same author's entry with the number before
   if (before !== undefined && (before.author !== author || before.seq !== seq - 1)) {
     return reject('BAD_SEQUENCE', `prev is number ${before.seq} of ${before.author}`);
   }
   // [REJECT] deps are other authors' entries
-  if (deps.some((id) => context.get(id)?.core.author === author)) return reject('BAD_DEPS', "a dep is the author's own entry");
+  if (deps.some((id) => context.place(id)?.core.author === author)) return reject('BAD_DEPS', "a dep is the author's own entry");
   // [REJECT] lam is exact: nobody can place an entry earlier or later than what it stands on
   const expected = lamportAfter(parents);
   if (lam !== expected) return reject('BAD_LAMPORT', `lam is ${lam}, its parents make it ${expected}`);
@@ -114,7 +111,7 @@ function checkParents(entry: SignedEntry, context: RuleContext): EntryVerdict {
 }
 
 /** The checks that cost a post-quantum signature, last. */
-function checkKeys(entry: SignedEntry, keys: PublicKeys, context: RuleContext): EntryVerdict {
+function checkKeys(entry: SignedEntry, keys: PublicKeys): EntryVerdict {
   const { core, coreBytes, composite } = entry;
   if (core.kind === 'join') {
     // [REJECT] the certificate speaks for another node, or not both of its keys signed it
@@ -122,8 +119,7 @@ function checkKeys(entry: SignedEntry, keys: PublicKeys, context: RuleContext): 
     if (verdict.kind !== 'accept') return verdict;
   }
   if (core.kind === 'contribution') {
-    // [REJECT] a contribution carries the composite signature, until it is old
-    if (composite === undefined && context.isOld?.(core) === true) return ACCEPT;
+    // [REJECT] a contribution carries the composite signature
     if (composite === undefined) return reject('BAD_SIGNATURE', 'a contribution needs its composite signature');
     if (!verifyComposite(UPDATE_CONTEXT, entryBytes(coreBytes), composite, keys)) {
       return reject('BAD_SIGNATURE', 'the composite signature is not valid');

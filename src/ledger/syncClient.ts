@@ -3,7 +3,7 @@ import type { Branch } from './chains.ts';
 import { type Cursor, compareCursor, cursorOf, differencePage } from './difference.ts';
 import { ForkSearch } from './forkSearch.ts';
 import { authorKey, Frontier, headsOf, type Point, pointOf, resolvePoints } from './frontier.ts';
-import type { LedgerGraph } from './graph.ts';
+import type { LedgerGraph, Placed } from './graph.ts';
 import { Reconciliation, violation } from './reconcile.ts';
 import { decodeResponse, encodeRequest, type SyncHead, type SyncRequest, type SyncResponse } from './syncMessages.ts';
 import { SYNC_LIMITS, type SyncLimits, saltOf } from './syncServer.ts';
@@ -62,9 +62,9 @@ export class SyncClient {
   /** Entries that both hold: ends of branches, of either side or where a fork parts. */
   #shared: readonly EntryId[] = [];
   /** Those of wanted authors. */
-  #common: SignedEntry[] = [];
+  #common: Placed[] = [];
   /** Of wanted authors: ends of own branches of which the peer may hold all, a part or nothing. */
-  #open: readonly SignedEntry[] = [];
+  #open: readonly Placed[] = [];
   #searches: readonly ForkSearch[] = [];
   /** Searches that the last probe served, with the number of points of each. */
   #asked: readonly { readonly search: ForkSearch; readonly count: number }[] = [];
@@ -162,7 +162,7 @@ export class SyncClient {
     }
   }
 
-  #points(entries: readonly SignedEntry[]): Point[] {
+  #points(entries: readonly Placed[]): Point[] {
     return entries.map((entry) => pointOf(this.#salt, entry));
   }
 
@@ -180,7 +180,7 @@ export class SyncClient {
     const upTo = new Map<Hex, number>();
     for (const { key, seq } of want) upTo.set(key, Math.max(seq, upTo.get(key) ?? 0));
     const shared = new Set([...same, ...found.filter((entry) => entry !== undefined)]);
-    const isWanted = (entry: SignedEntry): boolean => upTo.has(authorKey(entry.core.author));
+    const isWanted = (entry: Placed): boolean => upTo.has(authorKey(entry.core.author));
     this.#want = want;
     this.#upTo = upTo;
     this.#shared = [...shared].map((entry) => entry.id);
@@ -216,7 +216,7 @@ export class SyncClient {
     this.#finishSearches();
   }
 
-  #probe(): SignedEntry[] {
+  #probe(): Placed[] {
     const ids: EntryId[] = [];
     const asked: { search: ForkSearch; count: number }[] = [];
     for (const search of this.#searches) {
@@ -290,7 +290,7 @@ export class SyncClient {
     return { type: 'push', entries };
   }
 
-  #entries(ids: readonly EntryId[]): SignedEntry[] {
-    return ids.map((id) => this.#graph.get(id) as SignedEntry);
+  #entries(ids: readonly EntryId[]): Placed[] {
+    return ids.map((id) => this.#graph.place(id) as Placed);
   }
 }

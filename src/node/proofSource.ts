@@ -1,7 +1,8 @@
 /** A running node's chain as proofs take it. */
+import { archivedHeader } from '../epoch/archive.ts';
 import type { Engine } from '../epoch/index.ts';
 import { eventOf, recordsOf, votersOf } from '../state/index.ts';
-import type { ProofSource } from './proofs.ts';
+import type { ElectedCommittee, ProofSource } from './proofs.ts';
 
 export function proofSource(ctx: Engine['ctx'], genesisBytes: Uint8Array): ProofSource {
   const { chain, replica } = ctx;
@@ -17,10 +18,8 @@ export function proofSource(ctx: Engine['ctx'], genesisBytes: Uint8Array): Proof
     // A rollback holds the chain below what is on the disk.
     blocks: { head: () => chain.finalized.state.epoch, get: (epoch) => ctx.ports.blocks.get(epoch) },
     stateAfter,
-    votersAfter: (epoch) => {
-      const state = stateAfter(epoch);
-      return state === undefined ? undefined : votersOf(state);
-    },
+    archivedHeader: (epoch) => archivedHeader(ctx.ports.blocks, epoch),
+    handoversBefore: (epoch) => [...handovers(ctx, epoch)],
     recordsOf: (epoch) => {
       const done = chain.stepOf(epoch);
       return done === undefined ? undefined : recordsOf(done.before, done.after, done.step);
@@ -30,4 +29,18 @@ export function proofSource(ctx: Engine['ctx'], genesisBytes: Uint8Array): Proof
       return done === undefined ? undefined : eventOf(done.before, done.after, done.step);
     },
   };
+}
+
+function* handovers({ chain, ports: { blocks } }: Engine['ctx'], before: number): Generator<ElectedCommittee> {
+  for (const { headers, handovers: archived } of blocks.segments())
+    for (const { certificate, voters } of archived) {
+      const header = headers.find(({ epoch }) => epoch === certificate.epoch);
+      if (header !== undefined && header.epoch < before) yield { header, certificate, voters };
+    }
+  for (let epoch = chain.base.state.epoch + 1; epoch < before; epoch++) {
+    const [applied, record] = [chain.at(epoch), blocks.get(epoch)];
+    if (applied === undefined || record === undefined) return;
+    const { header } = record.block;
+    if (header.votersHash !== header.nextVotersHash) yield { header, certificate: record.certificate, voters: votersOf(applied.state) };
+  }
 }

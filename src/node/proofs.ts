@@ -13,12 +13,14 @@ import {
   withSides,
 } from '../ledger/index.ts';
 import {
+  type BlockHash,
   type BlockHeader,
   type Checkpoint,
   type EntryId,
   type FederatedRecord,
   type Fingerprint,
   type Genesis,
+  type QuorumCertificate,
   type SignedEntry,
   StarlingError,
   type SwarmId,
@@ -34,19 +36,28 @@ export interface ProofSource {
   readonly swarm: SwarmId;
   readonly genesis: Genesis;
   readonly genesisBytes: Uint8Array;
-  readonly graph: Pick<LedgerGraph, 'get'>;
+  readonly graph: Pick<LedgerGraph, 'get' | 'place'>;
   /** Public keys of whoever joined; the founders' are in the genesis. */
   readonly keysOf: (node: Fingerprint) => PublicKeys | undefined;
   /** Final blocks' cuts first; what is provisional after them is never proved. */
   readonly order: Pick<LedgerOrder, 'find' | 'tree'>;
   readonly blocks: Pick<BlockStore, 'head' | 'get'>;
-  /** The committee that block `epoch` elects, ascending. */
-  readonly votersAfter: (epoch: number) => readonly Fingerprint[] | undefined;
+  /** Headers of archived epochs. */
+  readonly archivedHeader: (epoch: number) => BlockHeader | undefined;
+  /** Blocks of epochs before `epoch` that elected another committee, ascending. */
+  readonly handoversBefore: (epoch: number) => readonly ElectedCommittee[];
   /** The state after block `epoch`. */
   readonly stateAfter: (epoch: number) => SwarmState | undefined;
   /** Of the contributions of block `epoch`, in roster order. */
   readonly recordsOf: (epoch: number) => readonly FederatedRecord[] | undefined;
   readonly eventOf: (epoch: number) => SystemEvent | undefined;
+}
+
+/** A final block and the committee that it elected, ascending. */
+export interface ElectedCommittee {
+  readonly header: BlockHeader;
+  readonly certificate: QuorumCertificate;
+  readonly voters: readonly Fingerprint[];
 }
 
 /** What the audit takes from the rules of the swarm. */
@@ -94,7 +105,7 @@ interface Goal {
 function goalOf(source: ProofSource, note: string | undefined): Goal {
   if (note === undefined) return { header: recordAt(source, source.blocks.head()).block.header, signer: source.self };
   const { checkpoint, signer } = openCheckpoint(note);
-  const { header } = recordAt(source, checkpoint.epoch).block;
+  const header = source.archivedHeader(checkpoint.epoch) ?? recordAt(source, checkpoint.epoch).block.header;
   for (const name of ['swarm', 'treeSize', 'treeRoot', 'modelRoot'] as const)
     if (header[name] !== checkpoint[name])
       throw new StarlingError(
@@ -165,13 +176,10 @@ type Chain = Pick<ChainProof, 'v' | 'swarm' | 'keys' | 'genesis' | 'handovers' |
 function chainOf(source: ProofSource, goal: Goal, epoch: number, authors: readonly Fingerprint[] = []): Chain {
   const { swarm, genesis, genesisBytes } = source;
   const target = recordAt(source, epoch);
-  const handovers: Chain['handovers'] = [];
-  for (let n = 1; n < epoch; n++) {
-    const record = recordAt(source, n);
-    const { votersHash, nextVotersHash } = record.block.header;
-    if (votersHash !== nextVotersHash) handovers.push({ ...finalBlock(record), voters: [...held(source.votersAfter(n), n)] });
-  }
-  const block = finalBlock(target);
+  const handovers = source
+    .handoversBefore(epoch)
+    .map(({ header, certificate, voters }): Chain['handovers'][number] => ({ ...finalBlock(header, certificate), voters: [...voters] }));
+  const block = finalBlock(target.block.header, target.certificate);
   const voters = [...handovers, block].flatMap(({ certificate }) => certificate.votes.map(({ voter }) => voter));
   const founders = new Set(genesis.founders.map((f) => fingerprintOf(f.mldsaPublicKey, f.ed25519PublicKey)));
   const keys = keysOf(
@@ -196,15 +204,15 @@ function keysOf(source: ProofSource, nodes: readonly Fingerprint[]): Proof['keys
   });
 }
 
-const finalBlock = ({ block, certificate }: BlockRecord): ChainProof['block'] => {
+const finalBlock = (header: BlockHeader, certificate: QuorumCertificate): ChainProof['block'] => {
   const { epoch, round, votes } = certificate;
   return {
-    header: { ...block.header },
+    header: { ...header },
     certificate: {
       epoch,
       round,
       step: 'precommit',
-      block: block.hash,
+      block: certificate.block as BlockHash,
       votes: votes.map(({ voter, signature }) => ({ voter, signature: toHex(signature) })),
     },
   };
@@ -227,8 +235,13 @@ const climb = (siblings: readonly Sibling[]) => siblings.map(({ side, hash }) =>
 
 /** Where a final entry stands. */
 function placeOf({ order, graph, blocks }: ProofSource, id: EntryId) {
-  if (graph.get(id) === undefined)
+  if (graph.place(id) === undefined)
     throw new StarlingError('UNKNOWN_ENTRY', `entry ${id} is not held here`, { field: 'id', fix: 'check the id, or wait for ledger sync' });
+  if (graph.get(id) === undefined)
+    throw new StarlingError('NOT_FOUND', `entry ${id} is archived here: its place is kept, what it says is not`, {
+      field: 'id',
+      fix: 'ask a node that keeps more epochs',
+    });
   const place = order.find(id);
   if (place === undefined || place.epoch > blocks.head())
     throw new StarlingError('NOT_FOUND', `entry ${id} is in no final block yet`, {
@@ -243,9 +256,9 @@ const entryAt = ({ graph }: ProofSource, id: EntryId) => graph.get(id) as Signed
 function recordAt({ blocks }: Pick<ProofSource, 'blocks'>, epoch: number): BlockRecord {
   const record = epoch < 1 ? undefined : blocks.get(epoch);
   if (record === undefined)
-    throw new StarlingError('NOT_FOUND', epoch < 1 ? 'no block is final yet' : `block ${epoch} is not final here`, {
+    throw new StarlingError('NOT_FOUND', epoch < 1 ? 'no block is final yet' : `block ${epoch} is not held here`, {
       field: 'epoch',
-      fix: `the newest final block here is ${blocks.head()}; wait for the voters, or for sync`,
+      fix: `blocks are held from the base of this node to ${blocks.head()}; ask a node that keeps more, or wait for the voters`,
     });
   return record;
 }

@@ -4,6 +4,7 @@ import type { ComputeInfo } from '../compute/index.ts';
 import { toHex } from '../crypto/index.ts';
 import type { Engine, EntryStore } from '../epoch/index.ts';
 import type { Host, PeerInfo } from '../network/index.ts';
+import { isWhole } from '../ledger/index.ts';
 import { asStarlingError, type BallotBody, EMA_ONE, StarlingError, TRUST_ONE } from '../spec/index.ts';
 import { readMetrics } from '../wire/index.ts';
 import { issueInvite } from './invites.ts';
@@ -198,12 +199,19 @@ export class DaemonService implements NodeService {
   }
 
   ledgerList(from: number, limit: number) {
-    return this.#parts.engine.ctx.chain.order.slice(from, from + limit).map(({ index, entry }) => ({ index, entry }));
+    const { order, base } = this.#parts.engine.ctx.chain;
+    const first = Math.max(from, base.state.treeSize);
+    return order.slice(first, first + limit).flatMap(({ index, entry }) => (isWhole(entry) ? [{ index, entry }] : []));
   }
 
   ledgerGet(id: string) {
     const { chain, replica } = this.#parts.engine.ctx;
     const entry = replica.graph.get(id);
+    if (entry === undefined && replica.graph.has(id))
+      throw new StarlingError('NOT_FOUND', `entry ${id} is archived here: its place is kept, what it says is not`, {
+        field: 'id',
+        fix: 'ask a node that keeps more epochs',
+      });
     if (entry === undefined)
       throw new StarlingError('UNKNOWN_ENTRY', `entry ${id} is not held here`, {
         field: 'id',
@@ -241,7 +249,7 @@ export class DaemonService implements NodeService {
   }
 
   async ledgerVerify() {
-    return verifyLedger(this.#parts.engine, this.#parts.entries);
+    return verifyLedger(this.#parts.engine, this.#parts.entries, this.#parts.engine.ctx.ports.blocks);
   }
 
   trust() {

@@ -14,7 +14,9 @@ import type {
 import { faultsOf, quorumOf } from '../consensus/index.ts';
 import { ZERO_HASH } from '../crypto/index.ts';
 import { motionOf } from '../epoch/ballots.ts';
-import type { Engine, EntryStore } from '../epoch/index.ts';
+import { readArchive } from '../epoch/archive.ts';
+import type { BlockStore, Engine, EntryStore } from '../epoch/index.ts';
+import { placeIn } from '../epoch/replica.ts';
 import { checkEntry, isKind, LedgerGraph, LedgerOrder } from '../ledger/index.ts';
 import { type BallotBody, type SignedEntry, StarlingError, TRUST_ONE } from '../spec/index.ts';
 import { votersOf } from '../state/index.ts';
@@ -104,7 +106,7 @@ export function epochView(engine: Engine, epoch: number): EpochView {
   return {
     epoch,
     decision: applied.id,
-    status: body === undefined ? 'genesis' : applied.block === undefined ? 'provisional' : 'finalized',
+    status: epoch === 0 ? 'genesis' : epoch <= engine.ctx.chain.finalized.state.epoch ? 'finalized' : 'provisional',
     roster: (body?.roster ?? []).flatMap((id, i) => {
       const entry = graph.get(id);
       if (entry === undefined) return [];
@@ -132,21 +134,26 @@ export function ledgerHead(engine: Engine): LedgerHead {
     treeRoot: state.treeRoot,
     stateRoot,
     modelRoot: state.modelRoot,
-    heads: graph.authors().flatMap((author) => graph.heads(author).map((head) => ({ author, seq: graph.get(head)?.core.seq ?? 0, head }))),
+    heads: graph.authors().flatMap((author) => graph.heads(author).map((head) => ({ author, seq: graph.place(head)?.core.seq ?? 0, head }))),
   };
 }
 
-/** Reads every entry from disk again and checks it from nothing: signatures, chains, Lamport times, order and root. */
-export function verifyLedger(engine: Engine, store: EntryStore): LedgerReport {
+/**
+ * Reads all that is on disk again and checks it from nothing: the archive, then every entry, signatures, chains, Lamport times,
+ * order and root. Throws DATA_CORRUPT, BAD_ARCHIVE.
+ */
+export function verifyLedger(engine: Engine, store: EntryStore, blocks: BlockStore): LedgerReport {
   const { ctx } = engine;
   const graph = new LedgerGraph();
+  const archive = readArchive(blocks, ctx.genesis, ctx.swarm);
+  for (const { places } of archive?.cuts ?? []) placeIn(graph, places);
   const problems: { entry: string; code: string; message: string }[] = [];
   for (const entry of store.all()) {
+    if (graph.has(entry.id)) continue;
     const verdict = checkEntry(entry, {
       swarm: ctx.swarm,
-      get: (id) => graph.get(id),
+      place: (id) => graph.place(id),
       certificateOf: (author) => graph.certificateOf(author),
-      isOld: ({ body }) => body.epoch <= ctx.chain.finalized.state.epoch - ctx.genesis.retainEpochs,
     });
     if (verdict.kind === 'accept') graph.add(entry);
     else
@@ -158,7 +165,8 @@ export function verifyLedger(engine: Engine, store: EntryStore): LedgerReport {
   }
   const order = new LedgerOrder(graph);
   const { epoch, treeRoot, treeSize } = ctx.chain.head.state;
-  for (let n = 1; n <= epoch; n++) {
+  for (const { header, leaves, leavesHash } of archive?.cuts ?? []) order.restore(header.epoch, leaves, leavesHash);
+  for (let n = (archive?.state.epoch ?? 0) + 1; n <= epoch; n++) {
     const applied = ctx.chain.at(n);
     order.append(n, [...(applied?.body?.roster ?? []), ...(applied?.block?.body.tips ?? [])]);
   }
@@ -180,11 +188,12 @@ export function verifyLedger(engine: Engine, store: EntryStore): LedgerReport {
 }
 
 export function appliedAt(engine: Engine, epoch: number) {
-  const applied = engine.ctx.chain.at(epoch);
+  const { chain } = engine.ctx;
+  const applied = chain.at(epoch);
   if (applied === undefined)
     throw new StarlingError('NOT_FOUND', `epoch ${epoch} is not applied here`, {
       field: 'epoch',
-      fix: `the latest is ${engine.ctx.chain.head.state.epoch}`,
+      fix: `choose one from ${chain.base.state.epoch}, before which all is archived, to ${chain.head.state.epoch}`,
     });
   return applied;
 }

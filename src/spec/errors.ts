@@ -38,6 +38,7 @@ export const ERROR_CODES = [
   'BAD_PROPOSAL',
   'BAD_BLOCK',
   'BAD_EVIDENCE',
+  'BAD_ARCHIVE',
   'EQUIVOCATION',
   'NO_QUORUM',
   'DIVERGED',

@@ -280,6 +280,8 @@ export interface SwarmState {
   /** Number of tree leaves up to and including this decision's cut. */
   readonly treeSize: number;
   readonly treeRoot: Hex;
+  /** Hash chain over the places of the leaves (prev, lam, void), a link a cut: the tree holds their ids alone. */
+  readonly leavesHash: Hex;
   readonly modelRoot: ContentRoot;
   /** Invites that admitted somebody, by issuer and nonce, with how often. Sorted. */
   readonly invites: readonly { readonly issuer: Fingerprint; readonly nonce: Hex; readonly used: number }[];

@@ -5,8 +5,8 @@ import { type Hex, StarlingError, type SwarmState } from '../spec/index.ts';
 import { encode } from '../wire/cbor.ts';
 
 /** Concerns of the state, in the order of their leaves. */
-const LEAVES = ['model', 'records', 'event', 'ledger', 'scales', 'members', 'invites', 'motions'] as const;
-type StateLeafName = (typeof LEAVES)[number];
+export const LEAVES = ['model', 'records', 'event', 'ledger', 'scales', 'members', 'invites', 'motions'] as const;
+export type StateLeafName = (typeof LEAVES)[number];
 
 interface StateLeaf {
   readonly name: StateLeafName;
@@ -38,7 +38,7 @@ function contentOf(state: SwarmState, name: StateLeafName): unknown {
     case 'event':
       return fromHex(state.eventHash);
     case 'ledger':
-      return [state.treeSize, fromHex(state.treeRoot)];
+      return [state.treeSize, fromHex(state.treeRoot), fromHex(state.leavesHash)];
     case 'scales':
       return [...state.scaleExponents];
     case 'members':

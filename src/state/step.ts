@@ -32,6 +32,7 @@ export interface Step {
   readonly contributions: readonly { readonly author: Fingerprint; readonly body: ContributionBody }[];
   readonly treeSize: number;
   readonly treeRoot: Hex;
+  readonly leavesHash: Hex;
   /** Of the model with the aggregate applied. The state keeps the old one where it is refused, and a past one where a motion restores it. */
   readonly modelRoot: ContentRoot;
   /** Undefined in a provisional step. */

@@ -4,6 +4,7 @@ import {
   type ArchiveSegment,
   type BlockHeader,
   type Handover,
+  KIB,
   type Leaf,
   MAX_VOTERS,
   MIB,
@@ -17,13 +18,15 @@ import { blockHash, leafFields } from './signBytes/index.ts';
 import { QUORUM_MAX_BYTES, quorumFields, readQuorum } from './votes.ts';
 import { compress, decompress } from './zstd.ts';
 
-/** Bytes, compressed and not: one epoch of a roster of 768 with 128 joins takes a tenth. */
-export const SEGMENT_MAX_BYTES = 8 * MIB;
+/** Bytes, compressed and not: the cut of one epoch may bring all that hundreds of nodes wrote apart from the others. */
+export const SEGMENT_MAX_BYTES = 64 * MIB;
 /** Bytes: ten thousand members, half a kilobyte each with their keys. */
 export const STATE_MAX_BYTES = 32 * MIB;
-/** Headers and leaves of one segment; what takes more is cut into several. */
+/** Bytes: the state, a certificate, and what holds them. */
+export const BASE_MAX_BYTES = STATE_MAX_BYTES + QUORUM_MAX_BYTES + KIB;
+/** Headers and leaves of one segment. */
 const MAX_HEADERS = 4_096;
-const MAX_LEAVES = 65_536;
+const MAX_LEAVES = 2 ** 20;
 
 /** Of a header, beside what is the same in all of them and what the one before gives. */
 const HASHES = [
@@ -125,7 +128,7 @@ export const encodeBase = ({ epoch, certificate, state }: ArchiveBase): Uint8Arr
 
 /** Checks form alone. Throws TOO_LARGE, MALFORMED, NON_CANONICAL. */
 export function decodeBase(bytes: Uint8Array): ArchiveBase {
-  const [v, epoch, certificate, state] = readTuple(decode(bytes, 'base', STATE_MAX_BYTES + QUORUM_MAX_BYTES), 'base', 4);
+  const [v, epoch, certificate, state] = readTuple(decode(bytes, 'base', BASE_MAX_BYTES), 'base', 4);
   readOneOf(v, 'base.v', [1]);
   return {
     epoch: readInt(epoch, 'base.epoch', 1),

@@ -46,7 +46,7 @@ const MAX_TENSORS = 10_000;
 const MAX_METRICS = 16;
 /** On the wire an action is its place in its list. Append only. */
 const MEMBERSHIP_ACTIONS = ['away', 'leave', 'resume'] as const satisfies readonly MembershipBody['action'][];
-const BALLOT_ACTIONS = ['admit', 'remove', 'restore'] as const satisfies readonly BallotBody['action'][];
+export const BALLOT_ACTIONS = ['admit', 'remove', 'restore'] as const satisfies readonly BallotBody['action'][];
 /** Characters: a verdict's reason is for people. */
 const MAX_REASON = 200;
 const METRIC_NAME = /^[A-Za-z][\w.-]{0,31}$/;
