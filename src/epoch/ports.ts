@@ -98,18 +98,18 @@ export interface BlockStore {
   get(epoch: number): BlockRecord | undefined;
   /** Epoch of the newest block, that of the base where no later one is held, 0 for none. */
   head(): number;
-  /** Forgets every block after `epoch`, which must not be before the base: a local rollback. */
+  /** Forgets every block after `epoch`: a local rollback. Throws EPOCH_REGRESSION where it is before the base. */
   truncate(epoch: number): void;
   /** What this node starts from; undefined for the genesis. */
   base(): ArchiveBase | undefined;
   /**
    * Moves the base: `segments` follow those held without a gap and end with the base's epoch. The blocks up to it go. One
-   * transaction, durable when it returns. Throws EPOCH_REGRESSION where the segments leave a gap.
+   * transaction, durable when it returns. Throws EPOCH_REGRESSION where the segments leave a gap, or overlap with those held.
    */
   archive(segments: readonly ArchiveSegment[], base: ArchiveBase): void;
   /** Bytes of the segment that holds the header of `epoch`, as `encodeSegment` makes them; undefined beyond the base. */
   segment(epoch: number): Uint8Array | undefined;
-  /** Every segment, ascending. Throws DATA_CORRUPT. */
+  /** All of the archive, ascending. */
   segments(): Iterable<ArchiveSegment>;
 }
 

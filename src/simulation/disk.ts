@@ -59,13 +59,17 @@ export class MountedDisk implements DiskPorts {
       has: (id) => entries.has(id),
       all: () => entries.all(),
       size: () => entries.size(),
-      dropComposites: (ids) => write(() => entries.dropComposites(ids)),
+      drop: (ids) => write(() => entries.drop(ids)),
     };
     this.blocks = {
       append: (record) => write(() => blocks.append(record)),
       get: (epoch) => blocks.get(epoch),
       head: () => blocks.head(),
       truncate: (epoch) => write(() => blocks.truncate(epoch)),
+      base: () => blocks.base(),
+      archive: (segments, base) => write(() => blocks.archive(segments, base)),
+      segment: (epoch) => blocks.segment(epoch),
+      segments: () => blocks.segments(),
     };
     this.blobs = {
       put: (content) => this.#put(blobs, Uint8Array.from(content)),

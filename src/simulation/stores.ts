@@ -1,8 +1,17 @@
 /** Memory in the place of disk. A crash in the simulated world drops the node and keeps its stores. */
 import { type ContentIndex, chunkAt, contentOf } from '../crypto/index.ts';
 import type { BlobStore, BlockStore, EntryStore, NodeStore } from '../epoch/ports.ts';
-import { type ContentRoot, type EntryId, type SignedEntry, StarlingError } from '../spec/index.ts';
-import type { BlockRecord } from '../wire/index.ts';
+import {
+  type ArchiveBase,
+  type ArchiveSegment,
+  type BlockHeader,
+  type ContentRoot,
+  type EntryId,
+  type SignedEntry,
+  StarlingError,
+} from '../spec/index.ts';
+import { type ArchiveEnd, requireConsecutive } from '../storage/archiveOrder.ts';
+import { type BlockRecord, decodeBase, decodeSegment, encodeBase, encodeSegment } from '../wire/index.ts';
 
 export class MemoryEntryStore implements EntryStore {
   readonly #entries = new Map<EntryId, SignedEntry>();
@@ -24,22 +33,19 @@ export class MemoryEntryStore implements EntryStore {
   size(): number {
     return this.#entries.size;
   }
-  dropComposites(ids: Iterable<EntryId>): number {
+  drop(ids: Iterable<EntryId>): number {
     let dropped = 0;
-    for (const id of ids) {
-      const entry = this.#entries.get(id);
-      if (entry?.composite === undefined) continue;
-      const { composite: _, ...rest } = entry;
-      this.#entries.set(id, rest);
-      dropped++;
-    }
+    for (const id of ids) if (this.#entries.delete(id)) dropped++;
     return dropped;
   }
 }
 
+/** What comes back of the archive has been through its encoding, as on a disk. */
 export class MemoryBlockStore implements BlockStore {
-  /** Index = epoch - 1. */
-  readonly #records: BlockRecord[] = [];
+  /** Of the epochs after the base. */
+  #records: BlockRecord[] = [];
+  readonly #segments: { readonly end: ArchiveEnd; readonly bytes: Uint8Array }[] = [];
+  #base: { readonly epoch: number; readonly bytes: Uint8Array } | undefined;
 
   append(record: BlockRecord): void {
     const { epoch } = record.block.header;
@@ -51,13 +57,36 @@ export class MemoryBlockStore implements BlockStore {
     this.#records.push(record);
   }
   get(epoch: number): BlockRecord | undefined {
-    return this.#records[epoch - 1];
+    return this.#records[epoch - this.#start - 1];
   }
   head(): number {
-    return this.#records.length;
+    return this.#start + this.#records.length;
   }
   truncate(epoch: number): void {
-    this.#records.length = Math.min(this.#records.length, Math.max(0, epoch));
+    if (epoch < this.#start)
+      throw new StarlingError('EPOCH_REGRESSION', `epoch ${epoch} is before the base, ${this.#start}`, { field: 'epoch', phase: 'store' });
+    this.#records = this.#records.slice(0, epoch - this.#start);
+  }
+  base(): ArchiveBase | undefined {
+    return this.#base === undefined ? undefined : decodeBase(this.#base.bytes);
+  }
+  archive(segments: readonly ArchiveSegment[], base: ArchiveBase): void {
+    requireConsecutive(this.#segments.at(-1)?.end ?? { epoch: 0, treeSize: 0 }, segments, base);
+    const added = segments.map((segment) => ({ end: segment.headers.at(-1) as BlockHeader, bytes: encodeSegment(segment) }));
+    const bytes = encodeBase(base);
+    this.#segments.push(...added);
+    this.#records = this.#records.slice(base.epoch - this.#start);
+    this.#base = { epoch: base.epoch, bytes };
+  }
+  segment(epoch: number): Uint8Array | undefined {
+    return epoch < 1 ? undefined : this.#segments.find(({ end }) => epoch <= end.epoch)?.bytes;
+  }
+  *segments(): Generator<ArchiveSegment> {
+    for (const { bytes } of this.#segments) yield decodeSegment(bytes);
+  }
+  /** Epoch of the base. */
+  get #start(): number {
+    return this.#base?.epoch ?? 0;
   }
 }
 

@@ -1,54 +1,38 @@
 import type { BlockStore } from '../epoch/ports.ts';
 import { StarlingError } from '../spec/index.ts';
-import { type BlockRecord, decodeBlockRecord, encodeBlockRecord } from '../wire/index.ts';
+import { encodeBase, encodeBlockRecord, encodeSegment } from '../wire/index.ts';
+import { type ArchiveEnd, requireConsecutive } from './archiveOrder.ts';
+import { BASES, BLOCKS, BLOCKS_LAYOUT, endOf, readSegmentRow, SEGMENTS, segmentChecksum } from './blockTables.ts';
 import { checksumOf } from './checksum.ts';
-import { corrupt, guarded, openSqlite, type Table } from './sqlite.ts';
+import { guarded, inTransaction, openSqlite, readRows } from './sqlite.ts';
 
 /**
- * 'SLBL', in a file of its own: a block is written after the entries of its cut are durable, so that a crash between the
- * two leaves entries without a block, never a block without entries. The checksum covers the certificate too, which the
- * block's hash does not.
- */
-export const BLOCKS: Table<BlockRecord> = {
-  layout: {
-    applicationId: 0x534c424c,
-    version: 1,
-    schema: 'CREATE TABLE block (epoch INTEGER PRIMARY KEY, record BLOB NOT NULL, checksum INTEGER NOT NULL) STRICT;',
-  },
-  name: 'block',
-  columns: 'epoch, record, checksum',
-  key: 'epoch',
-  read({ epoch, record: stored, checksum }, path) {
-    const bytes = stored as Uint8Array;
-    if (checksumOf(bytes) !== checksum) throw corrupt(path, `block ${String(epoch)} does not match its checksum`);
-    let record: BlockRecord;
-    try {
-      record = decodeBlockRecord(bytes);
-    } catch (e) {
-      if (e instanceof StarlingError) throw corrupt(path, e.message, e);
-      throw e;
-    }
-    const found = record.block.header.epoch;
-    if (found !== epoch) throw corrupt(path, `block ${found} stands in the place of block ${String(epoch)}`);
-    return record;
-  },
-};
-
-/**
- * Opens or creates the final blocks on disk. What is read is hashed again: a block that is not as it was written throws
- * DATA_CORRUPT, as does a file that SQLite finds damaged. Throws DISK_FULL where an append finds no space.
+ * Opens or creates the final blocks on disk. What is read is checked again: a block, a segment or a base that is not as it
+ * was written throws DATA_CORRUPT, as does a file that SQLite finds damaged. Throws DISK_FULL where a write finds no space.
  */
 export function openBlocks(path: string): BlockStore & Disposable & { close(): void } {
-  const db = openSqlite(path, BLOCKS.layout);
+  const db = openSqlite(path, BLOCKS_LAYOUT);
   const insert = db.prepare('INSERT INTO block (epoch, record, checksum) VALUES (?, ?, ?)');
   const byEpoch = db.prepare(`SELECT ${BLOCKS.columns} FROM block WHERE epoch = ?`);
   const newest = db.prepare('SELECT max(epoch) AS epoch FROM block');
   const forget = db.prepare('DELETE FROM block WHERE epoch > ?');
+  const archived = db.prepare('DELETE FROM block WHERE epoch <= ?');
+
+  const insertSegment = db.prepare('INSERT INTO segment (from_epoch, to_epoch, tree_size, bytes, checksum) VALUES (?, ?, ?, ?, ?)');
+  const segmentOf = db.prepare(`SELECT ${SEGMENTS.columns} FROM segment WHERE from_epoch <= ? ORDER BY from_epoch DESC LIMIT 1`);
+  const inOrder = db.prepare(`SELECT ${SEGMENTS.columns} FROM segment ORDER BY from_epoch`);
+  const last = db.prepare('SELECT to_epoch AS epoch, tree_size AS treeSize FROM segment ORDER BY from_epoch DESC LIMIT 1');
+
+  const insertBase = db.prepare('INSERT INTO base (epoch, bytes, checksum) VALUES (?, ?, ?)');
+  const forgetBase = db.prepare('DELETE FROM base');
+  const held = db.prepare(`SELECT ${BASES.columns} FROM base`);
+  const baseEpoch = db.prepare('SELECT max(epoch) AS epoch FROM base');
 
   // A copy in SQLite's memory says nothing of the disk.
   const forgetPages = db.prepare('PRAGMA shrink_memory');
 
-  const head = (): number => guarded(path, () => (newest.get()?.epoch as number | null) ?? 0);
+  const epochOf = (statement: typeof newest): number | undefined => (statement.get()?.epoch as number | null) ?? undefined;
+  const head = (): number => guarded(path, () => epochOf(newest) ?? epochOf(baseEpoch) ?? 0);
   const close = (): void => {
     if (db.isOpen) db.close();
   };
@@ -72,8 +56,47 @@ export function openBlocks(path: string): BlockStore & Disposable & { close(): v
       }),
     head,
     truncate(epoch) {
+      const base = guarded(path, () => epochOf(baseEpoch) ?? 0);
+      if (epoch < base)
+        throw new StarlingError('EPOCH_REGRESSION', `no block after ${epoch} can be forgotten: this node starts from ${base}`, {
+          field: 'epoch',
+          fix: `roll back to epoch ${base} or later`,
+        });
       guarded(path, () => forget.run(epoch));
     },
+    base: () =>
+      guarded(path, () => {
+        forgetPages.get();
+        const row = held.get();
+        return row === undefined ? undefined : BASES.read(row, path);
+      }),
+    archive(segments, base) {
+      const end = guarded(path, () => last.get() as ArchiveEnd | undefined) ?? { epoch: 0, treeSize: 0 };
+      requireConsecutive(end, segments, base);
+      const rows = segments.map((segment) => ({
+        from: segment.headers[0]?.epoch ?? 0,
+        end: endOf(segment),
+        bytes: encodeSegment(segment),
+      }));
+      const bytes = encodeBase(base);
+      guarded(path, () =>
+        inTransaction(db, () => {
+          for (const row of rows) insertSegment.run(row.from, row.end.epoch, row.end.treeSize, row.bytes, segmentChecksum(row));
+          forgetBase.run();
+          insertBase.run(base.epoch, bytes, checksumOf(bytes));
+          archived.run(base.epoch);
+        }),
+      );
+    },
+    segment: (epoch) =>
+      guarded(path, () => {
+        forgetPages.get();
+        const row = segmentOf.get(epoch);
+        if (row === undefined) return undefined;
+        const { end, bytes } = readSegmentRow(row, path);
+        return epoch <= end.epoch ? bytes : undefined;
+      }),
+    segments: () => readRows(path, inOrder, SEGMENTS),
     close,
     [Symbol.dispose]: close,
   };

@@ -1,13 +1,13 @@
 import { fromHex, toHex } from '../crypto/index.ts';
 import type { EntryStore } from '../epoch/ports.ts';
-import { type EntryId, type SignedEntry, StarlingError } from '../spec/index.ts';
+import type { EntryId, SignedEntry } from '../spec/index.ts';
 import { decodeCore, entryId } from '../wire/index.ts';
 import { checksumOf } from './checksum.ts';
-import { corrupt, guarded, inTransaction, openSqlite, type Table } from './sqlite.ts';
+import { corrupt, decoded, guarded, inTransaction, openSqlite, readRows, type Table } from './sqlite.ts';
 
 /**
- * 'SLLE'. `position` is the order of appending. The composite signature stands in a column of its own, since it may be
- * pruned while the entry stays. The id covers the core; the checksum covers both signatures, or the one left.
+ * 'SLLE'. `position` is the order of appending. The id covers the core; the checksum covers both signatures, or the one that
+ * there is.
  */
 export const ENTRIES: Table<SignedEntry> = {
   layout: {
@@ -30,13 +30,8 @@ export const ENTRIES: Table<SignedEntry> = {
     const id = entryId(core);
     if (toHex(held) !== id) throw corrupt(path, `entry ${toHex(held)} hashes to another id`);
     if (signaturesChecksum(signature, composite) !== checksum) throw corrupt(path, `a signature of entry ${id} is not as it was written`);
-    try {
-      const entry = { id, core: decodeCore(core), coreBytes: core, signature };
-      return composite === null ? entry : { ...entry, composite };
-    } catch (e) {
-      if (e instanceof StarlingError) throw corrupt(path, e.message, e);
-      throw e;
-    }
+    const entry = { id, core: decoded(path, () => decodeCore(core)), coreBytes: core, signature };
+    return composite === null ? entry : { ...entry, composite };
   },
 };
 
@@ -64,10 +59,8 @@ export function openLedger(path: string): EntryStore & Disposable & { close(): v
   const inOrder = db.prepare(`SELECT ${ENTRIES.columns} FROM entry ORDER BY position`);
   const exists = db.prepare('SELECT 1 FROM entry WHERE id = ?');
   const count = db.prepare('SELECT count(*) AS n FROM entry');
-  const prunable = db.prepare('SELECT position, core, signature FROM entry WHERE id = ? AND composite IS NOT NULL');
-  // An UPDATE would leave its page as good as empty: SQLite joins pages when a row is deleted.
-  const remove = db.prepare('DELETE FROM entry WHERE position = ?');
-  const restore = db.prepare('INSERT INTO entry (position, id, core, signature, composite, checksum) VALUES (?, ?, ?, ?, NULL, ?)');
+  // Pages that this empties are written again before the file grows (sqlite.org/fileformat2.html#the_freelist).
+  const remove = db.prepare('DELETE FROM entry WHERE id = ?');
 
   // A copy in SQLite's memory says nothing of the disk, and this is asked only of what somebody doubts.
   const forgetPages = db.prepare('PRAGMA shrink_memory');
@@ -95,27 +88,13 @@ export function openLedger(path: string): EntryStore & Disposable & { close(): v
         return row === undefined ? undefined : ENTRIES.read(row, path);
       }),
     has: (id: EntryId) => guarded(path, () => exists.get(fromHex(id)) !== undefined),
-    *all() {
-      // One statement, so one snapshot; SQLite reports damage at any step.
-      const rows = inOrder.iterate();
-      for (let next = guarded(path, () => rows.next()); next.done !== true; next = guarded(path, () => rows.next())) {
-        yield ENTRIES.read(next.value, path);
-      }
-    },
+    all: () => readRows(path, inOrder, ENTRIES),
     size: () => guarded(path, () => count.get()?.n as number),
-    dropComposites: (ids) =>
+    drop: (ids) =>
       guarded(path, () =>
         inTransaction(db, () => {
           let dropped = 0;
-          for (const id of ids) {
-            const key = fromHex(id);
-            const row = prunable.get(key);
-            if (row === undefined) continue;
-            const signature = row.signature as Uint8Array;
-            remove.run(row.position as number);
-            restore.run(row.position as number, key, row.core as Uint8Array, signature, checksumOf(signature));
-            dropped += 1;
-          }
+          for (const id of ids) dropped += Number(remove.run(fromHex(id)).changes);
           return dropped;
         }),
       ),

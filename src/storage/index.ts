@@ -1,6 +1,7 @@
 export { inspectBlobs } from './blobCheck.ts';
 export { openBlobStore } from './blobStore.ts';
-export { BLOCKS, openBlocks } from './blockStore.ts';
+export { openBlocks } from './blockStore.ts';
+export { BASES, BLOCKS, SEGMENTS } from './blockTables.ts';
 export type { Damage } from './damage.ts';
 export { type DataFolder, dataFolderAt, prepareDataFolder, writeFileAtomic } from './dataFolder.ts';
 export { ENTRIES, openLedger } from './entryStore.ts';

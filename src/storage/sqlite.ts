@@ -1,4 +1,4 @@
-import { DatabaseSync, type SQLOutputValue } from 'node:sqlite';
+import { DatabaseSync, type SQLOutputValue, type StatementSync } from 'node:sqlite';
 import { StarlingError } from '../spec/index.ts';
 
 /** The one place that names node:sqlite. Every call blocks: a commit has reached the disk when it returns. */
@@ -24,7 +24,7 @@ export interface Layout {
 
 export type Row = Readonly<Record<string, SQLOutputValue>>;
 
-/** The one table of a database, and what a row of it stands for. */
+/** A table of a database, and what a row of it stands for. */
 export interface Table<R> {
   readonly layout: Layout;
   readonly name: string;
@@ -123,6 +123,24 @@ export const diskFull = (path: string, cause: unknown): StarlingError =>
     { field: path, fix: 'free some disk space; the write is tried again' },
     { cause },
   );
+
+/** What `decode` makes of stored bytes; DATA_CORRUPT for its StarlingErrors. */
+export function decoded<T>(path: string, decode: () => T): T {
+  try {
+    return decode();
+  } catch (e) {
+    if (e instanceof StarlingError) throw corrupt(path, e.message, e);
+    throw e;
+  }
+}
+
+/** What the rows of a statement stand for: one statement, so one snapshot. SQLite reports damage at any step. */
+export function* readRows<R>(path: string, statement: StatementSync, table: Table<R>): Generator<R> {
+  const rows = statement.iterate();
+  for (let next = guarded(path, () => rows.next()); next.done !== true; next = guarded(path, () => rows.next())) {
+    yield table.read(next.value, path);
+  }
+}
 
 /** Whether SQLite reports that someone else holds the lock. */
 export const isBusy = (e: unknown): boolean => sqliteCode(e) === SQLITE_BUSY;

@@ -9,9 +9,10 @@ import type { Stores } from './ledgerWriter.ts';
 /** Every operation of the stores that writes. */
 export const WRITES = [
   'entries.append',
-  'entries.dropComposites',
+  'entries.drop',
   'blocks.append',
   'blocks.truncate',
+  'blocks.archive',
   'blobs.put',
   'blobs.delete',
   'store.set',
@@ -63,12 +64,13 @@ export class FaultyDisk implements Disposable {
       entries: {
         ...entries,
         append: (added) => this.#write('entries.append', () => entries.append(added)),
-        dropComposites: (ids) => this.#write('entries.dropComposites', () => entries.dropComposites(ids)),
+        drop: (ids) => this.#write('entries.drop', () => entries.drop(ids)),
       },
       blocks: {
         ...blocks,
         append: (record) => this.#write('blocks.append', () => blocks.append(record)),
         truncate: (epoch) => this.#write('blocks.truncate', () => blocks.truncate(epoch)),
+        archive: (segments, base) => this.#write('blocks.archive', () => blocks.archive(segments, base)),
       },
       store: {
         ...store,

@@ -1,23 +1,8 @@
 import assert from 'node:assert/strict';
 import { contentOf } from '../../../src/crypto/index.ts';
-import { MemoryBlobStore, MemoryBlockStore, MemoryEntryStore, MemoryNodeStore } from '../../../src/simulation/stores.ts';
-import type { StarlingError } from '../../../src/spec/index.ts';
-import { makeBlock } from '../../../src/wire/index.ts';
-import { draft, hashOf } from '../ledger/entries.ts';
-import { record } from '../wire/finalitySamples.ts';
+import { MemoryBlobStore, MemoryNodeStore } from '../../../src/simulation/stores.ts';
 
 describe('stores in memory', () => {
-  it('hold each entry once, in the order of appending', () => {
-    const store = new MemoryEntryStore();
-    const [a, b, c] = ['a', 'b', 'c'].map((salt) => draft({ author: hashOf('author'), salt }));
-    assert.ok(a !== undefined && b !== undefined && c !== undefined);
-    assert.deepEqual([store.append([b, a]), store.append([a, c, c]), store.append([])], [2, 1, 0]);
-    assert.deepEqual(
-      [[...store.all()], store.size(), store.get(a.id), store.has(c.id), store.has('x'), store.get('x')],
-      [[b, a, c], 3, a, true, false, undefined],
-    );
-  });
-
   it('hold content by its root, whatever the caller does with its bytes afterwards', async () => {
     const store = new MemoryBlobStore();
     const content = Buffer.from('content');
@@ -40,21 +25,5 @@ describe('stores in memory', () => {
     assert.equal(Buffer.from(store.get('key') ?? []).toString(), '2');
     store.delete('key');
     assert.equal(store.get('key'), undefined);
-  });
-
-  it('hold final blocks one after the other, and forget the newest where they are told to', () => {
-    const store = new MemoryBlockStore();
-    const at = (epoch: number) => ({ ...record, block: makeBlock({ ...record.block.header, epoch }, record.block.body) });
-    for (const epoch of [1, 2, 3]) store.append(at(epoch));
-    assert.deepEqual([store.head(), store.get(2), store.get(4), store.get(0)], [3, at(2), undefined, undefined]);
-    for (const epoch of [3, 5])
-      assert.throws(
-        () => store.append(at(epoch)),
-        (e) => (e as StarlingError).code === 'EPOCH_REGRESSION',
-      );
-    store.truncate(1);
-    assert.deepEqual([store.head(), store.get(2)], [1, undefined]);
-    store.append(at(2));
-    assert.equal(store.head(), 2);
   });
 });
