@@ -19,7 +19,7 @@ export interface Archive {
 }
 
 /** Reads and checks what is on this node's disk, from the genesis on. Undefined where nothing is archived. Throws DATA_CORRUPT, BAD_ARCHIVE. */
-export function readArchive(blocks: BlockStore, genesis: Genesis, swarm: SwarmId): Archive | undefined {
+export function readArchive(blocks: Pick<BlockStore, 'base' | 'segments'>, genesis: Genesis, swarm: SwarmId): Archive | undefined {
   const base = blocks.base();
   if (base === undefined) return undefined;
   const reader = new ArchiveReader({ swarm, state: initialState(genesis, swarm, toHex(EMPTY_ROOT)), leaves: [] });

@@ -3,8 +3,10 @@ import { existsSync, readFileSync } from 'node:fs';
 import { bytesOf } from '../aggregation/index.ts';
 import { contentOf, identityFromSeeds } from '../crypto/index.ts';
 import { heldHeader } from '../epoch/aggregates.ts';
+import { archivedHeader, readArchive, standOn } from '../epoch/archive.ts';
 import { Chain } from '../epoch/chain.ts';
 import { type BlobStore, initialModelOf } from '../epoch/index.ts';
+import { placeIn } from '../epoch/replica.ts';
 import { LedgerGraph } from '../ledger/index.ts';
 import {
   type Checkpoint,
@@ -105,12 +107,24 @@ async function replayTo(folder: DataFolder, opened: ReturnType<typeof openCheckp
   using blocks = openBlocks(folder.blocks);
   using store = openNodeStore(folder.node);
   const graph = new LedgerGraph();
-  for (const entry of entries.all()) graph.add(entry);
+  const archive = readArchive(blocks, genesis, swarm);
+  for (const { places } of archive?.cuts ?? []) placeIn(graph, places);
+  for (const entry of entries.all()) if (!graph.has(entry.id)) graph.add(entry);
   const blobs: BlobStore = openBlobStore(folder.blobs);
   const initialModel = initialModelOf(genesis, (await blobs.get(genesis.initialModelRoot)) ?? new Uint8Array());
-  const chain = new Chain({ genesis, swarm, graph, blobs, initialModel });
+  const chain = new Chain({
+    genesis,
+    swarm,
+    graph,
+    blobs,
+    initialModel,
+    archivedRoot: (epoch) => archivedHeader(blocks, epoch)?.modelRoot,
+  });
+  if (archive !== undefined) standOn(chain, archive);
+  const { epoch: base } = chain.base.state;
+  if (checkpoint.epoch < base) throw bad('epoch', `is of epoch ${checkpoint.epoch}, this folder has archived all before ${base}`);
   const headers = { get: (hash: string) => heldHeader({ ports: { store } }, hash) };
-  for (let epoch = 1; epoch <= checkpoint.epoch; epoch++) {
+  for (let epoch = base + 1; epoch <= checkpoint.epoch; epoch++) {
     const record = blocks.get(epoch);
     if (record === undefined) throw bad('epoch', `is of epoch ${checkpoint.epoch}, this folder holds blocks up to ${epoch - 1}`);
     await replayBlock(chain, record, { swarm, headers });

@@ -1,11 +1,21 @@
-/** Which of the blocks on a disk may stay: the run from genesis on that is final and leads where it says, by these entries. */
+/** Which of the blocks on a disk may stay: the run from the base on that is final and leads where it says, by these entries. */
 import { verifyQuorum } from '../consensus/index.ts';
 import { ZERO_HASH } from '../crypto/index.ts';
 import { decisionOf } from '../epoch/blocks.ts';
+import { type Archive, readArchive, standOn } from '../epoch/archive.ts';
 import { Chain } from '../epoch/chain.ts';
 import type { BlobStore } from '../epoch/index.ts';
 import type { LedgerGraph } from '../ledger/index.ts';
-import { type AggregateHeader, type BlockHeader, type Genesis, type Hex, StarlingError, type SwarmId } from '../spec/index.ts';
+import {
+  type AggregateHeader,
+  type ArchiveBase,
+  type ArchiveSegment,
+  type BlockHeader,
+  type Genesis,
+  type Hex,
+  StarlingError,
+  type SwarmId,
+} from '../spec/index.ts';
 import { votersOf } from '../state/index.ts';
 import type { Damage } from '../storage/index.ts';
 import { type BlockRecord, verifyVote, votersHash } from '../wire/index.ts';
@@ -22,16 +32,35 @@ export interface BlockFacts {
   readonly graph: LedgerGraph;
   /** Headers of aggregates that this node keeps, by their hash. */
   readonly headers: ReadonlyMap<Hex, AggregateHeader>;
+  /** What stands behind the base; undefined where the chain starts with the genesis. */
+  readonly archive: Archive | undefined;
+}
+
+/** The archive of these rows, read as one from a stranger. Nothing of it counts where a part does not hold. */
+export function checkArchive(
+  segments: readonly ArchiveSegment[],
+  bases: readonly ArchiveBase[],
+  { genesis, swarm }: Pick<BlockFacts, 'genesis' | 'swarm'>,
+): { readonly archive: Archive | undefined; readonly damages: readonly Damage[] } {
+  try {
+    return { archive: readArchive({ base: () => bases[0], segments: () => segments }, genesis, swarm), damages: [] };
+  } catch (e) {
+    if (!(e instanceof StarlingError)) throw e;
+    return { archive: undefined, damages: [{ kind: 'rule', where: 'blocks.db archive', message: `${e.code}: ${e.message}` }] };
+  }
 }
 
 /** Replays blocks as a daemon does when it starts. Nothing beyond the first that cannot be replayed counts. */
 export async function checkBlocks(records: readonly BlockRecord[], facts: BlockFacts): Promise<CheckedBlocks> {
-  const { genesis, swarm, graph } = facts;
-  const chain = new Chain({ genesis, swarm, graph, blobs: NO_BLOBS, initialModel: new Float32Array() });
+  const { genesis, swarm, graph, archive } = facts;
+  const archivedRoot = (epoch: number) => archive?.cuts[epoch - 1]?.header.modelRoot;
+  const chain = new Chain({ genesis, swarm, graph, blobs: NO_BLOBS, initialModel: new Float32Array(), archivedRoot });
+  if (archive !== undefined) standOn(chain, archive);
+  const base = chain.base.state.epoch;
   const good: BlockRecord[] = [];
   for (const record of records) {
     const { epoch } = record.block.header;
-    const expected = good.length + 1;
+    const expected = base + good.length + 1;
     if (epoch !== expected)
       return { good, damages: [{ kind: 'gap', where: `blocks.db block ${expected}`, message: 'it is not there, and later ones are' }] };
     try {

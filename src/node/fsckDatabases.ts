@@ -2,8 +2,9 @@
 import { existsSync } from 'node:fs';
 import { basename } from 'node:path';
 import { VOTES_LOST } from '../epoch/index.ts';
-import { type AggregateHeader, type Hex, type SignedEntry, StarlingError, type SwarmId } from '../spec/index.ts';
+import { type AggregateHeader, type ArchiveBase, type ArchiveSegment, type Hex, type SignedEntry, StarlingError, type SwarmId } from '../spec/index.ts';
 import {
+  BASES,
   BLOCKS,
   type Damage,
   type DataFolder,
@@ -15,9 +16,10 @@ import {
   openLedger,
   openNodeStore,
   type Quarantine,
+  SEGMENTS,
 } from '../storage/index.ts';
 import { aggregateHash, type BlockRecord, decodeAggregate } from '../wire/index.ts';
-import { checkBlocks } from './fsckBlocks.ts';
+import { checkArchive, checkBlocks } from './fsckBlocks.ts';
 import { type Finding, hasDatabases, rejoinFix, type Swarm } from './fsckFiles.ts';
 import { checkEntries } from './fsckLedger.ts';
 
@@ -38,15 +40,20 @@ const FACTS_FIX =
 export async function checkDatabases(folder: DataFolder, quarantine: Quarantine, known: Swarm | undefined): Promise<CheckedDatabases> {
   const held = inspectTable(folder.ledger, ENTRIES);
   const blocks = inspectTable(folder.blocks, BLOCKS);
+  const segments = inspectTable(folder.blocks, SEGMENTS);
+  const bases = inspectTable(folder.blocks, BASES);
   const facts = inspectTable(folder.node, FACTS);
 
   const swarm = swarmOf(held.rows) ?? known?.swarm;
   const genesis = known?.swarm === swarm ? known : undefined;
-  const { graph, damages } = swarm === undefined ? { graph: undefined, damages: [] } : checkEntries(held.rows, swarm);
+  const archived =
+    genesis === undefined ? { archive: undefined, damages: [] } : checkArchive(segments.rows, bases.rows, genesis);
+  const { graph, damages } = swarm === undefined ? { graph: undefined, damages: [] } : checkEntries(held.rows, swarm, archived.archive?.cuts);
   const replayed =
     genesis === undefined || graph === undefined
       ? { good: withoutGap(blocks.rows), damages: [] }
-      : await checkBlocks(blocks.rows, { ...genesis, graph, headers: headersOf(facts.rows) });
+      : await checkBlocks(blocks.rows, { ...genesis, graph, headers: headersOf(facts.rows), archive: archived.archive });
+  const [base] = bases.rows;
 
   const entries = graph === undefined ? [] : [...graph.entries()];
   const findings: Finding[] = [
@@ -56,8 +63,18 @@ export async function checkDatabases(folder: DataFolder, quarantine: Quarantine,
       fix: LEDGER_FIX,
     },
     {
-      damages: [...missing(folder, folder.blocks), ...blocks.damages, ...replayed.damages],
-      repair: () => quarantine.replaceDatabase(folder.blocks, (path) => writeBlocks(path, replayed.good)),
+      damages: [
+        ...missing(folder, folder.blocks),
+        ...blocks.damages,
+        ...segments.damages,
+        ...bases.damages,
+        ...archived.damages,
+        ...replayed.damages,
+      ],
+      repair: () =>
+        quarantine.replaceDatabase(folder.blocks, (path) =>
+          writeBlocks(path, replayed.good, archived.archive === undefined ? [] : segments.rows, base),
+        ),
       fix: BLOCKS_FIX,
     },
     {
@@ -89,7 +106,8 @@ function swarmOf(entries: readonly SignedEntry[]): SwarmId | undefined {
 }
 
 function withoutGap(records: readonly BlockRecord[]): readonly BlockRecord[] {
-  const gap = records.findIndex(({ block }, i) => block.header.epoch !== i + 1);
+  const first = records[0]?.block.header.epoch ?? 1;
+  const gap = records.findIndex(({ block }, i) => block.header.epoch !== first + i);
   return gap === -1 ? records : records.slice(0, gap);
 }
 
@@ -112,8 +130,14 @@ function writeEntries(path: string, entries: readonly SignedEntry[]): void {
   store.append(entries);
 }
 
-function writeBlocks(path: string, records: readonly BlockRecord[]): void {
+function writeBlocks(
+  path: string,
+  records: readonly BlockRecord[],
+  segments: readonly ArchiveSegment[],
+  base: ArchiveBase | undefined,
+): void {
   using store = openBlocks(path);
+  if (base !== undefined && segments.length > 0) store.archive(segments, base);
   for (const record of records) store.append(record);
 }
 

@@ -2,6 +2,7 @@
 import { proposerOrder, Tendermint, type TendermintEffect } from '../../src/consensus/index.ts';
 import type { EpochPorts, StreamProtocol } from '../../src/epoch/index.ts';
 import { Random } from '../../src/learning/random.ts';
+import { isWhole } from '../../src/ledger/index.ts';
 import { World } from '../../src/simulation/index.ts';
 import { EventQueue } from '../../src/simulation/votes/eventQueue.ts';
 import { decodeVotesMessage, encodeBlockRecord, parseTopic } from '../../src/wire/index.ts';
@@ -36,6 +37,7 @@ const STREAMED: Readonly<Record<StreamProtocol, string>> = {
   head: 'updates',
   sync: 'ledger',
   blocks: 'ledger',
+  archive: 'ledger',
   challenge: 'challenges',
 };
 /** Bytes that a contributor may add to the ledger in an epoch after pruning (PROTOCOL section 3). */
@@ -169,6 +171,7 @@ function growth(world: World, nodes: number, from: number, to: number): BenchRow
   const contributions = records.reduce((sum, { block }) => sum + block.body.roster.length, 0);
   const bytes = { contributions: 0, verdicts: 0, 'other entries': 0, 'blocks with certificates': 0 };
   for (const { entry } of chain.order.slice(first ?? 0, end)) {
+    if (!isWhole(entry)) continue;
     const { kind } = entry.core;
     bytes[kind === 'contribution' ? 'contributions' : kind === 'verdict' ? 'verdicts' : 'other entries'] +=
       entry.coreBytes.byteLength + entry.signature.byteLength;

@@ -163,6 +163,7 @@ export class FinalChain {
       contributions: averaged.map(({ core }) => ({ author: core.author, body: core.body as EntryBodies['contribution'] })),
       treeSize: this.order.size,
       treeRoot: this.order.root(),
+      leavesHash: this.order.leavesHash,
       modelRoot: roster.length === 0 ? before.modelRoot : hashOf(`model ${epoch}`),
       block: { timeMs, evidence: [], rosterHash: rosterHash(roster, weights) },
       modelRootAt: () => undefined,
@@ -216,7 +217,12 @@ export class FinalChain {
       order: this.order,
       keysOf: (node) => this.#identities.get(node),
       blocks: { head: () => this.blocks.length, get: (epoch) => this.blocks[epoch - 1] },
-      votersAfter: (epoch) => (this.states[epoch] === undefined ? undefined : votersOf(this.states[epoch])),
+      archivedHeader: () => undefined,
+      handoversBefore: (epoch) =>
+        this.blocks.slice(0, epoch - 1).flatMap(({ block: { header }, certificate }, i) => {
+          const isHandover = header.votersHash !== header.nextVotersHash;
+          return isHandover ? [{ header, certificate, voters: votersOf(this.states[i + 1] as SwarmState) }] : [];
+        }),
       stateAfter: (epoch) => this.states[epoch],
       recordsOf: (epoch) => this.records[epoch - 1],
       eventOf: (epoch) => this.events[epoch - 1],

@@ -27,7 +27,7 @@ interface Given {
 function stateOf(id: string, epoch: number, seats: readonly string[], others: readonly string[] = []): SwarmState {
   const member = (fingerprint: string, nodeClass: NodeClass) => ({ fingerprint, nodeClass }) as SwarmState['members'][number];
   const members = [...seats.map((s, i) => member(s, i % 2 === 0 ? 'core' : 'relay')), ...others.map((o) => member(o, 'edge'))];
-  const unused = { scaleExponents: [], treeSize: 0, treeRoot: ROOT, modelRoot: ROOT, recordsRoot: ROOT, eventHash: ROOT };
+  const unused = { scaleExponents: [], treeSize: 0, treeRoot: ROOT, leavesHash: ROOT, modelRoot: ROOT, recordsRoot: ROOT, eventHash: ROOT };
   return { epoch, decision: id, members, ...unused, invites: [], motions: [], refused: false };
 }
 

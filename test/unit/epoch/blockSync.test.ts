@@ -39,7 +39,7 @@ function lies(node: TestNode, answer: Answer): () => number {
   node.handlers.set('blocks', async (_from, payload) => {
     const { from, limit } = decodeBlocksRequest(payload);
     const said = answer(from, limit, asked++);
-    return said instanceof Uint8Array ? said : encodeBlocksAnswer(said);
+    return said instanceof Uint8Array ? said : encodeBlocksAnswer({ base: 0, ...said });
   });
   return () => asked;
 }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { fromHex, toHex } from '../../../src/crypto/index.ts';
-import { LedgerGraph, LedgerOrder, MerkleTree, type OrderedEntry } from '../../../src/ledger/index.ts';
+import { LedgerGraph, LedgerOrder, MerkleTree, type OrderedEntry, type OrderedLeaf } from '../../../src/ledger/index.ts';
 import { type SignedEntry, StarlingError } from '../../../src/spec/index.ts';
 import { draft, grow, hashOf } from './entries.ts';
 
@@ -30,13 +30,13 @@ describe('ledger/order', () => {
         for (const [index, o] of order.slice(0).entries()) {
           assert.equal(o.index, index);
           assert.equal(order.find(o.entry.id), o);
-          const { prev, deps } = o.entry.core;
+          const { prev, deps } = (o.entry as SignedEntry).core;
           for (const parent of prev === null ? deps : [prev, ...deps]) assert.ok(seen.has(parent));
           assert.ok(!seen.has(o.entry.id));
           seen.add(o.entry.id);
           const before = order.at(index - 1);
           if (before?.epoch === o.epoch) {
-            const key = (x: OrderedEntry) => [x.entry.core.lam, x.entry.core.author, x.entry.core.seq] as const;
+            const key = (x: OrderedLeaf) => [x.entry.core.lam, x.entry.core.author, x.entry.core.seq] as const;
             const [a, b] = [key(before), key(o)];
             assert.ok(a[0] < b[0] || (a[0] === b[0] && (a[1] < b[1] || (a[1] === b[1] && a[2] <= b[2]))));
           }
@@ -83,8 +83,8 @@ describe('ledger/order', () => {
           order.append(i + 1, [...new Set(pick.map((p) => (all[p % all.length] as SignedEntry).id))]);
         });
         const isVoid = (id: string | null): boolean => id !== null && order.find(id)?.void === true;
-        for (const siblings of Map.groupBy(order.slice(0), (o) => `${o.entry.core.author} ${o.entry.core.prev}`).values()) {
-          const prev = siblings[0]?.entry.core.prev ?? null;
+        for (const siblings of Map.groupBy(order.slice(0), (o) => `${o.entry.core.author} ${graph.prevOf(o.entry.id)}`).values()) {
+          const prev = graph.prevOf(siblings[0]?.entry.id ?? '');
           assert.equal(siblings.filter((o) => !o.void).length, isVoid(prev) ? 0 : 1);
           lost += siblings.filter((o) => o.void).length;
         }

@@ -24,7 +24,7 @@ describe('ledger/rules', () => {
   let bobJoin: SignedEntry;
   let ada1: SignedEntry;
   const check = (entry: SignedEntry, g: LedgerGraph = graph): EntryVerdict =>
-    checkEntry(entry, { swarm: SWARM, get: (id) => g.get(id), certificateOf: (author) => g.certificateOf(author) });
+    checkEntry(entry, { swarm: SWARM, place: (id) => g.place(id), certificateOf: (author) => g.certificateOf(author) });
   const refuses = (entry: SignedEntry, code: ErrorCode): void => {
     const verdict = check(entry);
     assert.equal(verdict.kind, 'reject', JSON.stringify(verdict));

@@ -140,14 +140,6 @@ describe('fsck', function () {
     await assert.rejects(mend(data), (e) => e instanceof StarlingError && e.code === 'DATA_IN_USE' && e.facts.pid === process.pid);
   });
 
-  it('accepts entries whose composite signature was pruned, and blocks over them', async () => {
-    {
-      using stores = openStores(folder);
-      assert.equal(stores.entries.dropComposites(sound.entries.map(({ id }) => id)), 2);
-    }
-    assert.deepEqual((await look(data)).problems, []);
-  });
-
   /** What is done to a folder, and the place and kind that fsck must name. */
   const DAMAGES: readonly (readonly [name: string, damage: () => void, where: RegExp, kind: string])[] = [
     ['a bit of an entry', () => flipIn(folder.ledger, entry(3).coreBytes), /^ledger\.db entry 4$/, 'row'],

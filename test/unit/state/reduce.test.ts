@@ -57,6 +57,7 @@ function stepOf(state: SwarmState, { by = [], distances, maxAbs = [20_000, 20_00
     })),
     treeSize: state.treeSize + cut.length,
     treeRoot: hashOf(`tree ${epoch}`),
+    leavesHash: hashOf(`leaves ${epoch}`),
     modelRoot: hashOf(`model ${epoch}`),
     block,
     modelRootAt: () => undefined,

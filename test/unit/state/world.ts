@@ -108,6 +108,7 @@ export function stepOf(state: SwarmState, given: Given): Step {
       body: { epoch, updateHash: hashOf(`update ${n} ${epoch}`), sizeBytes: 14, samples: 10, maxAbs: [32_767, 20_000], metrics: {} },
     })),
     treeSize: state.treeSize + cut.length,
+    leavesHash: hashOf(`leaves ${epoch}`),
     treeRoot: hashOf(`tree ${epoch}`),
     modelRoot: modelAt(epoch),
     block: provisional ? undefined : { timeMs, evidence, rosterHash: hashOf(`roster ${epoch}`) },

@@ -106,7 +106,7 @@ describe('decoders', () => {
     { kind: 'commit', certificate: quorum() },
     { kind: 'beat', beat },
   ]);
-  const answer = encodeBlocksAnswer({ head: 7, records: [{ record, header: null }] });
+  const answer = encodeBlocksAnswer({ head: 7, base: 3, records: [{ record, header: null }] });
   const decoders = [
     decodeVote,
     decodeQuorum,

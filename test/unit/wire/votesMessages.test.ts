@@ -79,9 +79,9 @@ describe('blocks messages', () => {
   it('decode to what was encoded', () => {
     assert.deepEqual(decodeBlocksRequest(encodeBlocksRequest({ from: 7, limit: 1_024 })), { from: 7, limit: 1_024 });
     for (const answer of [
-      { head: 0, records: [] },
-      { head: 9, records: [averaged, { record: item({ epoch: 8 }).record, header: null }] },
-      { head: 7, records: [{ record, header: null }] },
+      { head: 0, base: 0, records: [] },
+      { head: 9, base: 4, records: [averaged, { record: item({ epoch: 8 }).record, header: null }] },
+      { head: 7, base: 7, records: [{ record, header: null }] },
     ])
       assert.deepEqual(decodeBlocksAnswer(encodeBlocksAnswer(answer)), answer);
   });
@@ -96,7 +96,7 @@ describe('blocks messages', () => {
     const decoding =
       (...records: BlockItem[]) =>
       () =>
-        decodeBlocksAnswer(encodeBlocksAnswer({ head: 9, records }));
+        decodeBlocksAnswer(encodeBlocksAnswer({ head: 9, base: 0, records }));
     refuses(decoding(averaged, item({ epoch: 9 })), 'MALFORMED', 'blocks.records[1]');
     refuses(decoding(averaged, averaged), 'MALFORMED', 'blocks.records[1]');
     refuses(decoding({ ...averaged, header: { ...header, weightTotal: 1 } }), 'HASH_MISMATCH', 'blocks.records[0].header');
@@ -106,7 +106,7 @@ describe('blocks messages', () => {
     const roster = Array.from({ length: MAX_ROSTER }, (_, i) => i.toString(16).padStart(64, '0'));
     const large = { ...block.body, roster, weights: roster.map(() => 85) };
     const records = Array.from({ length: 60 }, (_, i) => item({ epoch: i + 1 }, large));
-    const frame = encodeBlocksAnswer({ head: 60, records });
+    const frame = encodeBlocksAnswer({ head: 60, base: 0, records });
     assert.ok(frame.byteLength <= FRAME_MAX_BYTES && frame.byteLength > FRAME_MAX_BYTES - 40_000, `${frame.byteLength}`);
     const { head, records: held } = decodeBlocksAnswer(frame);
     assert.equal(head, 60);
