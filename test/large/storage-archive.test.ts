@@ -18,6 +18,8 @@ const CRASHING = [
   'entries.append',
   'blocks.truncate',
 ] as const satisfies readonly Write[];
+/** Crashes that one folder lives through, each of what the one before left. */
+const LIVES = 6;
 /** Actions until the power goes at the latest; every kind comes long before. */
 const MAX_ACTIONS = 200;
 /** Blocks and entries that stay behind the head when the base moves. */
@@ -82,13 +84,13 @@ describe('a base that moves when the power goes', function () {
   }
 
   it(`is moved or not through ${CRASHES} crashes, never half; nothing is damaged`, () => {
-    let path = prepareDataFolder(join(root, 'first')).path;
-    openStores(dataFolderAt(path))[Symbol.dispose]();
+    let path = '';
     const tally = { done: 0, undone: 0, full: 0, base: 0 };
     for (let crash = 0; crash < CRASHES; crash++) {
       const random = Random.from('moving', crash);
       const write = CRASHING[crash % CRASHING.length] as Write;
       const moment = MOMENTS[Math.floor(crash / CRASHING.length) % MOMENTS.length] as (typeof MOMENTS)[number];
+      if (crash % LIVES === 0) path = prepareDataFolder(join(root, `${crash}-new`)).path;
       const next = join(root, String(crash));
       let before: Held;
       let full: number;
@@ -125,11 +127,11 @@ describe('a base that moves when the power goes', function () {
       );
       if (moment === 'inside') tally[isDone ? 'done' : 'undone'] += 1;
       tally.full += full;
-      tally.base = held.base;
+      tally.base = Math.max(tally.base, held.base);
       rmSync(path, { recursive: true });
       path = next;
     }
     assert.ok(tally.done > 0 && tally.undone > 0, JSON.stringify(tally));
-    assert.ok(tally.full > CRASHES / 10 && tally.base > CRASHES / 10, JSON.stringify(tally));
+    assert.ok(tally.full > 0 && tally.base > LIVES, JSON.stringify(tally));
   });
 });

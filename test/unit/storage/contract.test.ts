@@ -182,7 +182,7 @@ for (const [name, withStore] of BLOCK_STORES) {
           [[], baseAt(3)],
           [[], baseAt(1)],
           [[{ ...third, headers: [] }], baseAt(2)],
-          [[{ ...third, treeSize: third.treeSize + 1 }], baseAt(3)],
+          [[{ ...third, treeSize: third.treeSize + 1, leaves: third.leaves.slice(1) }], baseAt(3)],
           [[{ ...third, leaves: third.leaves.slice(1) }], baseAt(3)],
           [[{ ...segmentOf(3, 5), headers: [3, 5].flatMap((epoch) => segmentOf(epoch, epoch).headers) }], baseAt(5)],
         ];
