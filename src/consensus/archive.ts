@@ -113,7 +113,8 @@ export class ArchiveReader {
   /** The state that everything leads to, and the cuts on the way. `base` must be of the last header taken. */
   finish({ epoch, certificate, state: bytes }: ArchiveBase): { readonly state: SwarmState; readonly cuts: readonly ArchivedCut[] } {
     const last = this.#cuts.at(-1);
-    if (last === undefined || epoch !== this.epoch) throw bad('base.epoch', `the base is of epoch ${epoch}, the archive ends with ${this.epoch}`);
+    if (last === undefined || epoch !== this.epoch)
+      throw bad('base.epoch', `the base is of epoch ${epoch}, the archive ends with ${this.epoch}`);
     this.#requireVotes(certificate, last.header, 'base.certificate');
     const state = decodeState(bytes, last.header.stateRoot);
     if (state.epoch !== epoch || state.decision !== this.#block || state.leavesHash !== this.#leavesHash)

@@ -12,7 +12,7 @@ import {
   encodeBase,
   SEGMENT_MAX_BYTES,
 } from '../wire/index.ts';
-import { install } from './archive.ts';
+import { install } from './archiving.ts';
 import type { EpochContext } from './context.ts';
 import { answerMs } from './ports.ts';
 

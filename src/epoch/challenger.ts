@@ -176,7 +176,11 @@ export class Challenger {
 
   /** What a block has brought, with as much of what stands before it as fits: all of it where the ledger is small. */
   #newest(epoch: number): Question[] {
-    return [...this.#entries(epoch).slice(0, 1), ...this.#blocks(epoch).slice(0, 1), ...this.#content(this.#ctx.chain.at(epoch)?.header?.sumRoot)];
+    return [
+      ...this.#entries(epoch).slice(0, 1),
+      ...this.#blocks(epoch).slice(0, 1),
+      ...this.#content(this.#ctx.chain.at(epoch)?.header?.sumRoot),
+    ];
   }
 
   #entries(epoch: number): Question[] {

@@ -46,7 +46,8 @@ export function away(ctx: EpochContext): SignedEntry | undefined {
 /** What this node's chain says last of its membership. */
 function lastSaid(ctx: EpochContext): EntryOf<'membership'> | undefined {
   const { graph, tip } = ctx.replica;
-  for (let entry = graph.get(tip?.id ?? ''); entry !== undefined; entry = graph.get(entry.core.prev ?? '')) if (isKind(entry, 'membership')) return entry;
+  for (let entry = graph.get(tip?.id ?? ''); entry !== undefined; entry = graph.get(entry.core.prev ?? ''))
+    if (isKind(entry, 'membership')) return entry;
   return undefined;
 }
 

@@ -61,13 +61,13 @@ export class Models {
       values = n === 0 ? this.#initial : await this.#held(line.rootOf(n) as ContentRoot);
       if (values !== undefined) break;
       const from = line.from(n);
-      if (from === undefined) throw missing(epoch, n);
+      if (from === undefined) throw missing(epoch, `what led to epoch ${n}`);
       if (from.bySum) ahead.push(n);
       n = from.epoch;
     }
     for (let n = ahead.pop(); n !== undefined; n = ahead.pop()) {
       values = await line.next(values, n);
-      if (values === undefined) throw missing(epoch, n);
+      if (values === undefined) throw missing(epoch, `the sum of epoch ${n}`);
     }
     if (!this.#kept.has(epoch)) this.keep(epoch, wanted, values);
     return values;
@@ -81,8 +81,8 @@ export class Models {
   }
 }
 
-const missing = (epoch: number, from: number): StarlingError =>
-  new StarlingError('AGGREGATE_MISSING', `the model of epoch ${epoch} needs what epoch ${from} added, which is not held`, {
+const missing = (epoch: number, what: string): StarlingError =>
+  new StarlingError('AGGREGATE_MISSING', `the model of epoch ${epoch} needs ${what}, which is not held`, {
     phase: 'apply',
     fix: 'wait until a peer that holds the model is connected',
   });

@@ -8,7 +8,7 @@ import { bytesOf } from '../aggregation/index.ts';
 import { isKind } from '../ledger/index.ts';
 import type { ContentRoot, Hex } from '../spec/index.ts';
 import { forgetHeader, heldHashes, heldHeader } from './aggregates.ts';
-import { archiveUpTo } from './archive.ts';
+import { archiveUpTo } from './archiving.ts';
 import type { EpochContext } from './context.ts';
 import { modelAtHand, snapshotBefore } from './snapshots.ts';
 

@@ -1,7 +1,7 @@
 import { fromHex, toHex, ZERO_HASH } from '../crypto/hash.ts';
 import { type EntryId, type Fingerprint, type Hex, type Leaf, type SignedEntry, StarlingError } from '../spec/index.ts';
 import { leavesHash } from '../wire/index.ts';
-import { isWhole, type LedgerGraph, type Placed } from './graph.ts';
+import type { LedgerGraph, Placed } from './graph.ts';
 import { MerkleTree } from './tree.ts';
 
 /** What the one order of the ledger looks at. `epoch` is that of the first cut that holds the entry. */

@@ -1,8 +1,8 @@
 /** Which of the blocks on a disk may stay: the run from the base on that is final and leads where it says, by these entries. */
 import { verifyQuorum } from '../consensus/index.ts';
 import { ZERO_HASH } from '../crypto/index.ts';
-import { decisionOf } from '../epoch/blocks.ts';
 import { type Archive, readArchive, standOn } from '../epoch/archive.ts';
+import { decisionOf } from '../epoch/blocks.ts';
 import { Chain } from '../epoch/chain.ts';
 import type { BlobStore } from '../epoch/index.ts';
 import type { LedgerGraph } from '../ledger/index.ts';

@@ -2,7 +2,15 @@
 import { existsSync } from 'node:fs';
 import { basename } from 'node:path';
 import { VOTES_LOST } from '../epoch/index.ts';
-import { type AggregateHeader, type ArchiveBase, type ArchiveSegment, type Hex, type SignedEntry, StarlingError, type SwarmId } from '../spec/index.ts';
+import {
+  type AggregateHeader,
+  type ArchiveBase,
+  type ArchiveSegment,
+  type Hex,
+  type SignedEntry,
+  StarlingError,
+  type SwarmId,
+} from '../spec/index.ts';
 import {
   BASES,
   BLOCKS,
@@ -46,9 +54,9 @@ export async function checkDatabases(folder: DataFolder, quarantine: Quarantine,
 
   const swarm = swarmOf(held.rows) ?? known?.swarm;
   const genesis = known?.swarm === swarm ? known : undefined;
-  const archived =
-    genesis === undefined ? { archive: undefined, damages: [] } : checkArchive(segments.rows, bases.rows, genesis);
-  const { graph, damages } = swarm === undefined ? { graph: undefined, damages: [] } : checkEntries(held.rows, swarm, archived.archive?.cuts);
+  const archived = genesis === undefined ? { archive: undefined, damages: [] } : checkArchive(segments.rows, bases.rows, genesis);
+  const { graph, damages } =
+    swarm === undefined ? { graph: undefined, damages: [] } : checkEntries(held.rows, swarm, archived.archive?.cuts);
   const replayed =
     genesis === undefined || graph === undefined
       ? { good: withoutGap(blocks.rows), damages: [] }
@@ -65,9 +73,7 @@ export async function checkDatabases(folder: DataFolder, quarantine: Quarantine,
     {
       damages: [
         ...missing(folder, folder.blocks),
-        ...blocks.damages,
-        ...segments.damages,
-        ...bases.damages,
+        ...once([...blocks.damages, ...segments.damages, ...bases.damages]),
         ...archived.damages,
         ...replayed.damages,
       ],
@@ -98,6 +104,11 @@ const missing = (folder: DataFolder, path: string): Damage[] =>
   existsSync(path) || !hasDatabases(folder)
     ? []
     : [{ kind: 'missing', where: basename(path), message: 'it is not there, and other databases are' }];
+
+/** What is wrong with a file as a whole is found with each of its tables. */
+const once = (damages: readonly Damage[]): Damage[] => [
+  ...new Map(damages.map((damage) => [`${damage.kind} ${damage.where} ${damage.message}`, damage])).values(),
+];
 
 /** The swarm that most entries name: one that rotted speaks for no other. */
 function swarmOf(entries: readonly SignedEntry[]): SwarmId | undefined {

@@ -3,8 +3,8 @@ import type { EventTopic, InviteRequest, NodeHealth, NodeInfo, NodeService, Peer
 import type { ComputeInfo } from '../compute/index.ts';
 import { toHex } from '../crypto/index.ts';
 import type { Engine, EntryStore } from '../epoch/index.ts';
-import type { Host, PeerInfo } from '../network/index.ts';
 import { isWhole } from '../ledger/index.ts';
+import type { Host, PeerInfo } from '../network/index.ts';
 import { asStarlingError, type BallotBody, EMA_ONE, StarlingError, TRUST_ONE } from '../spec/index.ts';
 import { readMetrics } from '../wire/index.ts';
 import { issueInvite } from './invites.ts';

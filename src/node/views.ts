@@ -13,8 +13,8 @@ import type {
 } from '../api/index.ts';
 import { faultsOf, quorumOf } from '../consensus/index.ts';
 import { ZERO_HASH } from '../crypto/index.ts';
-import { motionOf } from '../epoch/ballots.ts';
 import { readArchive } from '../epoch/archive.ts';
+import { motionOf } from '../epoch/ballots.ts';
 import type { BlockStore, Engine, EntryStore } from '../epoch/index.ts';
 import { placeIn } from '../epoch/replica.ts';
 import { checkEntry, isKind, LedgerGraph, LedgerOrder } from '../ledger/index.ts';
@@ -134,7 +134,9 @@ export function ledgerHead(engine: Engine): LedgerHead {
     treeRoot: state.treeRoot,
     stateRoot,
     modelRoot: state.modelRoot,
-    heads: graph.authors().flatMap((author) => graph.heads(author).map((head) => ({ author, seq: graph.place(head)?.core.seq ?? 0, head }))),
+    heads: graph
+      .authors()
+      .flatMap((author) => graph.heads(author).map((head) => ({ author, seq: graph.place(head)?.core.seq ?? 0, head }))),
   };
 }
 

@@ -1,6 +1,14 @@
 /** A whole state as bytes: what a node starts from when it does not replay from the genesis. */
 import { ED25519_PUBLIC_KEY_BYTES, fingerprintOf, fromHex, MLDSA_PUBLIC_KEY_BYTES, toHex } from '../crypto/index.ts';
-import { MEMBER_STATUSES, type MemberState, type Motion, NODE_CLASSES, StarlingError, type SwarmState, VOTE_RIGHTS } from '../spec/index.ts';
+import {
+  MEMBER_STATUSES,
+  type MemberState,
+  type Motion,
+  NODE_CLASSES,
+  StarlingError,
+  type SwarmState,
+  VOTE_RIGHTS,
+} from '../spec/index.ts';
 import {
   BALLOT_ACTIONS,
   decode,
@@ -81,7 +89,11 @@ export function decodeState(bytes: Uint8Array, root: string): SwarmState {
   return state;
 }
 
-function readMember(value: unknown, field: string, keys: Pick<MemberState, 'mldsaPublicKey' | 'ed25519PublicKey'> | undefined): MemberState {
+function readMember(
+  value: unknown,
+  field: string,
+  keys: Pick<MemberState, 'mldsaPublicKey' | 'ed25519PublicKey'> | undefined,
+): MemberState {
   const [fingerprint, nodeClass, status, vote, joinedEpoch, lastEpoch, emaX, farStreak, trust] = readTuple(value, field, 9);
   const node = readHash(fingerprint, `${field}.fingerprint`);
   if (keys === undefined || fingerprintOf(keys.mldsaPublicKey, keys.ed25519PublicKey) !== node)

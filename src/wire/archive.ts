@@ -13,7 +13,19 @@ import {
 } from '../spec/index.ts';
 import { decode, encode } from './cbor.ts';
 import { decodeEntry, encodeEntry, SIGNED_ENTRY_MAX_BYTES } from './entry.ts';
-import { hashBytes, hashList, malformed, readBool, readBytes, readHash, readInt, readList, readNullable, readOneOf, readTuple } from './fields.ts';
+import {
+  hashBytes,
+  hashList,
+  malformed,
+  readBool,
+  readBytes,
+  readHash,
+  readInt,
+  readList,
+  readNullable,
+  readOneOf,
+  readTuple,
+} from './fields.ts';
 import { blockHash, leafFields } from './signBytes/index.ts';
 import { QUORUM_MAX_BYTES, quorumFields, readQuorum } from './votes.ts';
 import { compress, decompress } from './zstd.ts';
@@ -59,8 +71,8 @@ export function encodeSegment({ headers, treeSize, leaves, joins, handovers }: A
     joins.map(encodeEntry),
     handovers.map(({ certificate, voters }) => [quorumFields(certificate), hashList(voters)]),
   ]);
-  if (bytes.byteLength > SEGMENT_MAX_BYTES)
-    throw new StarlingError('TOO_LARGE', `a segment of ${bytes.byteLength} bytes`, { field: 'segment', fix: 'cut it in two' });
+  if (bytes.byteLength > SEGMENT_MAX_BYTES || headers.length > MAX_HEADERS || leaves.length > MAX_LEAVES)
+    throw new StarlingError('TOO_LARGE', `a segment of ${headers.length} blocks and ${leaves.length} leaves`, { field: 'segment' });
   return compress(bytes);
 }
 
@@ -105,10 +117,15 @@ export function decodeSegment(bytes: Uint8Array): ArchiveSegment {
     index++;
     return leaf;
   });
-  const joins = readList(joinList, 'segment.joins', MAX_LEAVES, (item, field) => decodeEntry(readBytes(item, field, 1, SIGNED_ENTRY_MAX_BYTES)));
+  const joins = readList(joinList, 'segment.joins', MAX_LEAVES, (item, field) =>
+    decodeEntry(readBytes(item, field, 1, SIGNED_ENTRY_MAX_BYTES)),
+  );
   const handovers = readList(handoverList, 'segment.handovers', MAX_HEADERS, (item, field): Handover => {
     const [certificate, voters] = readTuple(item, field, 2);
-    return { certificate: readQuorum(certificate, `${field}.certificate`), voters: readList(voters, `${field}.voters`, MAX_VOTERS, readHash) };
+    return {
+      certificate: readQuorum(certificate, `${field}.certificate`),
+      voters: readList(voters, `${field}.voters`, MAX_VOTERS, readHash),
+    };
   });
   if (headers.length === 0) throw malformed('segment.headers', 'is empty');
   if (size - from !== leaves.length) throw malformed('segment.leaves', `has ${leaves.length} leaves, its headers tell of ${size - from}`);
@@ -123,8 +140,12 @@ function requireJoins(leaves: readonly Leaf[], joins: readonly SignedEntry[]): v
   if (!same) throw malformed('segment.joins', 'are not the joins among its leaves');
 }
 
-/** [1, epoch, certificate, state]. */
-export const encodeBase = ({ epoch, certificate, state }: ArchiveBase): Uint8Array => encode([1, epoch, quorumFields(certificate), state]);
+/** [1, epoch, certificate, state]. Throws TOO_LARGE. */
+export function encodeBase({ epoch, certificate, state }: ArchiveBase): Uint8Array {
+  if (state.byteLength > STATE_MAX_BYTES)
+    throw new StarlingError('TOO_LARGE', `a state of ${state.byteLength} bytes`, { field: 'base.state' });
+  return encode([1, epoch, quorumFields(certificate), state]);
+}
 
 /** Checks form alone. Throws TOO_LARGE, MALFORMED, NON_CANONICAL. */
 export function decodeBase(bytes: Uint8Array): ArchiveBase {

@@ -109,4 +109,3 @@ export function decodeArchiveAnswer(bytes: Uint8Array): ArchiveAnswer {
   const sizeBytes = readInt(total, 'archive.total', 0, BASE_MAX_BYTES);
   return { total: sizeBytes, part: readBytes(part, 'archive.part', 0, sizeBytes) };
 }
-

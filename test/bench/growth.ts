@@ -3,57 +3,60 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { World } from '../../src/simulation/index.ts';
 import { openBlocks, openLedger, openNodeStore } from '../../src/storage/index.ts';
-import { type BlockRecord, encodeAggregate } from '../../src/wire/index.ts';
 import type { BenchRow } from './row.ts';
 import { temporaryFolder } from './temporary.ts';
 
 const CONTRIBUTORS = 4;
-/** Epochs that are kept whole, and those after which growth is measured: until then pages are only filled. */
-const [RETAIN, FROM, TO] = [10, 20, 60];
+/** Epochs between snapshots, epochs kept whole, and those between which growth is measured: until the first, pages are only filled. */
+const [SNAPSHOT, RETAIN, FROM, TO] = [10, 10, 40, 100];
 /** Bytes a contributor and epoch that the protocol aims at (PROTOCOL section 3). */
 const AIM = 250;
+const STORES = { ledger: 'entries', blocks: 'blocks, certificates and archive', node: 'headers of aggregates, facts' } as const;
 
 export async function rows(): Promise<BenchRow[]> {
-  const world = new World({ nodes: CONTRIBUTORS, seed: 3, rules: { minDeadlineMs: 100 } });
-  try {
-    await world.boot();
-    const { chain } = world.node(0).up.ctx;
-    await world.clock.runUntil(() => chain.finalized.state.epoch >= TO, world.clock.nowMs() + 600_000);
-    return [...measured(world, Number.POSITIVE_INFINITY, 'nothing pruned'), ...measured(world, RETAIN, 'old entries dropped')];
-  } finally {
-    world.stop();
-  }
+  return [...(await measured(TO, 'nothing pruned')), ...(await measured(RETAIN, `all pruned that is ${RETAIN} epochs old`))];
 }
 
-/** Writes the world's epochs to real stores as a daemon does, and reads how the pages in use grow. */
-function measured(world: World, retain: number, how: string): BenchRow[] {
+/** A simulated swarm of which one node writes into the files of the product: how the pages in use grow. */
+async function measured(retainEpochs: number, how: string): Promise<BenchRow[]> {
   using temporary = temporaryFolder();
-  const names = ['ledger', 'blocks', 'node'] as const;
-  const paths = names.map((name) => join(temporary.path, `${name}.db`));
+  const paths = (Object.keys(STORES) as (keyof typeof STORES)[]).map((name) => join(temporary.path, `${name}.db`));
   const [ledgerPath, blocksPath, nodePath] = paths as [string, string, string];
   using entries = openLedger(ledgerPath);
   using blocks = openBlocks(blocksPath);
   using store = openNodeStore(nodePath);
-  const { chain, ports } = world.node(0).up.ctx;
-  const cut = (epoch: number) => {
-    const [from, to] = [chain.at(epoch - 1), chain.at(epoch)].map((applied) => applied?.state.treeSize ?? 0);
-    return chain.order.slice(from as number, to as number).map(({ entry }) => entry);
+  const rules = { minDeadlineMs: 100, snapshotEpochs: SNAPSHOT, retainEpochs };
+  const world = new World({ nodes: CONTRIBUTORS, seed: 3, rules });
+  Object.assign(world.node(0).disk, { entries, blocks, store });
+  const sizesAt = async (epoch: number): Promise<number[]> => {
+    const { chain } = world.node(0).up.ctx;
+    await world.clock.runUntil(() => chain.finalized.state.epoch >= epoch, world.clock.nowMs() + 600_000);
+    return paths.map(bytesInUse);
   };
-  const before: number[] = [];
-  for (let epoch = 1; epoch <= TO; epoch++) {
-    entries.append(cut(epoch));
-    blocks.append(ports.blocks.get(epoch) as BlockRecord);
-    const { header, body } = chain.at(epoch) ?? {};
-    if (header !== undefined) store.set(`aggregate/${body?.aggregateHash}`, encodeAggregate(header));
-    if (epoch > retain) entries.drop(cut(epoch - retain).map(({ id }) => id));
-    if (epoch === FROM) before.push(...paths.map(bytesInUse));
-  }
-  return names.map((name, i) => {
-    const value = (bytesInUse(paths[i] as string) - (before[i] as number)) / (TO - FROM) / CONTRIBUTORS;
-    const what = { ledger: 'entries', blocks: 'blocks and certificates', node: 'headers of aggregates' }[name];
+  try {
+    await world.boot();
+    const [before, after] = [await sizesAt(FROM), await sizesAt(TO)];
+    const grown = paths.map((_, i) => ((after[i] as number) - (before[i] as number)) / (TO - FROM) / CONTRIBUTORS);
     const unit = 'bytes a contributor and epoch';
-    return { bench: 'growth', case: `${what}, ${how}`, value, unit, baseline: `${AIM} bytes`, ratio: value / AIM, n: TO - FROM };
-  });
+    const row = (what: string, value: number): BenchRow => ({
+      bench: 'growth',
+      case: `${what}, ${how}`,
+      value,
+      unit,
+      baseline: `${AIM} bytes`,
+      ratio: value / AIM,
+      n: TO - FROM,
+    });
+    return [
+      ...Object.values(STORES).map((what, i) => row(what, grown[i] as number)),
+      row(
+        'all of these',
+        grown.reduce((a, b) => a + b),
+      ),
+    ];
+  } finally {
+    world.stop();
+  }
 }
 
 /** Pages that hold something; free ones are written again before the file grows. */

@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Writable } from 'node:stream';
 import { main } from '../../../src/cli/main.ts';
-import { dataFolderAt, lockDataFolder } from '../../../src/storage/index.ts';
+import { dataFolderAt, lockDataFolder, openBlocks } from '../../../src/storage/index.ts';
+import { type BlockRecord, encodeBlockRecord } from '../../../src/wire/index.ts';
 import { furnish } from '../../support/dataFolder.ts';
 
 class Sink extends Writable {
@@ -29,10 +30,16 @@ describe('starling fsck', () => {
     return { code, stdout: stdout.text, stderr: stderr.text };
   }
   function damage(): void {
-    const { blocks } = dataFolderAt(data);
-    const bytes = readFileSync(blocks);
-    bytes[bytes.length - 40] = (bytes.at(-40) as number) ^ 1;
-    writeFileSync(blocks, bytes);
+    const { blocks: path } = dataFolderAt(data);
+    const record = () => {
+      using blocks = openBlocks(path);
+      return Buffer.from(encodeBlockRecord(blocks.get(1) as BlockRecord));
+    };
+    const held = record();
+    const bytes = readFileSync(path);
+    const at = bytes.indexOf(held) + held.length - 40;
+    bytes[at] = (bytes[at] as number) ^ 1;
+    writeFileSync(path, bytes);
   }
 
   it('is 0 for a sound folder, in words and as one document', async () => {
