@@ -153,8 +153,7 @@ export class Chain {
     const base = before.state;
     if (this.at(base.epoch) !== before || body.prev !== before.id || body.epoch !== base.epoch + 1)
       throw new StarlingError('INCOMPATIBLE', 'a step must follow one that is applied', { phase: 'apply', field: 'prev' });
-    const { cut, treeSize, treeRoot } = this.#look(base.epoch, body, parts);
-    const step = { body, header, cut, treeSize, treeRoot, ...this.#common(body, parts) };
+    const step = { body, header, ...this.#look(base.epoch, body, parts), ...this.#common(body, parts) };
     const refused = isRefused(base, { ...step, modelRoot: base.modelRoot });
     const restored = restoredEpoch(this.genesis, base, { ...step, modelRoot: base.modelRoot });
     const root = restored === undefined ? undefined : this.at(restored)?.state.modelRoot;
@@ -225,10 +224,10 @@ export class Chain {
     const applied = this.at(epoch);
     if (before === undefined || applied?.block === undefined || applied.body === undefined) return undefined;
     const { body, header, block, state } = applied;
-    const cut = this.order.slice(before.treeSize, state.treeSize).filter((e) => !e.void);
+    const cut = this.#partsOf(this.order.slice(before.treeSize, state.treeSize));
     const { treeSize, treeRoot, modelRoot } = state;
     const parts = { ...block.body, timeMs: block.header.timeMs };
-    const step = { body, header, cut: cut.map((e) => e.entry), treeSize, treeRoot, modelRoot, ...this.#common(body, parts) };
+    const step = { body, header, ...cut, treeSize, treeRoot, modelRoot, ...this.#common(body, parts) };
     return { before, after: state, step };
   }
 
@@ -267,15 +266,21 @@ export class Chain {
     if (beyond.length > 0) this.order.rewind(epoch);
     try {
       const cut = this.order.append(body.epoch, tipsOf(body, parts));
-      return {
-        cut: cut.filter((e) => !e.void).map((e) => e.entry),
-        treeSize: this.order.size,
-        treeRoot: this.order.root(),
-      };
+      return { ...this.#partsOf(cut), treeSize: this.order.size, treeRoot: this.order.root() };
     } finally {
       this.order.rewind(epoch);
       for (const { body: later, block } of beyond) if (later !== undefined) this.order.append(later.epoch, tipsOf(later, block?.body));
     }
+  }
+
+  /** What reducers look at of a cut. It must be in the order. */
+  #partsOf(cut: readonly OrderedEntry[]): Pick<Step, 'cut' | 'forked'> {
+    // What follows a void entry is void as well, and no fork of its own.
+    const second = cut.filter((e) => e.void && this.order.find(e.entry.core.prev ?? '')?.void !== true);
+    return {
+      cut: cut.filter((e) => !e.void).map((e) => e.entry),
+      forked: [...new Set(second.map((e) => e.entry.core.author))],
+    };
   }
 
   #common(body: DecisionBody, parts: BlockParts | undefined): Pick<Step, 'id' | 'contributions' | 'block' | 'modelRootAt'> {

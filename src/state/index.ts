@@ -4,5 +4,5 @@ export { quorumOf } from './quorum.ts';
 export { eventOf, recordsOf, trustOf } from './records.ts';
 export { genesisDecision, initialState, reduce } from './reduce.ts';
 export { proveState, stateLeaves, stateRoot } from './root.ts';
-export type { BlockFacts, Step } from './step.ts';
+export type { Step } from './step.ts';
 export { isRefused, verdictsOf } from './verdicts.ts';
