@@ -128,9 +128,7 @@ describe('createCompute', () => {
       assert.equal((await auto(cache)).info().backend, 'ts');
     }
   });
-});
 
-describe('calibration', () => {
   it('auto measures no longer rows than its largest kernel takes: one cache serves all larger models', async () => {
     const { text } = await cacheWith({});
     const cache = memoryCache(text?.replace(`${ELEMENTS} elements`, `${2 ** 20} elements`));
@@ -144,7 +142,9 @@ describe('calibration', () => {
       assert.equal(compute.isCalibrated(), isCalibrated);
     }
   });
+});
 
+describe('calibration', () => {
   it('never takes an unverified backend, however fast', () => {
     const at = { operation: 'axpy' } as const;
     const best = fastest([
