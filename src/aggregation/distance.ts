@@ -45,6 +45,8 @@ const MOVED_PART = 16n;
  * model, and 0 for a row that did not. Rows of zeros would draw the median to themselves and make honest ones look far.
  */
 export function distancesOfMoved(rows: readonly IntRow[], spans: readonly TensorSpan[], exponents: readonly number[]): bigint[] {
+  // One alone is its own median.
+  if (rows.length === 1) return [0n];
   const norms = rows.map((row) => squaredNorm(row, spans, exponents).value);
   const twice = twiceMedian(norms);
   const moved = norms.map((norm) => norm > 0n && 2n * MOVED_PART * norm >= twice);

@@ -110,6 +110,9 @@ const daemonDown = (where: string, message: string, cause?: unknown): StarlingEr
 async function fetchFrom({ url, token }: Endpoint, path: string, init: RequestInit, { data, signal }: ClientOptions): Promise<Response> {
   const headers = new Headers(init.headers);
   headers.set('authorization', `Bearer ${token}`);
+  // One connection a request. A daemon that was busy for a while may end an idle one just as the next request is sent on it
+  // (github.com/nodejs/node/issues/43456), and nobody could tell whether that request was carried out.
+  headers.set('connection', 'close');
   let response: Response;
   try {
     response = await fetch(`${url}${path}`, signal === undefined ? { ...init, headers } : { ...init, headers, signal });

@@ -12,10 +12,12 @@ import type {
   Fingerprint,
   Hex,
   Invite,
+  MemberStatus,
   NodeClass,
   PeerId,
   SignedEntry,
   TensorSpec,
+  VoteRight,
 } from '../spec/index.ts';
 
 export interface NodeInfo {
@@ -66,6 +68,8 @@ export interface SwarmView {
   readonly members: readonly {
     readonly fingerprint: Fingerprint;
     readonly class: NodeClass;
+    readonly status: MemberStatus;
+    readonly vote: VoteRight;
     readonly trust: number;
     readonly joinedEpoch: number;
     readonly lastEpoch: number;

@@ -1,6 +1,7 @@
 import { cpus } from 'node:os';
 import { StarlingError } from '../spec/index.ts';
 import type { Backend, Compute } from './api.ts';
+import { MAX_BUCKET } from './buckets.ts';
 import { disagreements, fastest, type Measurement, measure } from './calibrate.ts';
 import { createGpu, type GpuCompute, KERNEL_OPERATIONS, type KernelOperation } from './gpu.ts';
 import type { GpuMode } from './kernelPool.ts';
@@ -17,7 +18,10 @@ export interface ComputeOptions {
   /** `auto` takes the fastest verified backend of each operation; the others force one. */
   readonly backend: 'auto' | Backend;
   readonly cache?: CalibrationCache;
-  /** Elements of a typical row, that is parameters of the model: what calibration measures at. 65,536 by default. */
+  /**
+   * Elements of a typical row, that is parameters of the model: what calibration measures at. 65,536 by default. Rows longer than
+   * the largest kernel takes at once are measured as one of its slices: more would tell nothing new and hold up the daemon.
+   */
   readonly elements?: number;
 }
 
@@ -39,7 +43,7 @@ const TYPICAL_ELEMENTS = 65_536;
  * BACKEND_UNAVAILABLE where it cannot run on this machine, KERNEL_MISMATCH where its answers are wrong.
  */
 export async function createCompute({ backend, cache, elements = TYPICAL_ELEMENTS }: ComputeOptions): Promise<CalibratedCompute> {
-  if (backend === 'auto') return createAuto(elements, cache);
+  if (backend === 'auto') return createAuto(Math.min(elements, MAX_BUCKET), cache);
   return { ...(backend === 'ts' ? createReference() : await createForced(backend)), isCalibrated: () => true, calibrate: async () => [] };
 }
 

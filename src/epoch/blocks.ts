@@ -8,7 +8,7 @@ import {
   type BlockHeader,
   type DecisionBody,
   type EntryId,
-  type Evidence,
+  type Fingerprint,
   type Hex,
   MAX_TIPS,
   StarlingError,
@@ -21,7 +21,7 @@ import { auditRoster, ineligible } from './audit.ts';
 import { average, holdsRows } from './average.ts';
 import type { Applied, BlockParts, Draft, HeldAggregate } from './chain.ts';
 import type { EpochContext } from './context.ts';
-import { isCut, isForked } from './cuts.ts';
+import { isCut } from './cuts.ts';
 import { checkEvidence, pendingEvidence } from './evidence.ts';
 import type { Candidate } from './waitingBlocks.ts';
 
@@ -56,10 +56,9 @@ export async function draftBlock(ctx: EpochContext, base: Applied, roster: reado
     weights: aggregate.weights,
     aggregateHash: aggregate.hash,
   };
-  const evidence = pendingEvidence(ctx, base);
   const parts: BlockParts = {
-    tips: tipsFor(ctx, base, body, evidence),
-    evidence,
+    tips: tipsFor(ctx, base, body),
+    evidence: pendingEvidence(ctx, base),
     timeMs: Math.min(Math.max(base.timeMs + 1, Math.floor(ctx.ports.clock.wallMs())), base.timeMs + BLOCK_TIME_STEP_MS),
   };
   const draft = await ctx.chain.draft(base, body, aggregate, parts);
@@ -67,24 +66,30 @@ export async function draftBlock(ctx: EpochContext, base: Applied, roster: reado
 }
 
 /**
- * What the ledger holds beyond the last cut and this block should take in: the verdicts it needs, what its evidence names, then
- * every chain's newest entries, the oldest first.
+ * What the ledger holds beyond the last cut and this block should take in: the verdicts it needs, then every chain's newest
+ * entries, the oldest first.
  */
-function tipsFor(ctx: EpochContext, base: Applied, body: DecisionBody, evidence: readonly Evidence[]): EntryId[] {
+function tipsFor(ctx: EpochContext, base: Applied, body: DecisionBody): EntryId[] {
   const { graph } = ctx.replica;
   const wanted = new Set<EntryId>(body.aggregateHash === ZERO_HASH ? [] : verdictsOn(ctx, base, body.aggregateHash));
-  for (const one of evidence) if (one.kind === 'entry') wanted.add(one.first).add(one.second);
-  // Both sides of a fork enter with the evidence of it, or the evidence would come too late.
-  const accused = new Set(evidence.map((one) => (one.kind === 'entry' ? one.author : undefined)));
-  const authors = graph.authors().filter((author) => accused.has(author) || !isForked(ctx, author));
-  const heads = authors.flatMap((author) => graph.heads(author));
-  const open = heads.flatMap((id) => {
-    const entry = graph.get(id);
-    return entry === undefined || isCut(ctx, base, id) ? [] : [entry];
-  });
+  const open = graph
+    .authors()
+    .flatMap((author) => newestOf(ctx, base, author))
+    .flatMap((id) => {
+      const entry = graph.get(id);
+      return entry === undefined || isCut(ctx, base, id) ? [] : [entry];
+    });
   open.sort((a, b) => a.core.lam - b.core.lam || (a.id < b.id ? -1 : 1));
   for (const { id } of open) if (wanted.size < MAX_TIPS && !body.roster.includes(id)) wanted.add(id);
   return [...wanted].filter((id) => !isCut(ctx, base, id)).sort();
+}
+
+/** The end of an author's chain. Of a forked one the sides of its first open fork, two at most, however many branches follow. */
+function newestOf(ctx: EpochContext, base: Applied, author: Fingerprint): readonly EntryId[] {
+  const { graph } = ctx.replica;
+  const isOpen = (id: EntryId): boolean => !isCut(ctx, base, id);
+  const fork = graph.forksOf(author).find(({ ids }) => ids.some(isOpen));
+  return fork === undefined ? graph.heads(author) : fork.ids.filter(isOpen).slice(0, 2);
 }
 
 function blockOf(ctx: EpochContext, base: Applied, draft: Draft, parts: BlockParts): Block {
@@ -112,8 +117,7 @@ function blockOf(ctx: EpochContext, base: Applied, draft: Draft, parts: BlockPar
 
 /** Entries, beside those held, that a block stands on. */
 export function missingOf(ctx: EpochContext, block: Block): EntryId[] {
-  const named = block.body.evidence.flatMap((e) => (e.kind === 'entry' ? [e.first, e.second] : []));
-  return [...block.body.roster, ...block.body.tips, ...named].filter((id) => !ctx.replica.graph.has(id));
+  return [...block.body.roster, ...block.body.tips].filter((id) => !ctx.replica.graph.has(id));
 }
 
 export type Check =
@@ -150,7 +154,7 @@ export async function checkBlock(ctx: EpochContext, base: Applied, block: Block,
     if (missing.length > 0) return { kind: 'incomplete', missing };
     auditRoster(ctx, base.state, decision);
     requireWork(ctx, base, decision, round, wasValid);
-    for (const evidence of body.evidence) checkEvidence(ctx, base, evidence, body);
+    for (const evidence of body.evidence) checkEvidence(ctx, base, evidence);
     requireJudged(ctx, base, block);
     const rows = ctx.chain.contributionsOf(decision).filter((e) => ctx.updates.row(e.id) === undefined);
     // q voters held the rows when they prevoted it. After a restart their sum is left, and may be all that is.

@@ -6,7 +6,7 @@ import { applyAverage, bytesOf, int32Of, layoutOf, type TensorSpan } from '../ag
 import { contentOf } from '../crypto/content.ts';
 import { toHex } from '../crypto/hash.ts';
 import { EMPTY_ROOT } from '../crypto/merkle.ts';
-import { type EntryOf, isKind, isWhole, type LedgerGraph, LedgerOrder, type OrderedLeaf } from '../ledger/index.ts';
+import { type EntryOf, isKind, isWhole, type LedgerGraph, LedgerOrder, type OrderedEntry, type OrderedLeaf } from '../ledger/index.ts';
 import {
   type AggregateHeader,
   type Block,
@@ -251,10 +251,10 @@ export class Chain {
     const applied = this.at(epoch);
     if (before === undefined || applied?.block === undefined || applied.body === undefined) return undefined;
     const { body, header, block, state } = applied;
-    const cut = this.order.slice(before.treeSize, state.treeSize).flatMap((e) => (e.void || !isWhole(e.entry) ? [] : [e.entry]));
+    const cut = this.#partsOf(this.order.slice(before.treeSize, state.treeSize).filter(isOfWhole));
     const { treeSize, treeRoot, leavesHash, modelRoot } = state;
     const parts = { ...block.body, timeMs: block.header.timeMs };
-    const step = { body, header, cut, treeSize, treeRoot, leavesHash, modelRoot, ...this.#common(body, parts) };
+    const step = { body, header, ...cut, treeSize, treeRoot, leavesHash, modelRoot, ...this.#common(body, parts) };
     return { before, after: state, step };
   }
 
@@ -295,16 +295,21 @@ export class Chain {
     if (beyond.length > 0) this.order.rewind(epoch);
     try {
       const cut = this.order.append(body.epoch, tipsOf(body, parts));
-      return {
-        cut: cut.filter((e) => !e.void).map((e) => e.entry),
-        treeSize: this.order.size,
-        treeRoot: this.order.root(),
-        leavesHash: this.order.leavesHash,
-      };
+      return { ...this.#partsOf(cut), treeSize: this.order.size, treeRoot: this.order.root(), leavesHash: this.order.leavesHash };
     } finally {
       this.order.rewind(epoch);
       for (const { body: later, block } of beyond) if (later !== undefined) this.order.append(later.epoch, tipsOf(later, block?.body));
     }
+  }
+
+  /** What reducers look at of a cut. It must be in the order. */
+  #partsOf(cut: readonly OrderedEntry[]): Pick<Step, 'cut' | 'forked'> {
+    // What follows a void entry is void as well, and no fork of its own.
+    const second = cut.filter((e) => e.void && this.order.find(e.entry.core.prev ?? '')?.void !== true);
+    return {
+      cut: cut.filter((e) => !e.void).map((e) => e.entry),
+      forked: [...new Set(second.map((e) => e.entry.core.author))],
+    };
   }
 
   #common(body: DecisionBody, parts: BlockParts | undefined): Pick<Step, 'id' | 'contributions' | 'block' | 'modelRootAt'> {
@@ -330,3 +335,6 @@ export class Chain {
 /** What a cut is the closure of. */
 const tipsOf = (body: DecisionBody, parts: Pick<BlockParts, 'tips'> | undefined): readonly EntryId[] =>
   parts === undefined ? body.roster : [...body.roster, ...parts.tips];
+
+/** What a block that is not archived cut is whole. */
+const isOfWhole = (ordered: OrderedLeaf): ordered is OrderedEntry => isWhole(ordered.entry);

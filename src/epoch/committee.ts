@@ -49,14 +49,17 @@ export class Committee {
   readonly #listener: CommitteeListener;
   readonly #timers: Timers;
   readonly #inbox: VotesInbox;
+  readonly #heard: Promise<void>;
   #beatSeq = 0;
-  /** Voters that said what they know of this node's votes. */
+  /** Who said what it knows of this node's votes. */
   readonly #asked = new Set<Fingerprint>();
   /** The newest epoch at whose end each voter was in reach. */
   readonly #lastHere = new Map<Fingerprint, number>();
 
-  constructor(ctx: EpochContext, timers: Timers, listener: CommitteeListener) {
+  /** `heard` resolves when those in reach at the start have told what they hold, or nobody is. */
+  constructor(ctx: EpochContext, timers: Timers, heard: Promise<void>, listener: CommitteeListener) {
     this.#ctx = ctx;
+    this.#heard = heard;
     this.#timers = timers;
     this.#listener = listener;
     this.voting = this.#open();
@@ -223,7 +226,8 @@ export class Committee {
 
   /**
    * One identity, one process (PROTOCOL section 1): before its first vote a node hears from q-1 others which of its votes
-   * they know, and which block they stand on. Alone in its committee it has nobody to ask.
+   * they know, and which block they stand on. Alone in its committee it needs no answer, but hears first what those in reach hold
+   * of its chain, and asks them: where they go on from a block that its disk has lost, it would make a second one.
    */
   async #earnVote(): Promise<void> {
     const { self } = this.#ctx;
@@ -234,10 +238,12 @@ export class Committee {
       this.#asked.clear();
       return;
     }
+    if (others.length === 0) await this.#heard;
     const needed = quorumOf(this.voting.voters.length) - 1;
-    await Promise.all(others.filter((voter) => !this.#asked.has(voter)).map((voter) => this.#ask(voter)));
-    // The answers may have told of later blocks.
-    if (this.#asked.size < needed || this.#isBehind(others)) return;
+    const known = others.length > 0 ? others : this.#ctx.ports.streams.peers().flatMap((peer) => this.#ctx.directory.nodeOf(peer) ?? []);
+    await Promise.all(known.filter((node) => !this.#asked.has(node)).map((node) => this.#ask(node)));
+    // The answers may have told of later blocks, and a rollback may have come between.
+    if (this.#asked.size < needed || this.#isBehind(others) || this.#ctx.pinned !== undefined) return;
     this.#ctx.mayVote = true;
     if (others.length > 0 && votesWereLost(this.#ctx.ports.store, this.voting.epoch)) this.#ctx.abstainEpoch = this.voting.epoch;
     this.#reopen();
@@ -256,8 +262,8 @@ export class Committee {
     this.#listener.reachChanged();
   }
 
-  async #ask(voter: Fingerprint): Promise<void> {
-    const peer = peerOf(this.#ctx, voter);
+  async #ask(node: Fingerprint): Promise<void> {
+    const peer = peerOf(this.#ctx, node);
     if (peer === undefined) return;
     try {
       const answer = await this.#ctx.ports.streams.request(peer, 'votes', new Uint8Array(), {
@@ -267,9 +273,9 @@ export class Committee {
       const messages = this.#inbox.bundle(answer, peer);
       // What it knows is of a height that is not this node's yet.
       if (messages.some((m) => m.kind === 'vote' && m.vote.epoch > this.voting.epoch)) return;
-      this.#asked.add(voter);
+      this.#asked.add(node);
     } catch (error) {
-      this.#ctx.ports.journal.log('debug', 'epoch', 'a voter did not say what it knows', asStarlingError(error, { peer }).toJSON());
+      this.#ctx.ports.journal.log('debug', 'epoch', 'a node did not say which votes it knows', asStarlingError(error, { peer }).toJSON());
     }
   }
 

@@ -110,7 +110,7 @@ export class Engine implements InboxListener, CollectorListener, CommitteeListen
     const sync = new LedgerSync(this.ctx);
     this.#peering = new Peering(this.ctx, sync, this.#timers);
     this.#challenger = new Challenger(this.ctx, this.#timers);
-    this.committee = new Committee(this.ctx, this.#timers, this);
+    this.committee = new Committee(this.ctx, this.#timers, this.#joined.promise, this);
     this.#advancer = new Advancer(this.ctx, this.committee, this.#residual, this.#timers, this);
     this.#outcome = new Outcome(this.ctx, this.committee, this.#joined.promise, this);
     this.#inbox = new Inbox(this.ctx, this, sync);

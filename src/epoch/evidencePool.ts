@@ -5,19 +5,24 @@ const MAX_POOL = 300;
 
 /** Double votes seen here, one a voter. Forks of chains are in the ledger itself. */
 export class EvidencePool {
-  readonly #votes = new Map<Fingerprint, Extract<Evidence, { kind: 'vote' }>>();
+  readonly #votes = new Map<Fingerprint, Evidence>();
 
   /** True when it is the first of its voter. */
   add(first: Vote, second: Vote): boolean {
     const voter = first.voter;
     if (this.#votes.has(voter) || this.#votes.size >= MAX_POOL) return false;
     const [low, high] = (first.block ?? '') < (second.block ?? '') ? [first, second] : [second, first];
-    this.#votes.set(voter, { kind: 'vote', first: low, second: high });
+    this.#votes.set(voter, { first: low, second: high });
     return true;
   }
 
-  votes(): Iterable<Extract<Evidence, { kind: 'vote' }>> {
+  votes(): Iterable<Evidence> {
     return this.#votes.values();
+  }
+
+  /** What is of an earlier epoch comes too late for every block that follows. */
+  forgetBefore(epoch: number): void {
+    for (const [voter, { first }] of this.#votes) if (first.epoch < epoch) this.#votes.delete(voter);
   }
 
   /** A block holds it. */

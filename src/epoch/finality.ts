@@ -9,6 +9,7 @@ import { average, holdsRows } from './average.ts';
 import { decisionOf, draftFinal, missingOf } from './blocks.ts';
 import type { Applied, HeldAggregate } from './chain.ts';
 import type { EpochContext } from './context.ts';
+import { oldestEvidence } from './evidence.ts';
 import { prune } from './prune.ts';
 import { keepSnapshot } from './snapshots.ts';
 
@@ -58,7 +59,8 @@ export async function applyFinal(ctx: EpochContext, fromDisk = false): Promise<O
   if (!fromDisk) ctx.ports.blocks.append(record);
   const applied = ctx.chain.finalise(block, draft);
   ctx.finals.drop(block.header.epoch);
-  for (const evidence of block.body.evidence) if (evidence.kind === 'vote') ctx.evidence.settle(evidence.first.voter);
+  for (const { first } of block.body.evidence) ctx.evidence.settle(first.voter);
+  ctx.evidence.forgetBefore(oldestEvidence(ctx, applied));
   await tryKeepSnapshot(ctx, applied, draft.model);
   if (!fromDisk && block.header.epoch % ctx.genesis.snapshotEpochs === 0) await tryPrune(ctx);
   return { kind: 'applied', applied };

@@ -2,7 +2,16 @@ import { createReference } from '../compute/index.ts';
 import type { Identity } from '../crypto/index.ts';
 import { Engine, type EpochPorts, type Journal } from '../epoch/index.ts';
 import { Random } from '../learning/random.ts';
-import { asStarlingError, type ErrorCode, type Genesis, type NodeClass, type StarlingError, type SwarmId } from '../spec/index.ts';
+import {
+  asStarlingError,
+  type BlockHash,
+  type DecisionId,
+  type ErrorCode,
+  type Genesis,
+  type NodeClass,
+  type StarlingError,
+  type SwarmId,
+} from '../spec/index.ts';
 import { ProcessClock, type Skew, TRUE_TIME, type VirtualClock } from './clock.ts';
 import { Disk, MountedDisk, PowerCut } from './disk.ts';
 import type { SimulatedNetwork, SimulatedPort } from './network.ts';
@@ -62,6 +71,8 @@ export class SimulatedNode {
   readonly #world: Surroundings;
   #mounted: MountedDisk | undefined;
   #training = false;
+  /** What the newest contribution stands on: the trainer waits for what follows it. */
+  #trainedOn: BlockHash | DecisionId | undefined;
   /** Counts process starts: a callback of an earlier life must do nothing. */
   #life = 0;
 
@@ -134,6 +145,7 @@ export class SimulatedNode {
     this.engine = undefined;
     this.started = false;
     this.#training = false;
+    this.#trainedOn = undefined;
     this.#world.network.detach(this.identity.peerId);
   }
 
@@ -149,7 +161,7 @@ export class SimulatedNode {
   }
 
   #train(engine: Engine, life: number): void {
-    if (this.#training || !this.#world.training) return;
+    if (this.#training || !this.#world.training || engine.ctx.chain.head.id === this.#trainedOn) return;
     this.#training = true;
     const [least, most] = this.#world.options.trainMs ?? [20, 200];
     const random = Random.from(this.#world.options.seed, 'train', this.index, this.#world.clock.nowMs());
@@ -159,15 +171,14 @@ export class SimulatedNode {
       const again = (): void => {
         if (this.#life !== life) return;
         this.#training = false;
-        if (engine.ctx.chain.head.state.epoch + 1 > epoch) this.#train(engine, life);
+        this.#train(engine, life);
       };
       void this.#contribute(engine, epoch, random).then(again, (error: unknown) => {
         if (this.#life !== life) return;
         this.failed(error);
-        this.#world.clock.after(RETRY_MS, () => {
-          again();
-          if (this.#life === life) this.#train(engine, life);
-        });
+        // An earlier life contributed.
+        if (asStarlingError(error).code === 'ALREADY_CONTRIBUTED') this.#trainedOn = engine.ctx.chain.head.id;
+        this.#world.clock.after(RETRY_MS, again);
       });
     });
   }
@@ -180,6 +191,7 @@ export class SimulatedNode {
     const values = theta.map((v, k) => 0.5 * ((goal[k] as number) - v) + 0.01 * random.normal());
     const { contributionId } = await engine.submit({ epoch, kind: 'delta', samples: 100 + this.index, metrics: {}, values });
     this.acknowledged.push(contributionId);
+    this.#trainedOn = engine.ctx.replica.graph.get(contributionId)?.core.anchorBlock;
   }
 
   /** An error that nothing catches ends a process. */

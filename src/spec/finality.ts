@@ -1,17 +1,11 @@
 /** What a committee signs: proposals, votes, blocks and what proves a lie. */
 import type { BlockHash, ContentRoot, EntryId, Fingerprint, Hex, SwarmId } from './types.ts';
 
-/** Two things one identity must not both have signed (PROTOCOL section 2). Entries: both are in the ledger. */
-export type Evidence =
-  | { readonly kind: 'vote'; readonly first: Vote; readonly second: Vote }
-  | {
-      readonly kind: 'entry';
-      readonly author: Fingerprint;
-      readonly seq: number;
-      /** The lower id first. */
-      readonly first: EntryId;
-      readonly second: EntryId;
-    };
+/** Two votes that one voter must not both have signed (PROTOCOL section 2): at one place for two values, none first, then the lower block. */
+export interface Evidence {
+  readonly first: Vote;
+  readonly second: Vote;
+}
 
 /** One an epoch (PROTOCOL section 7). Roots are those after this block; the round is not part of it. */
 export interface BlockHeader {

@@ -5,5 +5,5 @@ export { eventOf, recordsOf, trustOf } from './records.ts';
 export { genesisDecision, initialState, reduce } from './reduce.ts';
 export { proveState, stateLeaves, stateRoot } from './root.ts';
 export { decodeState, encodeState } from './stateBytes.ts';
-export type { BlockFacts, Step } from './step.ts';
+export type { Step } from './step.ts';
 export { isRefused, verdictsOf } from './verdicts.ts';

@@ -4,7 +4,7 @@ import { type DecisionId, type Genesis, type Hex, type MemberState, type SwarmId
 import { nextEventHash } from '../wire/index.ts';
 import { grantOpenly, isTrusted, type Roll, settleCommittee, sortedMembers } from './committee.ts';
 import { admitJoins, memberOf } from './joins.ts';
-import { applyEvidence, applyMembership } from './membership.ts';
+import { applyEvidence, applyForks, applyMembership } from './membership.ts';
 import { isOpen, modelRootAfter, restoredEpoch, tally } from './motions.ts';
 import { eventOf, recordsOf, recordsRootOf } from './records.ts';
 import { nextScaleExponent } from './scales.ts';
@@ -71,6 +71,7 @@ export function reduce(genesis: Genesis, swarm: SwarmId, state: SwarmState, step
 function settle(genesis: Genesis, state: SwarmState, step: Step, block: BlockFacts, roll: Roll): SwarmState['motions'] {
   const { motions, carried } = tally(state, step);
   applyMembership(roll, step.cut);
+  applyForks(roll, step.forked);
   applyEvidence(roll, block.evidence);
   const done = new Set(carried.filter((m) => m.action === 'restore'));
   for (const motion of carried) {

@@ -28,6 +28,8 @@ export interface Step {
   readonly header: AggregateHeader | undefined;
   /** Entries of the cut in ledger order, void ones left out. */
   readonly cut: readonly SignedEntry[];
+  /** Authors of whose chain the cut brings in a second branch: the order holds both sides of a fork from here on. */
+  readonly forked: readonly Fingerprint[];
   /** Contributions of the roster, in roster order. */
   readonly contributions: readonly { readonly author: Fingerprint; readonly body: ContributionBody }[];
   readonly treeSize: number;

@@ -1,10 +1,12 @@
 import { constants, zstdCompressSync, zstdDecompressSync } from 'node:zlib';
-import { StarlingError } from '../spec/index.ts';
+import { KIB, StarlingError } from '../spec/index.ts';
 
 /** zstd's own default: 3 is near the knee of speed against size. */
 const DEFAULT_LEVEL = 3;
 /** log2 bytes. RFC 8878 section 3.1.1.1.2: decoders need support no window above 8 MiB; a frame that asks for more is refused. */
 const WINDOW_LOG_MAX = 23;
+/** Bytes decompressed at once, as Node's default; a frame that states its size comes in one piece, which joining would copy. */
+const PIECE_BYTES = 16 * KIB;
 const MAGIC = 0xfd2fb528;
 
 /** One zstd frame (RFC 8878) that states its content size. `level` 1..19. */
@@ -30,9 +32,10 @@ export function decompress(bytes: Uint8Array, maxOutputBytes: number): Uint8Arra
     const { buffer, engine } = zstdDecompressSync(bytes, {
       info: true,
       maxOutputLength: Math.max(1, maxOutputBytes),
+      chunkSize: stated === undefined ? PIECE_BYTES : Math.max(PIECE_BYTES, Number(stated)),
       params: { [constants.ZSTD_d_windowLogMax]: WINDOW_LOG_MAX },
     }) as unknown as { readonly buffer: Uint8Array; readonly engine: { readonly bytesWritten: number } };
-    content = new Uint8Array(buffer);
+    content = owned(buffer);
     consumedBytes = engine.bytesWritten;
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE') throw tooLarge(maxOutputBytes);
@@ -44,6 +47,12 @@ export function decompress(bytes: Uint8Array, maxOutputBytes: number): Uint8Arra
     throw malformedFrame(`it states ${stated} bytes and holds ${content.byteLength}`);
   return content;
 }
+
+/** A view of what is alone in its memory; a copy of what lies in Node's shared pool, or in a piece with room to spare. */
+const owned = ({ buffer, byteOffset, byteLength }: Uint8Array): Uint8Array =>
+  buffer.byteLength === byteLength
+    ? new Uint8Array(buffer, byteOffset, byteLength)
+    : new Uint8Array(buffer, byteOffset, byteLength).slice();
 
 const tooLarge = (maxOutputBytes: number): StarlingError =>
   new StarlingError('TOO_LARGE', `compressed content holds more than ${maxOutputBytes} bytes`, { field: 'zstd' });

@@ -160,6 +160,7 @@ export class FinalChain {
       body: { epoch, prev: before.decision, roster, weights, aggregateHash },
       header: roster.length === 0 ? undefined : header,
       cut: cut.filter((placed) => !placed.void).map(({ entry }) => entry),
+      forked: [],
       contributions: averaged.map(({ core }) => ({ author: core.author, body: core.body as EntryBodies['contribution'] })),
       treeSize: this.order.size,
       treeRoot: this.order.root(),

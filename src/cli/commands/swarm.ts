@@ -43,7 +43,7 @@ export const registerSwarm: Register = (program, context) => {
 
   swarm
     .command('show')
-    .description('genesis, members and what their number survives')
+    .description('genesis, members with their standing, and what the number of voters survives')
     .action(async () => {
       const client = await context.connect();
       const view = await client.call('swarm_info');
@@ -59,8 +59,8 @@ export const registerSwarm: Register = (program, context) => {
           ]),
           '',
           table(
-            ['member', 'class', 'trust', 'joined', 'last'],
-            view.members.map((m) => [short(m.fingerprint), m.class, m.trust.toFixed(4), m.joinedEpoch, m.lastEpoch]),
+            ['member', 'class', 'status', 'vote', 'trust', 'joined', 'last'],
+            view.members.map((m) => [short(m.fingerprint), m.class, m.status, m.vote, m.trust.toFixed(4), m.joinedEpoch, m.lastEpoch]),
           ),
         ].join('\n'),
       );

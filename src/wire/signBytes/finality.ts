@@ -22,8 +22,6 @@ import { DOMAINS, hashOf, withDomain } from './domains.ts';
 
 /** On the wire, and in what is signed, a step is its place in this list. Append only. */
 export const STEPS = ['prevote', 'precommit'] as const satisfies readonly VoteStep[];
-/** Likewise. */
-export const EVIDENCE_KINDS = ['vote', 'entry'] as const satisfies readonly Evidence['kind'][];
 
 const sorted = (ids: Iterable<Hex>): Hex[] => [...new Set(ids)].sort();
 const nullableHash = (id: Hex | null): Uint8Array | null => (id === null ? null : hashBytes(id));
@@ -53,10 +51,7 @@ const voteBodyFields = (vote: VoteBody): readonly unknown[] => [
 ];
 export const voteFields = (vote: Vote): readonly unknown[] => [...voteBodyFields(vote), vote.signature];
 
-export const evidenceFields = (evidence: Evidence): readonly unknown[] =>
-  evidence.kind === 'vote'
-    ? [EVIDENCE_KINDS.indexOf('vote'), voteFields(evidence.first), voteFields(evidence.second)]
-    : [EVIDENCE_KINDS.indexOf('entry'), hashBytes(evidence.author), evidence.seq, hashBytes(evidence.first), hashBytes(evidence.second)];
+export const evidenceFields = ({ first, second }: Evidence): readonly unknown[] => [voteFields(first), voteFields(second)];
 
 /** Over a block's evidence in its order. */
 export const evidenceHash = (evidence: readonly Evidence[]): Hex =>

@@ -121,4 +121,10 @@ describe('integers as bytes', () => {
     );
     assert.deepEqual([dtypeBytes('int16'), dtypeBytes('int8')], [2, 1]);
   });
+
+  it('are not copied where they are alone in their memory', () => {
+    const bytes = new Uint8Array(8);
+    for (const view of [integersOf(bytes, 'int16'), integersOf(bytes, 'int8'), int32Of(bytes), float32Of(bytes)])
+      assert.equal(view.buffer, bytes.buffer);
+  });
 });

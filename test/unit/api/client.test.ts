@@ -1,5 +1,8 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type ApiClient, connect } from '../../../src/api/client.ts';
@@ -97,6 +100,23 @@ describe('api client', () => {
     await start();
     assert.equal((await client.call('node_info')).pid, 4_242);
     assert.equal(client.url, api.url);
+  });
+
+  it('asks on a new connection each time: an idle one may end as the next request is sent', async () => {
+    const used = new Set<unknown>();
+    const server = createServer((request, response) => {
+      if (used.has(request.socket)) request.socket.resetAndDestroy();
+      used.add(request.socket);
+      response.end(JSON.stringify({ jsonrpc: '2.0', id: 1, result: used.size }));
+    });
+    await once(server.listen(0, '127.0.0.1'), 'listening');
+    try {
+      const { port } = server.address() as AddressInfo;
+      const other = await connect({ data, api: `http://127.0.0.1:${port}` });
+      for (const n of [1, 2, 3]) assert.equal(await other.rpc('anything'), n);
+    } finally {
+      server.close();
+    }
   });
 
   it('is told events of its topics until it closes', async () => {

@@ -130,7 +130,10 @@ export function createFakeNode(): FakeNode {
         tensors: TENSORS,
         parameters: 9,
         genesis: {},
-        members: [{ fingerprint: hash('a'), class: 'core', trust: 1, joinedEpoch: 0, lastEpoch: 3 }],
+        members: [
+          { fingerprint: hash('a'), class: 'core', status: 'active', vote: 'voter', trust: 1, joinedEpoch: 0, lastEpoch: 3 },
+          { fingerprint: hash('b'), class: 'edge', status: 'suspended', vote: 'none', trust: 0, joinedEpoch: 2, lastEpoch: 0 },
+        ],
         seats: 1,
         tolerance: 'nothing',
       };

@@ -167,6 +167,17 @@ describe('starling', () => {
     });
   });
 
+  it('lists members with standing and vote', async () => {
+    const { stdout } = await starling('swarm', 'show');
+    const rows = stdout.split('\n').map((line) => line.split(/ +/));
+    const from = rows.findIndex(([first]) => first === 'member');
+    assert.deepEqual(rows.slice(from, from + 3), [
+      ['member', 'class', 'status', 'vote', 'trust', 'joined', 'last'],
+      [hash('a').slice(0, 12), 'core', 'active', 'voter', '1.0000', '0', '3'],
+      [hash('b').slice(0, 12), 'edge', 'suspended', 'none', '0.0000', '2', '0'],
+    ]);
+  });
+
   it('prints an invite as the one line that a daemon takes, good for as long as it says', async () => {
     const before = Date.now();
     const printed = await starling('invite', '--vote', '--class', 'relay', '--expires', '12h', '--uses', '3');

@@ -128,6 +128,20 @@ describe('createCompute', () => {
       assert.equal((await auto(cache)).info().backend, 'ts');
     }
   });
+
+  it('auto measures no longer rows than its largest kernel takes: one cache serves all larger models', async () => {
+    const { text } = await cacheWith({});
+    const cache = memoryCache(text?.replace(`${ELEMENTS} elements`, `${2 ** 20} elements`));
+    for (const [elements, isCalibrated] of [
+      [2 ** 20 - 1, false],
+      [2 ** 20, true],
+      [50_000_000, true],
+    ] as const) {
+      const compute = await createCompute({ backend: 'auto', elements, cache });
+      opened.push(compute);
+      assert.equal(compute.isCalibrated(), isCalibrated);
+    }
+  });
 });
 
 describe('calibration', () => {

@@ -97,8 +97,6 @@ describe('a proposed block', () => {
     const more = { ...withHeader(block, { cutHash: cutHash(tips, block.body.roster) }), body: { ...block.body, tips } };
     const { ctx } = swarm.node(1);
     assert.deepEqual(await checkBlock(ctx, ctx.chain.finalized, more, 0, false), { kind: 'incomplete', missing: [OTHER] });
-    const evidence = [{ kind: 'entry', author: ctx.self, seq: 0, first: OTHER, second: 'cd'.repeat(32) }] as const;
-    assert.deepEqual(missingOf(ctx, { ...block, body: { ...block.body, evidence } }), [OTHER, 'cd'.repeat(32)]);
     assert.deepEqual(missingOf(ctx, block), []);
   });
 

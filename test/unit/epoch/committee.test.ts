@@ -11,7 +11,7 @@ import {
   signBeat,
   votesTopic,
 } from '../../../src/wire/index.ts';
-import type { TestNode, TestSwarm } from '../../support/epochWorld.ts';
+import { type TestNode, TestSwarm } from '../../support/epochWorld.ts';
 import { committee, finalise, give, voteOf } from '../../support/finalSteps.ts';
 
 const OTHER = 'ab'.repeat(32);
@@ -23,13 +23,13 @@ interface Seated {
 }
 
 /** The committee's side of a node, running; it learns of blocks only when the test says so. */
-function seat(node: TestNode): Seated {
+function seat(node: TestNode, heard: Promise<void> = Promise.resolve()): Seated {
   const { ctx } = node;
   const fatal: unknown[] = [];
   const seated: Seated = {
     reached: 0,
     fatal,
-    committee: new Committee(ctx, new Timers(ctx.ports.clock), {
+    committee: new Committee(ctx, new Timers(ctx.ports.clock), heard, {
       finalNews: () => undefined,
       reachChanged: () => {
         seated.reached++;
@@ -77,6 +77,45 @@ describe('the right to vote', () => {
     seat(swarm.node(0));
     await pass(swarm, 301);
     assert.equal(swarm.node(0).ctx.mayVote, true);
+  });
+
+  it('of a lone founder waits until those in reach have told what they hold, and then for their answers', async () => {
+    const swarm = new TestSwarm({ nodes: 2, classes: ['core', 'edge'] }).joined();
+    const founder = swarm.node(0);
+    const { ctx } = founder;
+    ctx.quorate = true;
+    // It voted in this height once, and its disk knows nothing of it.
+    const asked = knows(swarm.node(1), [voteOf(founder, place(1))]);
+    founder.published.splice(0);
+    const { promise: heard, resolve } = Promise.withResolvers<void>();
+    const { committee: seated } = seat(founder, heard);
+    seated.voting.begin([]);
+    await pass(swarm, 4_900);
+    assert.deepEqual([ctx.mayVote, asked()], [false, 0]);
+    resolve();
+    await pass(swarm, 1);
+    seated.voting.begin([]);
+    await pass(swarm, 5_000);
+    assert.deepEqual([ctx.mayVote, asked(), ctx.abstainEpoch, votesOf(founder)], [true, 1, 1, []]);
+  });
+
+  it('of a lone founder does not hang on a peer that answers nothing', async () => {
+    const swarm = new TestSwarm({ nodes: 2, classes: ['core', 'edge'] }).joined();
+    seat(swarm.node(0));
+    await pass(swarm, 301);
+    assert.deepEqual([swarm.node(0).ctx.mayVote, swarm.node(0).asked.length], [true, 1]);
+  });
+
+  it('is not given to one that a rollback holds by then', async () => {
+    const { swarm, node } = four();
+    for (const i of [1, 2])
+      swarm.node(i).handlers.set('votes', async () => {
+        node.ctx.pinned = 0;
+        return encodeVotesBundle([]);
+      });
+    seat(node);
+    await pass(swarm, 1_000);
+    assert.equal(node.ctx.mayVote, false);
   });
 
   it('comes with the answers of q - 1 others, and nothing is signed before', async () => {

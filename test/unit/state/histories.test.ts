@@ -5,7 +5,7 @@ import { type Genesis, type Motion, type SignedEntry, type SwarmState, TRUST_ONE
 import { initialState, isRefused, reduce, restoredEpoch, type Step, stateRoot, votersOf } from '../../../src/state/index.ts';
 import { MAX_VOICES, MOTION_EPOCHS } from '../../../src/state/motions.ts';
 import { SWARM } from '../ledger/entries.ts';
-import { ballot, EMPTY, forked, type Given, genesisOf, inviteBy, joins, says, stepOf, votedTwice, who } from './world.ts';
+import { ballot, EMPTY, type Given, genesisOf, inviteBy, joins, says, stepOf, votedTwice, who } from './world.ts';
 
 /** Who signs what, made once: signatures cost a millisecond. Ballots are made when the epoch is known. */
 const invites = [0, 1, 4].flatMap((issuer) => [
@@ -60,11 +60,8 @@ const move: fc.Arbitrary<Move> = fc.record({
   given: fc.record({
     by: fc.subarray([0, 1, 2, 3, 4, 5]),
     verdicts: fc.array(fc.tuple(person, fc.boolean()), { maxLength: 5 }),
-    evidence: fc.oneof(
-      { weight: 6, arbitrary: fc.constant([]) },
-      { weight: 1, arbitrary: person.map((n) => [votedTwice(n)]) },
-      { weight: 1, arbitrary: person.map((n) => [forked(n)]) },
-    ),
+    evidence: fc.oneof({ weight: 6, arbitrary: fc.constant([]) }, { weight: 1, arbitrary: person.map((n) => [votedTwice(n)]) }),
+    forked: fc.oneof({ weight: 6, arbitrary: fc.constant([]) }, { weight: 1, arbitrary: person.map((n) => [n]) }),
     timeMs: fc.constantFrom(300, 500, 2_000),
     provisional: fc.boolean(),
     ahead: fc.oneof({ weight: 8, arbitrary: fc.constant(1) }, { weight: 1, arbitrary: fc.integer({ min: 2, max: MOTION_EPOCHS + 5 }) }),

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import type { Invite } from '../../../src/spec/index.ts';
-import { type BlockFacts, mayContributeNow } from '../../../src/state/index.ts';
+import { mayContributeNow } from '../../../src/state/index.ts';
 import { hashOf } from '../ledger/entries.ts';
-import { ballot, find, forked, type Given, genesisOf, inviteBy, joins, run, says, votedTwice, voters, who } from './world.ts';
+import { ballot, find, type Given, genesisOf, inviteBy, joins, run, says, votedTwice, voters, who } from './world.ts';
 
 const three = genesisOf([0, 1, 2]);
 const four = genesisOf([0, 1, 2, 3]);
@@ -81,7 +81,7 @@ describe('admission', () => {
 
   it('says who may contribute', () => {
     const open = genesisOf([0]);
-    const states = [{ cut: [joins(1)] }, { cut: [says(1, 'away')] }, { evidence: [forked(1)] }, { cut: [says(1, 'leave')] }];
+    const states = [{ cut: [joins(1)] }, { cut: [says(1, 'away')] }, { forked: [1] }, { cut: [says(1, 'leave')] }];
     const may = [1, 2, 3, 4].map((n) => mayContributeNow(run(open, states.slice(0, n)), who(1), 'core', open));
     assert.deepEqual(may, [true, true, false, false]);
     assert.equal(mayContributeNow(run(open, []), who(1), 'edge', open), true, 'a join earlier in its chain is enough');
@@ -130,7 +130,7 @@ describe('the committee', () => {
   });
 
   it('counts who is away, and who is suspended', () => {
-    const state = run(three, [{ cut: [says(0, 'away')], evidence: [forked(1)] }]);
+    const state = run(three, [{ cut: [says(0, 'away')], forked: [1] }]);
     assert.deepEqual([voters(state), find(state, 0)?.status, find(state, 1)?.status], [[0, 1, 2], 'away', 'suspended']);
   });
 
@@ -171,16 +171,15 @@ describe('evidence', () => {
   });
 
   it('suspends for a forked chain until the author resumes in a later block', () => {
-    const suspended = run(four, [{ evidence: [forked(1)], cut: [says(1, 'resume')] }]);
+    const suspended = run(four, [{ forked: [1], cut: [says(1, 'resume')] }]);
     assert.equal(find(suspended, 1)?.status, 'suspended');
     assert.equal(find(run(four, [{ cut: [says(1, 'away')] }], suspended), 1)?.status, 'suspended');
     assert.equal(find(run(four, [{ cut: [says(1, 'resume')] }], suspended), 1)?.status, 'active');
     assert.equal(find(run(four, [{ evidence: [votedTwice(1)] }], suspended), 1)?.status, 'expelled');
-    assert.equal(find(run(four, [{ evidence: [votedTwice(1), forked(1)] }]), 1)?.status, 'expelled');
+    assert.equal(find(run(four, [{ evidence: [votedTwice(1)], forked: [1] }]), 1)?.status, 'expelled');
   });
 
   it('is of no concern where nobody knows the accused', () => {
-    const block: BlockFacts['evidence'] = [votedTwice(6), forked(7)];
-    assert.deepEqual(run(four, [{ evidence: block }]).members, run(four, [{}]).members);
+    assert.deepEqual(run(four, [{ evidence: [votedTwice(6)], forked: [7] }]).members, run(four, [{}]).members);
   });
 });

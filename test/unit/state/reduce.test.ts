@@ -51,6 +51,7 @@ function stepOf(state: SwarmState, { by = [], distances, maxAbs = [20_000, 20_00
     body: { epoch, prev: state.decision, roster: [], weights: [], aggregateHash: hashOf('aggregate') },
     header,
     cut,
+    forked: [],
     contributions: by.map((i) => ({
       author: i.fingerprint,
       body: { epoch, updateHash: hashOf('u'), sizeBytes: 14, samples: 10, maxAbs, metrics: {} },

@@ -70,10 +70,9 @@ export const verdict = (n: number, step: Pick<Step, 'body'>, good: boolean, chan
     },
   });
 
-export const forked = (n: number): Evidence => ({ kind: 'entry', author: who(n), seq: 3, first: hashOf('a'), second: hashOf('b') });
 export function votedTwice(n: number): Evidence {
   const vote: Vote = { epoch: 1, round: 0, step: 'prevote', block: hashOf('x'), voter: who(n), signature: new Uint8Array(64) };
-  return { kind: 'vote', first: vote, second: { ...vote, block: null } };
+  return { first: { ...vote, block: null }, second: vote };
 }
 
 export interface Given {
@@ -81,6 +80,8 @@ export interface Given {
   /** Verdicts on the step itself: who, good or bad. */
   readonly verdicts?: readonly (readonly [number, boolean])[];
   readonly evidence?: readonly Evidence[];
+  /** Whose second branch the cut brings in. */
+  readonly forked?: readonly number[];
   readonly by?: readonly number[];
   readonly distances?: readonly string[];
   readonly weights?: readonly number[];
@@ -93,7 +94,18 @@ export interface Given {
 export const modelAt = (epoch: number): string => hashOf(`model ${epoch}`);
 
 export function stepOf(state: SwarmState, given: Given): Step {
-  const { cut = [], verdicts = [], evidence = [], by = [], distances, weights, timeMs = 500, provisional = false, ahead = 1 } = given;
+  const {
+    cut = [],
+    verdicts = [],
+    evidence = [],
+    forked = [],
+    by = [],
+    distances,
+    weights,
+    timeMs = 500,
+    provisional = false,
+    ahead = 1,
+  } = given;
   const epoch = state.epoch + ahead;
   const step: Step = {
     id: hashOf(`decision ${epoch}`),
@@ -103,6 +115,7 @@ export function stepOf(state: SwarmState, given: Given): Step {
         ? undefined
         : { v: 1, epoch, weightTotal: 60_000, sumRoot: hashOf('sum'), sumBytes: 28, distances: distances ?? by.map(() => '10') },
     cut: [],
+    forked: forked.map(who),
     contributions: by.map((n) => ({
       author: who(n),
       body: { epoch, updateHash: hashOf(`update ${n} ${epoch}`), sizeBytes: 14, samples: 10, maxAbs: [32_767, 20_000], metrics: {} },

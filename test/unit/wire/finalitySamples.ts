@@ -14,13 +14,10 @@ export const invite: Invite = makeInvite(
 export const vote = (change: Partial<VoteBody> = {}): Vote =>
   signVote(SWARM, { epoch: 7, round: 1, step: 'precommit', block: id(0x70), voter: node, ...change }, alice);
 
-export const doubleVote: Evidence = { kind: 'vote', first: vote({ block: null }), second: vote() };
-export const doubleEntry: Extract<Evidence, { kind: 'entry' }> = {
-  kind: 'entry',
-  author: node,
-  seq: 300,
-  first: id(0x71),
-  second: id(0x72),
+export const doubleVote: Evidence = { first: vote({ block: null }), second: vote() };
+export const otherDoubleVote: Evidence = {
+  first: vote({ round: 2, step: 'prevote', block: id(0x71) }),
+  second: vote({ round: 2, step: 'prevote', block: id(0x72) }),
 };
 
 export const block: Block = makeBlock(
@@ -39,7 +36,7 @@ export const block: Block = makeBlock(
     nextVotersHash: id(0x85),
     timeMs: 1_700_000_000_001,
   },
-  { tips: [id(0x43), id(0x44)], roster: [id(0x41), id(0x42)], weights: [65_535, 1], evidence: [doubleVote, doubleEntry] },
+  { tips: [id(0x43), id(0x44)], roster: [id(0x41), id(0x42)], weights: [65_535, 1], evidence: [doubleVote, otherDoubleVote] },
 );
 
 /** Votes of `voters` for the block; only Alice's own would verify. */

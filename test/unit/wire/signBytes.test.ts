@@ -29,7 +29,7 @@ import {
   voteBytes,
   votersHash,
 } from '../../../src/wire/index.ts';
-import { beat, block, checkpoint, doubleEntry, doubleVote, invite, reproposal, SWARM, vote } from './finalitySamples.ts';
+import { beat, block, checkpoint, doubleVote, invite, otherDoubleVote, reproposal, SWARM, vote } from './finalitySamples.ts';
 import {
   alice,
   aliceCertificate,
@@ -91,7 +91,7 @@ const actual: Record<string, string> = {
   cutHash: cutHash([id(0x43), id(0x42)], [id(0x41), id(0x42)]),
   rosterHash: rosterHash([id(0x41), id(0x42)], [65_535, 1]),
   votersHash: votersHash([id(0x02), node, id(0x01)]),
-  evidenceHash: evidenceHash([doubleVote, doubleEntry]),
+  evidenceHash: evidenceHash([doubleVote, otherDoubleVote]),
   noEvidenceHash: evidenceHash([]),
   blockHash: blockHash(block.header),
   vote: toHex(voteBytes(SWARM, vote())),
@@ -125,9 +125,10 @@ const inviteFields = [1, swarm, 'relay', true, 1_800_000_000_000, 3, Buffer.allo
 const later = (kind: number, body: unknown) => core(3, b(id(0x34)), 302, 7, kind, [], body);
 const voteOf = (round: number, step: number, value: Buffer | null) => [7, round, step, value, b(node)];
 const signed = (value: string | null) => [...voteOf(1, 1, value === null ? null : b(value)), vote({ block: value }).signature];
+const prevoted = (value: string) => [...voteOf(2, 0, b(value)), vote({ round: 2, step: 'prevote', block: value }).signature];
 const evidence = [
-  [0, signed(null), signed(id(0x70))],
-  [1, b(node), 300, b(id(0x71)), b(id(0x72))],
+  [signed(null), signed(id(0x70))],
+  [prevoted(id(0x71)), prevoted(id(0x72))],
 ];
 const header = [
   1,

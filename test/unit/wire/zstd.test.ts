@@ -29,6 +29,7 @@ describe('zstd', () => {
     );
     assert.deepEqual(decompress(compress(zeros, 19), zeros.length), zeros);
     assert.ok(compress(zeros).length < 100);
+    assert.equal(decompress(compress(zeros), zeros.length).buffer.byteLength, zeros.length, 'alone in its memory');
   });
 
   it('refuses more than the bound, whether the frame states its size or not', async () => {
