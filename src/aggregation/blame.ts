@@ -10,8 +10,11 @@ export interface RefusedSum {
   readonly blocks: number;
   /** Largest magnitude of an update's value (QMAX). */
   readonly maxValue: number;
-  /** Integers of a block of the claimed sum: of rhoSum for the first sis.RHO_BLOCKS, then of S; the last may be short. */
-  sum(block: number): Int32Array;
+  /**
+   * Integers of a block of the claimed sum: of rhoSum for the first sis.RHO_BLOCKS, then of S; the last may be short. Asked for every
+   * block about twice, in order: whoever has others to serve lets them run in here.
+   */
+  sum(block: number): Promise<Int32Array>;
 }
 
 /**
@@ -49,9 +52,11 @@ export async function findBlame(sum: RefusedSum, openings: Openings): Promise<Bl
   if (found === undefined || 'role' in found) return found;
   const { block, parts } = found;
   const rows = await Promise.all(parts.map((_, author) => openings.row(author, block)));
+  const { length } = await sum.sum(block);
+  const bound = block < sis.RHO_BLOCKS ? sis.RHO_DIGIT_BOUND : sum.maxValue;
   for (const [author, row] of rows.entries()) {
     if (row === undefined) return { role: 'author', author, block, reason: 'silent' };
-    const opens = isRow(sum, block, row) && sis.equalCommitments(sis.commitRange(sum.seed, block, row), parts[author] as sis.Commitment);
+    const opens = isRow(row, length, bound) && sis.equalCommitments(sis.commitRange(sum.seed, block, row), parts[author] as sis.Commitment);
     if (!opens) return { role: 'author', author, block, reason: 'opens another row' };
   }
   return wrongHop(sum, openings, block, rows as sis.SisRow[]);
@@ -66,13 +71,13 @@ interface WrongBlock {
 async function wrongBlock(sum: RefusedSum, openings: Openings): Promise<WrongBlock | Blame | undefined> {
   let [from, to] = [0, sum.blocks];
   let parts = sum.commitments;
-  if (addsUp(sum, from, to, parts)) return outOfBounds(sum, openings);
+  if (await addsUp(sum, from, to, parts)) return outOfBounds(sum, openings);
   while (to - from > 1) {
     const middle = (from + to) >> 1;
     const left = await partsOf(sum, openings, from, middle);
     if ('role' in left) return left;
     // The right half is what is left over, so that the two halves of every author add up whatever it answers.
-    if (addsUp(sum, from, middle, left)) {
+    if (await addsUp(sum, from, middle, left)) {
       parts = parts.map((whole, author) => sis.subtractCommitments(whole, left[author] as sis.Commitment));
       from = middle;
     } else {
@@ -87,16 +92,16 @@ async function wrongBlock(sum: RefusedSum, openings: Openings): Promise<WrongBlo
 async function outOfBounds(sum: RefusedSum, openings: Openings): Promise<WrongBlock | Blame | undefined> {
   const bound = sis.RHO_DIGIT_BOUND * sis.totalWeight(sum.weights);
   for (let block = 0; block < sis.RHO_BLOCKS; block++) {
-    if (sum.sum(block).every((digit) => Math.abs(digit) <= bound)) continue;
+    if ((await sum.sum(block)).every((digit) => Math.abs(digit) <= bound)) continue;
     const parts = await partsOf(sum, openings, block, block + 1);
     return 'role' in parts ? parts : { block, parts };
   }
   return undefined;
 }
 
-function addsUp(sum: RefusedSum, from: number, to: number, parts: readonly sis.Commitment[]): boolean {
+async function addsUp(sum: RefusedSum, from: number, to: number, parts: readonly sis.Commitment[]): Promise<boolean> {
   const committer = new sis.Committer(sum.seed, from);
-  for (let block = from; block < to; block++) committer.update(sum.sum(block));
+  for (let block = from; block < to; block++) committer.update(await sum.sum(block));
   return sis.equalCommitments(committer.finish(), sis.combineCommitments(parts, sum.weights));
 }
 
@@ -107,10 +112,8 @@ async function partsOf(sum: RefusedSum, openings: Openings, from: number, to: nu
 }
 
 /** Whether the row has the block's length and no integer beyond its bound. */
-function isRow(sum: RefusedSum, block: number, row: sis.SisRow): boolean {
-  const bound = block < sis.RHO_BLOCKS ? sis.RHO_DIGIT_BOUND : sum.maxValue;
-  return row.length === sum.sum(block).length && row.every((value) => Math.abs(value) <= bound);
-}
+const isRow = (row: sis.SisRow, length: number, bound: number): boolean =>
+  row.length === length && row.every((value) => Math.abs(value) <= bound);
 
 /** The first hop whose sum is not that of the rows up to its own, if the last one's is not. */
 async function wrongHop(sum: RefusedSum, openings: Openings, block: number, rows: readonly sis.SisRow[]): Promise<Blame> {

@@ -67,31 +67,53 @@ export function polynomialOfA(seed: Uint8Array, index: number): bigint[][] {
   });
 }
 
-/** The words `slots` (of each prime) of A (rho, q): four polynomials of rho, then the row's, each by the next polynomial of A. */
-export function referenceCommit(
-  seed: Uint8Array,
-  row: ArrayLike<number>,
-  rho: ArrayLike<number>,
-  slots: readonly number[],
-): Map<number, number> {
-  const all = [...Array.from(rho), ...Array.from(row)];
-  const result = new Map<number, number>();
-  const sums = PRIMES.map(() => slots.map(() => 0n));
+/**
+ * All values of a polynomial in the order of pointOf, by halving: X^n - r = (X^(n/2) - s)(X^(n/2) + s) for r = s^2, and a polynomial
+ * modulo each factor is what is evaluated next. `exponent`: r = psi^exponent.
+ */
+export function valuesOf(f: readonly bigint[], powers: readonly bigint[], q: bigint, exponent = powers.length / 2): bigint[] {
+  if (f.length === 1) return f.map((x) => mod(x, q));
+  const half = f.length / 2;
+  const s = powers[exponent / 2] as bigint;
+  const terms = f.slice(half).map((x) => (x * s) % q);
+  const low = f.slice(0, half);
+  return [
+    ...valuesOf(
+      low.map((x, i) => (x + (terms[i] as bigint)) % q),
+      powers,
+      q,
+      exponent / 2,
+    ),
+    ...valuesOf(
+      low.map((x, i) => (x - (terms[i] as bigint)) % q),
+      powers,
+      q,
+      exponent / 2 + powers.length / 2,
+    ),
+  ];
+}
+
+/** psi^0 to psi^(2n - 1). */
+export function powersOf(psi: bigint, n: number, q: bigint): bigint[] {
+  const powers = [1n];
+  while (powers.length < 2 * n) powers.push(((powers.at(-1) as bigint) * psi) % q);
+  return powers;
+}
+
+const POWERS = PRIMES.map((q) => powersOf(psiOf(q, N), N, q));
+
+/** All words of A (rho, q): four polynomials of rho, then the row's, each times the next polynomial of A. */
+export function referenceCommit(seed: Uint8Array, row: ArrayLike<number>, rho: ArrayLike<number>): number[] {
+  const all = [...Array.from(rho), ...Array.from(row)].map(BigInt);
+  while (all.length % N !== 0) all.push(0n);
+  const sums = PRIMES.map(() => Array<bigint>(N).fill(0n));
   for (let j = 0; j * N < all.length; j++) {
     const a = polynomialOfA(seed, j);
     const x = all.slice(j * N, (j + 1) * N);
     PRIMES.forEach((q, k) => {
-      const psi = psiOf(q, N);
-      slots.forEach((slot, s) => {
-        const value = (a[k]?.[slot] as bigint) * evaluate(x, pointOf(slot, N, psi, q), q);
-        (sums[k] as bigint[])[s] = ((sums[k]?.[s] as bigint) + value) % q;
-      });
+      const values = valuesOf(x, POWERS[k] as bigint[], q);
+      sums[k] = (sums[k] as bigint[]).map((sum, i) => (sum + (a[k]?.[i] as bigint) * (values[i] as bigint)) % q);
     });
   }
-  PRIMES.forEach((_, k) => {
-    slots.forEach((slot, s) => {
-      result.set(k * N + slot, Number(sums[k]?.[s]));
-    });
-  });
-  return result;
+  return sums.flat().map(Number);
 }
