@@ -2,10 +2,17 @@
  * The commitments of docs/commitments.md a second time, from their definition: BigInt, no transform, no Montgomery, rho as four
  * polynomials. Shares no code with src/crypto/sis.
  */
+import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 
 export const N = 2048;
 export const PRIMES = [2_147_389_441n, 2_147_377_153n] as const;
+
+/** Equal numbers, or the first place that differs: a difference of thousands takes minutes to print. */
+export function assertWords(actual: ArrayLike<number>, expected: ArrayLike<number>): void {
+  assert.equal(actual.length, expected.length);
+  for (let i = 0; i < expected.length; i++) assert.equal(actual[i], expected[i], `word ${i}: ${actual[i]} instead of ${expected[i]}`);
+}
 
 export const mod = (x: bigint, q: bigint): bigint => ((x % q) + q) % q;
 

@@ -5,8 +5,8 @@ import { DEGREE, ELEMENT_WORDS, MODULI, RHO_BASE, RHO_BLOCKS, RHO_BOUND, RHO_POL
 
 const POLYNOMIAL_DOMAIN = utf8('starling/sis/a/1\0');
 const RHO_DOMAIN = utf8('starling/sis/rho/1\0');
-/** Words drawn beyond those needed: one in 20,000 is refused, so a second draw is a curiosity. */
-const SPARE_WORDS = 16;
+/** Words drawn beyond those needed: one in 20,000 is refused, so one polynomial in 1,000 is drawn a second time. */
+const SPARE_WORDS = 2;
 
 /**
  * Polynomial `index` of A, an element of the ring, written to `into` and returned. SHAKE128(domain || seed || index as u32 LE) is
