@@ -26,7 +26,6 @@ const atLeastZero = (q: Local, difference: Local): Code => i32x4.min(difference.
 /** The upper halves of the four 64-bit products of `a` and `b`. */
 const mulHigh = (a: Code, b: Code): Code => i32x4.shuffle([1, 3, 5, 7], i64x2.mulLow(a, b), i64x2.mulHigh(a, b));
 
-/** Lanes to the variable `to`. */
 interface Butterfly {
   readonly u: Local;
   readonly v: Local;
@@ -75,7 +74,7 @@ const reduce = wasmFunction('reduce', 4, ([to, from, prime, n], variable) => {
 
 /**
  * transform(x, roots, q, n): n residues, coefficients of a polynomial modulo X^n + 1, become its values at psi^(2 bitrev(i) + 1),
- * in place. Cooley and Tukey's butterflies in the order of FIPS 204 algorithm 41; `roots` is rootTable's. n is at least 16.
+ * in place. Cooley and Tukey's butterflies in the order of FIPS 204 algorithm 41; `roots` is rootTable's. n is a power of two from 8 on.
  */
 const transform = wasmFunction('transform', 4, ([x, roots, prime, n], variable) => {
   const [start, root0, length] = [x as Local, roots as Local, n as Local];

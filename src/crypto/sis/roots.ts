@@ -29,7 +29,7 @@ export function fieldOf(q: number, degree: number): Field {
 }
 
 /** The `bits` lower bits of `value` in reverse order. */
-export function reversed(value: number, bits: number): number {
+function reversed(value: number, bits: number): number {
   let result = 0;
   for (let bit = 0; bit < bits; bit++) result = 2 * result + ((value >> bit) & 1);
   return result;

@@ -16,6 +16,7 @@ describe('sis elements', () => {
     fc.assert(
       fc.property(element, (c) => {
         const bytes = sis.encodeCommitment(c);
+        assert.equal(bytes.length, sis.COMMITMENT_BYTES);
         assert.equal(bytes.length, 16_384);
         assert.equal(new DataView(bytes.buffer).getUint32(4 * N + 4, true), c[N + 1]);
         assertWords(sis.decodeCommitment(bytes), c);

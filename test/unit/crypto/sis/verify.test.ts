@@ -84,8 +84,8 @@ describe('sis sum', () => {
 
   it('is that of nobody if it is zero', () => {
     const nobody = { seed: SEED, commitments: [], weights: [] };
-    assert.ok(sis.verifySum({ ...nobody, sum: new Int32Array(10), rhoSum: new Int32Array(16_384) }));
-    assert.equal(sis.verifySum({ ...nobody, sum: new Int32Array(10).fill(1), rhoSum: new Int32Array(16_384) }), false);
+    assert.ok(sis.verifySum({ ...nobody, sum: new Int32Array(10), rhoSum: new Int32Array(sis.RHO_ROW_LENGTH) }));
+    assert.equal(sis.verifySum({ ...nobody, sum: new Int32Array(10).fill(1), rhoSum: new Int32Array(sis.RHO_ROW_LENGTH) }), false);
   });
 
   it('is refused after any single change', () => {
