@@ -1,4 +1,5 @@
 export * from './apply.ts';
+export * from './blame.ts';
 export * from './distance.ts';
 export * from './integers.ts';
 export * from './layout.ts';

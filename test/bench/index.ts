@@ -3,6 +3,7 @@ import type { BenchRow } from './row.ts';
 /** Every bench by name; a module loads when it runs. */
 export const BENCHES: Readonly<Record<string, () => Promise<{ rows(): Promise<BenchRow[]> }>>> = {
   kernels: () => import('./kernels.ts'),
+  commitments: () => import('./commitments.ts'),
   roster: () => import('./roster.ts'),
   ledger: () => import('./ledger.ts'),
   reconcile: () => import('./reconcile.ts'),
