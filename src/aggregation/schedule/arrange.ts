@@ -1,5 +1,6 @@
 import type { Fingerprint } from '../../spec/index.ts';
 import { type Grid, gridEdges, gridOf, ringOf } from './grid.ts';
+import { type LinkCost, localOrder } from './locality.ts';
 import { rankOrder } from './rank.ts';
 
 /** Members up to which one ring serves: beyond it, the steps of a ring take longer than its bytes (PROTOCOL section 6). */
@@ -18,19 +19,29 @@ export interface Arrangement {
 /** A link that failed, in either direction. */
 export type BrokenLink = readonly [Fingerprint, Fingerprint];
 
+export interface ArrangeInput {
+  readonly beacon: Uint8Array;
+  readonly attempt: number;
+  readonly members: readonly Fingerprint[];
+  readonly broken: readonly BrokenLink[];
+  /** Signed with the attempt, if at all: neighbours in rank are then near each other (locality.ts). */
+  readonly cost?: LinkCost;
+}
+
 /**
  * Ranks and grid for an attempt, such that nothing goes over a link that failed: the first of some orders by the beacon that avoids
  * them; where none does, the member with most failed links becomes a leaf of those it still reaches, and so on down to a star.
  * A pure function of what q voters sign for the attempt: every member finds the same.
  */
-export function arrange(beacon: Uint8Array, attempt: number, members: readonly Fingerprint[], broken: readonly BrokenLink[]): Arrangement {
+export function arrange({ beacon, attempt, members, broken, cost }: ArrangeInput): Arrangement {
   const failed = new Set(broken.flatMap(([a, b]) => [`${a} ${b}`, `${b} ${a}`]));
   const fails = (a: Fingerprint, b: Fingerprint): boolean => failed.has(`${a} ${b}`);
   let core = rankOrder(beacon, attempt, members);
   const outside: Fingerprint[] = [];
   for (;;) {
     for (let i = 0; i < ORDERS; i++) {
-      const order = i === 0 ? core : rankOrder(beacon, attempt + i * 2 ** 32, core);
+      const ranked = i === 0 ? core : rankOrder(beacon, attempt + i * 2 ** 32, core);
+      const order = cost === undefined ? ranked : localOrder(ranked, cost);
       const grid = order.length > RING_MAX_MEMBERS ? gridOf(order.length) : ringOf(order.length);
       const isFree = gridEdges(grid).every(([a, b]) => !fails(order[a] as Fingerprint, order[b] as Fingerprint));
       if (isFree || order.length <= 1) return withLeaves(order, grid, outside, fails);

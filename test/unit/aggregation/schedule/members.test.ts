@@ -132,7 +132,7 @@ describe('an arrangement around failed links', () => {
         const broken = Array.from({ length: failures }, () => [members[pick(count)], members[pick(count)]] as [string, string]).filter(
           ([x, y]) => x !== y,
         );
-        const { order, grid, stranded } = arrange(BEACON, 1, members, broken);
+        const { order, grid, stranded } = arrange({ beacon: BEACON, attempt: 1, members, broken });
         assert.deepEqual([...order, ...stranded].sort(), [...members].sort());
         assert.ok(isFree(order, gridEdges(grid), broken));
         if (count > 2 * failures + 1) assert.deepEqual(stranded, []);
@@ -149,14 +149,18 @@ describe('an arrangement around failed links', () => {
 
   it('of a line of three has the middle as the partner of an end', () => {
     const [a, b, c] = named(3) as [string, string, string];
-    const { order, grid, stranded } = arrange(BEACON, 0, [a, b, c], [[a, b]]);
+    const { order, grid, stranded } = arrange({ beacon: BEACON, attempt: 0, members: [a, b, c], broken: [[a, b]] });
     assert.deepEqual([stranded, grid.sides, grid.leaves.length], [[], [2], 1]);
     assert.ok(order.indexOf(c) < 2);
   });
 
   it('without any is the ring of the ranks, or the grid beyond sixteen', () => {
-    assert.deepEqual(arrange(BEACON, 2, named(16), []), { order: rankOrder(BEACON, 2, named(16)), grid: ringOf(16), stranded: [] });
-    assert.deepEqual(arrange(BEACON, 2, named(17), []).grid, gridOf(17));
+    assert.deepEqual(arrange({ beacon: BEACON, attempt: 2, members: named(16), broken: [] }), {
+      order: rankOrder(BEACON, 2, named(16)),
+      grid: ringOf(16),
+      stranded: [],
+    });
+    assert.deepEqual(arrange({ beacon: BEACON, attempt: 2, members: named(17), broken: [] }).grid, gridOf(17));
   });
 });
 

@@ -1,0 +1,3 @@
+export * from './residual.ts';
+export * from './signs.ts';
+export * from './topK.ts';
