@@ -26,7 +26,8 @@ const short = (value: number): string =>
 export function chart(panels: readonly Panel[]): string {
   const size = `width="${WIDTH * panels.length}" height="${HEIGHT}"`;
   const drawn = panels.map((panel, i) => `<g transform="translate(${i * WIDTH} 0)">\n${drawPanel(panel)}\n</g>`);
-  return `<svg xmlns="http://www.w3.org/2000/svg" ${size}>\n<rect ${size} fill="#fff"/>\n${drawn.join('\n')}\n</svg>\n`;
+  const titles = panels.map(({ title }) => escaped(title)).join('; ');
+  return `<svg xmlns="http://www.w3.org/2000/svg" ${size}>\n<title>${titles}</title>\n<rect ${size} fill="#fff"/>\n${drawn.join('\n')}\n</svg>\n`;
 }
 
 function drawPanel({ title, x, y, series }: Panel): string {
@@ -43,10 +44,8 @@ function drawPanel({ title, x, y, series }: Panel): string {
   return [
     `<text x="${left}" y="18" ${TEXT} font-weight="600">${escaped(title)}</text>`,
     ...decades.flatMap((value) => [line(left, up(value), right, up(value)), text(left - 6, up(value) + 4, 'end', short(value))]),
-    ...xs.flatMap((value) => [
-      line(across(value), MARGIN.top, across(value), bottom),
-      text(across(value), bottom + 16, 'middle', short(value)),
-    ]),
+    ...xs.map((value) => line(across(value), MARGIN.top, across(value), bottom)),
+    ...apart(xs, across).map((value) => text(across(value), bottom + 16, 'middle', short(value))),
     text((left + right) / 2, HEIGHT - 8, 'middle', x),
     `<text transform="translate(14 ${(MARGIN.top + bottom) / 2}) rotate(-90)" text-anchor="middle" ${TEXT}>${escaped(y)}</text>`,
     ...series.flatMap(({ name, colour, points }, i) => [
@@ -56,6 +55,16 @@ function drawPanel({ title, x, y, series }: Panel): string {
       text(left + 26, MARGIN.top + 12 + 16 * i, 'start', name),
     ]),
   ].join('\n');
+}
+
+/** The values whose labels do not touch the one before. */
+function apart(values: readonly number[], across: (value: number) => number): number[] {
+  let last = Number.NEGATIVE_INFINITY;
+  return values.filter((value) => {
+    const fits = across(value) - last > 30;
+    if (fits) last = across(value);
+    return fits;
+  });
 }
 
 /** Powers of ten from just below the least to just above the most. */

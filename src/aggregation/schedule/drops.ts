@@ -9,9 +9,12 @@ export interface ReachReport {
 
 export interface Drop {
   readonly member: Fingerprint;
-  /** evidence: it signed what it must not. unreachable: more than half of the others, who can reach most, cannot reach it. */
-  readonly why: 'evidence' | 'unreachable';
-  /** Who reported it, ascending; empty for evidence. */
+  /**
+   * evidence: it signed what it must not. unreachable: more than half of the others, who can reach most, cannot reach it. links: its
+   * links to more than half of the others failed in this epoch's attempts (reform.ts).
+   */
+  readonly why: 'evidence' | 'unreachable' | 'links';
+  /** Who reported it, or the other ends, ascending; empty for evidence. */
   readonly by: readonly Fingerprint[];
 }
 

@@ -51,8 +51,7 @@ function sidesOf(n: number): readonly number[] | undefined {
 }
 
 /** Steps of the whole schedule. */
-export const gridSteps = ({ sides, leaves }: Grid): number =>
-  2 * sides.reduce((sum, side) => sum + side - 1, 0) + (leaves.length > 0 ? 2 : 0);
+const gridSteps = ({ sides, leaves }: Grid): number => 2 * sides.reduce((sum, side) => sum + side - 1, 0) + (leaves.length > 0 ? 2 : 0);
 
 /** Pairs of ranks that exchange something, each direction that is used. */
 export function gridEdges(grid: Grid): (readonly [from: Rank, to: Rank])[] {

@@ -10,3 +10,4 @@ export * from './locality.ts';
 export * from './packing.ts';
 export * from './plan.ts';
 export * from './rank.ts';
+export * from './reform.ts';

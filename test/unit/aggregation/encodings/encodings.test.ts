@@ -63,10 +63,22 @@ describe('top-k', () => {
         const sparse = topK(row, k);
         const bytes = encodeSparse(sparse, row.length);
         assert.deepEqual(decodeSparse(bytes, row.length, dtypeOf(row)), sparse);
-        const places = bytes.byteLength - 5 - sparse.values.byteLength;
-        assert.ok(places <= Math.ceil(row.length / 8));
+        const gaps = [...sparse.places].map((place, i) => place - (i === 0 ? 0 : (sparse.places[i - 1] as number) + 1));
+        const deltas = gaps.reduce((sum, gap) => sum + (gap < 128 ? 1 : 2), 0);
+        assert.equal(bytes.byteLength, 5 + Math.min(deltas, Math.ceil(row.length / 8)) + sparse.values.byteLength);
       }),
     );
+    for (const [gap, bytes] of [
+      [127, 1],
+      [128, 2],
+      [16_383, 2],
+      [16_384, 3],
+    ] as const) {
+      const row = new Int8Array(gap + 2);
+      row[0] = 1;
+      row[gap + 1] = 1;
+      assert.equal(encodeSparse(topK(row, 2), 200_000).byteLength, 5 + 1 + bytes + 2);
+    }
     const [row] = randomRows(1, 100_000, 32_767, picker(1)) as [IntRow];
     assert.equal(encodeSparse(topK(row, 1_000), 100_000)[0], 0);
     assert.ok(encodeSparse(topK(row, 1_000), 100_000).byteLength < 5 + 1_000 * (2 + 1.4));

@@ -129,6 +129,21 @@ describe('an exchange', () => {
     assert.deepEqual([...accumulator.finish(1)], [1, 2, 3, 4, 5, 6], 'nothing was taken in');
   });
 
+  it('is done when all has come and everything it sent was answered', () => {
+    const plan = ring(0, summands(2, 10));
+    const machine = exchange(plan);
+    machine.start(0);
+    for (const transfer of plan.receives) {
+      machine.received(1, transfer.step, 0, 1);
+      machine.stored(transfer, 0, 1);
+    }
+    assert.deepEqual(machine.acked(1, 0, 0, 2), []);
+    assert.equal(machine.isDone, false);
+    assert.deepEqual(machine.acked(1, 1, 0, 3), [{ kind: 'done' }]);
+    assert.equal(machine.isDone, true);
+    assert.deepEqual(machine.tick(9_000), []);
+  });
+
   it('is done at once for a swarm of one, and for nothing to sum', () => {
     for (const [members, elements] of [
       [1, 5],

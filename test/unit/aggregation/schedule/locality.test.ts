@@ -49,6 +49,12 @@ describe('an order by nearness', () => {
     assert.deepEqual(localOrder([], sites(2)), []);
   });
 
+  it('goes back on a choice that was near at first and far in the end', () => {
+    const at = [0, 1, -2, 5, -10, 22];
+    const cost: LinkCost = (a, b) => Math.abs((at[Number(a)] as number) - (at[Number(b)] as number));
+    assert.equal(lengthOf(localOrder(members(6), cost), cost), 2 * 32);
+  });
+
   it('is used where costs were signed with the attempt', () => {
     const cost = sites(2);
     const input = { beacon: new Uint8Array(32), attempt: 0, members: members(12), broken: [] };
