@@ -167,21 +167,27 @@ export class Exchange {
   }
 
   /** The edges that this member waits for, and since when. */
-  #late(): { readonly accusation: EdgeAccusation; readonly peer: Rank; readonly sinceMs: number }[] {
+  #late(): { readonly accusation: EdgeAccusation; readonly sinceMs: number }[] {
     const silent = this.#receives
-      .filter(({ transfer, left }) => left > 0 && transfer.step === this.#dueStep)
-      .flatMap(({ transfer: { from, to, step, phase }, state }) => {
-        const chunk = state.indexOf(0);
+      .filter((arrivals) => arrivals.left > 0 && arrivals.transfer.step === this.#dueStep && this.#isBehind(arrivals))
+      .map(({ transfer: { from, to, step, phase }, state }) => {
         const sinceMs = Math.max(this.#dueMs, this.#link(from).heardMs);
-        return chunk < 0 ? [] : [{ accusation: { from, to, step, phase, chunk, reason: 'silent' as const }, peer: from, sinceMs }];
+        return { accusation: { from, to, step, phase, chunk: state.indexOf(0), reason: 'silent' as const }, sinceMs };
       });
     const unanswered = this.#plan.sends.flatMap(({ from, to, step, phase }) => {
       const { flying, heardMs } = this.#link(to);
       const [oldest] = flying;
       if (oldest?.step !== step) return [];
-      return [{ accusation: { from, to, step, phase, chunk: oldest.chunk, reason: 'unanswered' as const }, peer: to, sinceMs: heardMs }];
+      return [{ accusation: { from, to, step, phase, chunk: oldest.chunk, reason: 'unanswered' as const }, sinceMs: heardMs }];
     });
     return [...silent, ...unanswered];
+  }
+
+  /** Whether its sender could go on. One whose rows wait here for those of others cannot: its window is full of them. */
+  #isBehind({ transfer, state }: Arrivals): boolean {
+    const missing = state.indexOf(0);
+    if (missing < 0 || transfer.mode !== 'row') return missing >= 0;
+    return this.#rows.every((rows) => rows.state.indexOf(0) < 0 || rows.state.indexOf(0) >= missing);
   }
 
   /** To whom this member was silent for half a deadline although it owes something, because of `on`. */

@@ -1,5 +1,5 @@
 /** What a schedule is made of. Ranges count elements of the concatenated tensors, ranks count from 0. */
-import { CHUNK_BYTES, StarlingError } from '../../spec/index.ts';
+import { CHUNK_BYTES, StarlingError, WEIGHT_TOTAL } from '../../spec/index.ts';
 import { type Width, widthFor } from './packing.ts';
 
 export type Rank = number;
@@ -83,9 +83,16 @@ export const bytesIn = (transfers: readonly Transfer[]): number =>
 
 /**
  * Weights divided by their greatest common divisor: sums over the wire are that much smaller, and so are often a byte narrower
- * (equal weights become 1). `unit` brings them back, exactly. All zero: unit 1.
+ * (equal weights become 1). `unit` brings them back, exactly. All zero: unit 1. Throws BOUNDS_EXCEEDED for a total beyond 65,536: a
+ * sum that fits int32 on the way might not when it is brought back.
  */
 export function reduced(weights: readonly number[]): { readonly weights: readonly number[]; readonly unit: number } {
+  const total = weights.reduce((a, b) => a + b, 0);
+  if (total > WEIGHT_TOTAL)
+    throw new StarlingError('BOUNDS_EXCEEDED', `weights add up to ${total}, at most ${WEIGHT_TOTAL}`, {
+      field: 'weights',
+      phase: 'average',
+    });
   const unit = weights.reduce(greatestCommonDivisor, 0);
   return unit <= 1 ? { weights, unit: 1 } : { weights: weights.map((w) => w / unit), unit };
 }
