@@ -8,6 +8,7 @@ export const BENCHES: Readonly<Record<string, () => Promise<{ rows(): Promise<Be
   ledger: () => import('./ledger.ts'),
   reconcile: () => import('./reconcile.ts'),
   growth: () => import('./growth.ts'),
+  scaling: () => import('./scaling.ts'),
   gossip: () => import('./gossip.ts'),
   epoch: () => import('./epoch.ts'),
   finality: () => import('./finality.ts'),

@@ -1,0 +1,4 @@
+export * from './residual.ts';
+export * from './signs.ts';
+export * from './sketch.ts';
+export * from './topK.ts';

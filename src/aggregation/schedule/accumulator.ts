@@ -1,0 +1,56 @@
+import type { IntRow } from '../../compute/api.ts';
+import { packInts, unpackInts } from './packing.ts';
+import { chunkRange, type Range, type Transfer } from './plan.ts';
+
+/** Makes of the rows of one part, the own one among them, what the rule says: one value a coordinate. */
+export type RowRule = (rows: readonly Int32Array[]) => Int32Array;
+
+/**
+ * Where a member's sum grows: one int32 an element, which becomes the result. Beside it only chunks: rows that wait for a rule, at
+ * most a window for each peer.
+ */
+export class Accumulator {
+  readonly #row: IntRow;
+  readonly #values: Int32Array;
+  readonly #kept = new Map<number, { readonly from: number; readonly values: Int32Array }[]>();
+  readonly #rank: number;
+
+  /** `row`: own integers, `weight`: own weight, both of which stay as they are. */
+  constructor(rank: number, row: IntRow, weight: number) {
+    this.#rank = rank;
+    this.#row = row;
+    this.#values = new Int32Array(row.length);
+    for (let k = 0; k < row.length; k++) this.#values[k] = weight * (row[k] as number);
+  }
+
+  /** What a `send` carries. Throws BOUNDS_EXCEEDED where more was summed up than can be. */
+  read(transfer: Transfer, chunk: number): Uint8Array {
+    const { width, bound, weight } = transfer.encoding;
+    const { start, end } = chunkRange(transfer, chunk);
+    return packInts(weight === undefined ? this.#values : this.#row, start, end, width, bound);
+  }
+
+  /** Takes in what a `store` names. Throws MALFORMED, BOUNDS_EXCEEDED; nothing has changed then. */
+  store(transfer: Transfer, chunk: number, bytes: Uint8Array): void {
+    const { start, end } = chunkRange(transfer, chunk);
+    const { width, bound, weight = 1 } = transfer.encoding;
+    const values = unpackInts(bytes, end - start, width, bound);
+    if (transfer.mode === 'set') this.#values.set(values, start);
+    else if (transfer.mode === 'row') this.#kept.set(chunk, [...(this.#kept.get(chunk) ?? []), { from: transfer.from, values }]);
+    else for (let i = 0, k = start; k < end; i++, k++) this.#values[k] = (this.#values[k] as number) + weight * (values[i] as number);
+  }
+
+  /** Applies the rule to the rows of `range`, in the order of their ranks. */
+  combine({ start, end }: Range, chunk: number, rule: RowRule): void {
+    const own = { from: this.#rank, values: Int32Array.from(this.#row.subarray(start, end)) };
+    const rows = [...(this.#kept.get(chunk) ?? []), own].sort((a, b) => a.from - b.from);
+    this.#kept.delete(chunk);
+    this.#values.set(rule(rows.map(({ values }) => values)), start);
+  }
+
+  /** The sum times `unit` (plan.ts `reduced`), in place. Once, when the exchange is done. */
+  finish(unit: number): Int32Array {
+    if (unit !== 1) for (let k = 0; k < this.#values.length; k++) this.#values[k] = (this.#values[k] as number) * unit;
+    return this.#values;
+  }
+}

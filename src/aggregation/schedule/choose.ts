@@ -1,0 +1,75 @@
+import { INLINE_MESSAGE_MAX_BYTES, INLINE_SWARM_MAX_BYTES, QMAX, type UpdateDtype, WEIGHT_TOTAL } from '../../spec/index.ts';
+import { dtypeBytes } from '../integers.ts';
+import { RING_MAX_MEMBERS } from './arrange.ts';
+import { butterflyPlan } from './butterfly.ts';
+import { gridOf, gridPlan, ringOf } from './grid.ts';
+import { bytesIn, type Plan, type Summands } from './plan.ts';
+
+export type ScheduleKind = 'gossip' | 'ring' | 'grid' | 'butterfly';
+
+export interface Situation {
+  readonly parameters: number;
+  readonly dtype: UpdateDtype;
+  readonly members: number;
+  /** sum: the weighted mean. rows: a rule that needs to see every row of a coordinate. */
+  readonly rule: 'sum' | 'rows';
+  /** Whether members may see each other's rows (PROTOCOL section 9). Rules over rows are not to be had otherwise. */
+  readonly rowsMayBeSeen: boolean;
+  /** Failed links among the members. */
+  readonly brokenLinks: number;
+}
+
+export interface Choice {
+  readonly schedule: ScheduleKind;
+  /** One sentence with the figures that decided: for people. */
+  readonly why: string;
+  /** Payload bytes that a member sends at most, and steps one after another. Gossip: bytes of one copy to each other member. */
+  readonly bytes: number;
+  readonly steps: number;
+}
+
+/** Streams one member keeps to others at once for a sum: enough for the swarms people have at home, and few for a router. */
+const BUTTERFLY_SUM_MAX_MEMBERS = 9;
+
+/**
+ * gossip, ring, grid or butterfly, from sizes and rule alone, so that every member chooses the same (PROTOCOL sections 4 and 6).
+ * Inline updates are gossiped, and everybody sums. Rules over rows, and sums among a few, go by butterfly: two steps and the
+ * fewest bytes, over a stream to everyone. A ring needs two streams a member, a grid two a dimension and steps of order log N.
+ */
+export function chooseSchedule(situation: Situation): Choice {
+  const { parameters, dtype, members, rule, rowsMayBeSeen, brokenLinks } = situation;
+  const bytes = parameters * dtypeBytes(dtype);
+  const size = `${members} members x ${bytes} bytes`;
+  if (members <= 1) return { schedule: 'gossip', why: 'nobody else takes part', bytes: 0, steps: 0 };
+  if (bytes <= INLINE_MESSAGE_MAX_BYTES && members * bytes <= INLINE_SWARM_MAX_BYTES)
+    return { schedule: 'gossip', why: `${size}: inline in the message, every node sums`, bytes: bytes * (members - 1), steps: 1 };
+  const qmax = QMAX[dtype];
+  const each = Math.floor(WEIGHT_TOTAL / members);
+  const summands: Summands = { elements: parameters, weights: new Array<number>(members).fill(each), qmax };
+  const choice = (schedule: ScheduleKind, plan: Plan, why: string): Choice => ({
+    schedule,
+    why: `${why} (${size})`,
+    bytes: bytesIn(plan.sends),
+    steps: plan.steps,
+  });
+  if (rule === 'rows') {
+    const plan = butterflyPlan(0, summands, { ruleBound: WEIGHT_TOTAL * qmax });
+    return choice('butterfly', plan, 'the rule needs every row of a coordinate: each member gets all rows of a segment');
+  }
+  if (rowsMayBeSeen && brokenLinks === 0 && members <= BUTTERFLY_SUM_MAX_MEMBERS)
+    return choice(
+      'butterfly',
+      butterflyPlan(0, summands),
+      `two steps and the fewest bytes, with a stream to each of ${members - 1} others`,
+    );
+  if (members <= RING_MAX_MEMBERS) {
+    const why =
+      brokenLinks > 0
+        ? 'some links failed: a ring needs two of each member'
+        : `a stream each way instead of one to each of ${members - 1} others`;
+    return choice('ring', gridPlan(ringOf(members), 0, summands), why);
+  }
+  const grid = gridOf(members);
+  const plan = gridPlan(grid, 0, summands);
+  return choice('grid', plan, `a ring would take ${2 * (members - 1)} steps, a grid of ${grid.sides.join(' x ')} takes ${plan.steps}`);
+}
