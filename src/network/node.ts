@@ -69,6 +69,12 @@ export function createNode(init: NodeInit): Promise<Node> {
         fallbackToFloodsub: false,
         maxOutboundBufferSize: GOSSIP.maxOutboundBufferBytes,
         maxInboundDataLength: GOSSIP.maxRpcBytes,
+        D: GOSSIP.mesh,
+        Dlo: GOSSIP.meshLow,
+        Dhi: GOSSIP.meshHigh,
+        Dscore: GOSSIP.meshLow,
+        Dout: GOSSIP.meshOutbound,
+        idontwantMinDataSize: GOSSIP.unwantedBytes,
         scoreParams: {
           IPColocationFactorWeight: 0, // else more than ten peers on one host get nothing
           behaviourPenaltyThreshold: GOSSIP.behaviourPenaltyThreshold,
