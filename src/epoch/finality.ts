@@ -29,8 +29,8 @@ export type Outcome =
   | { readonly kind: 'incomplete' };
 
 /**
- * Applies the next final block, if it is here. Durable before it counts: its aggregate, then the block with its certificate,
- * then this node's state. Throws DIVERGED.
+ * Applies the next final block, if it is here. Durable before it counts: its aggregate, the entries of its cut, then the block
+ * with its certificate, then this node's state. Throws DIVERGED.
  */
 export async function applyFinal(ctx: EpochContext, fromDisk = false): Promise<Outcome> {
   const base = ctx.chain.finalized;
@@ -56,7 +56,11 @@ export async function applyFinal(ctx: EpochContext, fromDisk = false): Promise<O
     else await keepAggregate(ctx, { hash: block.header.aggregateHash, header, sum });
   }
   if (ctx.chain.finalized !== base) return { kind: 'none' };
-  if (!fromDisk) ctx.ports.blocks.append(record);
+  if (!fromDisk) {
+    // What the block stands on first.
+    ctx.ports.entries.flush();
+    ctx.ports.blocks.append(record);
+  }
   const applied = ctx.chain.finalise(block, draft);
   ctx.finals.drop(block.header.epoch);
   for (const { first } of block.body.evidence) ctx.evidence.settle(first.voter);

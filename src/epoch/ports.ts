@@ -72,12 +72,21 @@ export interface Streams {
 }
 
 /**
- * The ledger on disk. Synchronous: an append has reached the disk (fsync) when it returns. Both sides of a
- * fork are kept. The store checks nothing but uniqueness of ids; rules are the caller's.
+ * When a write must have reached the disk (fsync). 'now': when the call returns, and with it all that was written to the
+ * same store before. 'soon': with the next write that is 'now'. It outlives the process at once; a loss of power may take
+ * the newest of these writes back, never one without those after it.
+ */
+export type Durability = 'now' | 'soon';
+
+/**
+ * The ledger on disk, synchronous. Both sides of a fork are kept. The store checks nothing but uniqueness of ids; rules
+ * are the caller's.
  */
 export interface EntryStore {
-  /** One transaction; entries already held are skipped. Returns how many were new. */
-  append(entries: readonly SignedEntry[]): number;
+  /** One transaction; entries already held are skipped. Returns how many were new. By default durable 'now'. */
+  append(entries: readonly SignedEntry[], when?: Durability): number;
+  /** Makes durable what was appended 'soon'. */
+  flush(): void;
   get(id: EntryId): SignedEntry | undefined;
   has(id: EntryId): boolean;
   /** Every entry, in the order of appending (parents before children). */
@@ -132,11 +141,11 @@ export interface BlobStore {
 /** Key of a fact that a repair sets in a NodeStore where what this node signed may be gone. Empty until a height is known. */
 export const VOTES_LOST = 'votes/lost';
 
-/** Small durable facts of this node alone (residual, pending contribution, applied head). Durable when `set` returns. */
+/** Small durable facts of this node alone (residual, pending contribution, applied head). By default durable 'now'. */
 export interface NodeStore {
   get(key: string): Uint8Array | undefined;
-  set(key: string, value: Uint8Array): void;
-  delete(key: string): void;
+  set(key: string, value: Uint8Array, when?: Durability): void;
+  delete(key: string, when?: Durability): void;
   /** Keys that begin with `prefix`, ascending. */
   keys(prefix: string): string[];
 }

@@ -14,7 +14,7 @@ import {
   type SwarmId,
 } from '../spec/index.ts';
 import { decodeCore, encodeCore, entryBytes, entryId, UPDATE_CONTEXT } from '../wire/index.ts';
-import type { EntryStore } from './ports.ts';
+import type { Durability, EntryStore } from './ports.ts';
 
 /** Entries that wait for a parent. A peer that sends more loses the oldest of them: sync brings them back. */
 const MAX_ORPHANS = 4_096;
@@ -95,7 +95,8 @@ export class Replica {
   }
 
   /**
-   * Checks entries from the network in any order and takes those that hold. Durable when it returns.
+   * Checks entries from the network in any order and takes those that hold. Durable with this node's next own entry or block:
+   * their authors hold them, and nothing of this node's stands on them before.
    * Throws IDENTITY_IN_USE when an own-signed entry appears that this process did not write.
    */
   offer(entries: readonly SignedEntry[]): Offer {
@@ -167,7 +168,7 @@ export class Replica {
     };
     this.#requireSound(entry);
     this.#appended = true;
-    const kept = this.#save([entry]);
+    const kept = this.#save([entry], 'now');
     this.graph.add(entry);
     this.#tell(kept);
     return entry;
@@ -194,17 +195,17 @@ export class Replica {
     });
   }
 
-  /** Durable first: a listener may answer a peer, and nothing may be acknowledged that a crash could take back. */
+  /** Written first: a listener may answer a peer, and nothing may be acknowledged that a crash of the process could take back. */
   #keep(entries: readonly SignedEntry[]): void {
     if (entries.length === 0) return;
     this.#unsaved.push(...entries);
-    this.#tell(this.#save([]));
+    this.#tell(this.#save([], 'soon'));
   }
 
   /** What a full disk refused before goes first: an entry must not be on disk without its parents. */
-  #save(entries: readonly SignedEntry[]): SignedEntry[] {
+  #save(entries: readonly SignedEntry[], when: Durability): SignedEntry[] {
     const all = [...this.#unsaved, ...entries];
-    this.#init.store.append(all);
+    this.#init.store.append(all, when);
     this.#unsaved = [];
     return all;
   }

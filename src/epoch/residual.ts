@@ -78,11 +78,12 @@ export class Residual {
   keep(update: OwnUpdate, prepared: Float32Array): void {
     if (this.#epochs.size >= MAX_KEPT) this.#forget([...this.#epochs.keys()].slice(0, 1));
     this.#epochs.set(update.updateHash, update.epoch);
-    // The index first: what it does not list is never deleted.
+    // The index first: what it does not list is never deleted. The last of these makes all of them durable.
     this.#saveIndex();
     this.#store.set(
       ownKey(update.updateHash),
       encode([update.epoch, update.dtype, update.salt, bytesOf(update.integers), [...update.exponents]]),
+      'soon',
     );
     this.#store.set(PENDING, encode([fromHex(update.updateHash), bytesOf(prepared)]));
   }
@@ -120,7 +121,7 @@ export class Residual {
   /** What left the residual with these stays in the model for good, and what did not stays owed. */
   #forget(updateHashes: readonly Hex[]): void {
     for (const updateHash of updateHashes) {
-      this.#store.delete(ownKey(updateHash));
+      this.#store.delete(ownKey(updateHash), 'soon');
       this.#epochs.delete(updateHash);
       this.#settled.delete(updateHash);
     }
@@ -139,14 +140,17 @@ export class Residual {
     this.#values = next;
   }
 
-  /** What was pending is part of the residual from here on, even where its removal failed the first time. */
+  /**
+   * What was pending is part of the residual from here on, even where its removal failed the first time. Durable soon: the
+   * ledger says again what becomes of both.
+   */
   #save(): void {
-    this.#store.set(RESIDUAL, encode([bytesOf(this.#values), [...this.#settled].map((h) => fromHex(h))]));
-    this.#store.delete(PENDING);
+    this.#store.set(RESIDUAL, encode([bytesOf(this.#values), [...this.#settled].map((h) => fromHex(h))]), 'soon');
+    this.#store.delete(PENDING, 'soon');
   }
 
   #saveIndex(): void {
-    this.#store.set(INDEX, encode([...this.#epochs].map(([hash, epoch]) => [fromHex(hash), epoch])));
+    this.#store.set(INDEX, encode([...this.#epochs].map(([hash, epoch]) => [fromHex(hash), epoch])), 'soon');
   }
 }
 

@@ -83,8 +83,8 @@ export function loadVotes(store: NodeStore, wanted: number): SavedVotes | undefi
   };
 }
 
-/** The proposal that q voters prevoted. Durable when it returns. */
-export const saveProposal = (store: NodeStore, proposal: Proposal): void => store.set(PROPOSAL, encodeProposal(proposal));
+/** The proposal that q voters prevoted. Durable with the votes that are saved after it. */
+export const saveProposal = (store: NodeStore, proposal: Proposal): void => store.set(PROPOSAL, encodeProposal(proposal), 'soon');
 
 export function loadProposal(store: NodeStore, wanted: number): Proposal | undefined {
   const bytes = store.get(PROPOSAL);

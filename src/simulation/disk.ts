@@ -1,5 +1,5 @@
 /** What a machine keeps when its process dies, and a power cut that takes what was not yet kept. */
-import type { BlobStore, BlockStore, Clock, EntryStore, NodeStore } from '../epoch/ports.ts';
+import type { BlobStore, BlockStore, Clock, Durability, EntryStore, NodeStore } from '../epoch/ports.ts';
 import type { Random } from '../learning/random.ts';
 import { MemoryBlobStore, MemoryBlockStore, MemoryEntryStore, MemoryNodeStore } from './stores.ts';
 
@@ -8,6 +8,13 @@ export interface DiskPorts {
   readonly blocks: BlockStore;
   readonly blobs: BlobStore;
   readonly store: NodeStore;
+}
+
+/** A write to a store whose writes reach the disk in their order. */
+interface Ordered {
+  readonly log: (() => unknown)[];
+  readonly when: Durability;
+  readonly takeBack: () => unknown;
 }
 
 export interface DiskOptions {
@@ -36,8 +43,9 @@ export class Disk implements DiskPorts {
 
 /**
  * The disk as one process sees it. What a call of the ports promised when it returned stays. A power cut comes in the
- * middle of a write: that write is there as a whole or not at all (one transaction, one renamed file), its caller never
- * hears of it, and nothing that the dead process still tries has any effect.
+ * middle of a write: that write is there as a whole or not at all (one transaction, one renamed file), some of the newest
+ * writes that were durable 'soon' are taken back, its caller never hears of it, and nothing that the dead process still
+ * tries has any effect.
  */
 export class MountedDisk implements DiskPorts {
   readonly entries: EntryStore;
@@ -46,6 +54,9 @@ export class MountedDisk implements DiskPorts {
   readonly store: NodeStore;
   readonly #options: DiskOptions;
   #mounted = true;
+  /** What takes back each write that is durable 'soon', the newest last. */
+  readonly #unsyncedEntries: (() => unknown)[] = [];
+  readonly #unsyncedFacts: (() => unknown)[] = [];
   /** Writes until the power goes. */
   #cutAfter = Number.POSITIVE_INFINITY;
 
@@ -54,12 +65,17 @@ export class MountedDisk implements DiskPorts {
     const { entries, blocks, blobs, store } = disk;
     const write = <T>(run: () => T): T => this.#write(run);
     this.entries = {
-      append: (added) => write(() => entries.append(added)),
+      append: (added, when = 'now') => {
+        const news = added.filter(({ id }) => !entries.has(id));
+        const takeBack = (): unknown => entries.drop(news.map(({ id }) => id));
+        return this.#write(() => entries.append(added), { log: this.#unsyncedEntries, when, takeBack });
+      },
+      flush: () => write(() => void this.#unsyncedEntries.splice(0)),
       get: (id) => entries.get(id),
       has: (id) => entries.has(id),
       all: () => entries.all(),
       size: () => entries.size(),
-      drop: (ids) => write(() => entries.drop(ids)),
+      drop: (ids) => this.#write(() => entries.drop(ids), { log: this.#unsyncedEntries, when: 'now', takeBack: () => undefined }),
     };
     this.blocks = {
       append: (record) => write(() => blocks.append(record)),
@@ -81,8 +97,10 @@ export class MountedDisk implements DiskPorts {
     };
     this.store = {
       get: (key) => store.get(key),
-      set: (key, value) => write(() => store.set(key, value)),
-      delete: (key) => write(() => store.delete(key)),
+      set: (key, value, when = 'now') =>
+        this.#write(() => store.set(key, value), { log: this.#unsyncedFacts, when, takeBack: restore(store, key) }),
+      delete: (key, when = 'now') =>
+        this.#write(() => store.delete(key), { log: this.#unsyncedFacts, when, takeBack: restore(store, key) }),
       keys: (prefix) => store.keys(prefix),
     };
   }
@@ -97,10 +115,19 @@ export class MountedDisk implements DiskPorts {
     this.#mounted = false;
   }
 
-  #write<T>(run: () => T): T {
+  #write<T>(run: () => T, order?: Ordered): T {
     this.#requireMounted();
-    if (--this.#cutAfter > 0) return run();
-    if (this.#options.random.uniform() < 0.5) run();
+    const { random } = this.#options;
+    const written = (): T => {
+      const result = run();
+      if (order?.when === 'now') order.log.length = 0;
+      else order?.log.push(order.takeBack);
+      return result;
+    };
+    if (--this.#cutAfter > 0) return written();
+    if (random.uniform() < 0.5) written();
+    for (const log of [this.#unsyncedEntries, this.#unsyncedFacts])
+      for (let lost = Math.floor(random.uniform() * (log.length + 1)); lost > 0; lost--) log.pop()?.();
     this.unmount();
     this.#options.onCut();
     throw new PowerCut();
@@ -115,6 +142,12 @@ export class MountedDisk implements DiskPorts {
   #requireMounted(): void {
     if (!this.#mounted) throw new PowerCut();
   }
+}
+
+/** Puts back what this key holds now. */
+function restore(store: NodeStore, key: string): () => void {
+  const before = store.get(key);
+  return () => (before === undefined ? store.delete(key) : store.set(key, before));
 }
 
 /** What a process would see if it were still there to see it. */

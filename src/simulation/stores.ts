@@ -33,6 +33,7 @@ export class MemoryEntryStore implements EntryStore {
   size(): number {
     return this.#entries.size;
   }
+  flush(): void {}
   drop(ids: Iterable<EntryId>): number {
     let dropped = 0;
     for (const id of ids) if (this.#entries.delete(id)) dropped++;

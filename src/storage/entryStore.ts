@@ -3,7 +3,7 @@ import type { EntryStore } from '../epoch/ports.ts';
 import type { EntryId, SignedEntry } from '../spec/index.ts';
 import { decodeCore, entryId } from '../wire/index.ts';
 import { checksumOf } from './checksum.ts';
-import { corrupt, decoded, guarded, inTransaction, openSqlite, readRows, type Table } from './sqlite.ts';
+import { corrupt, decoded, flushLog, guarded, inTransaction, lasting, openSqlite, readRows, type Table } from './sqlite.ts';
 
 /**
  * 'SLLE'. `position` is the order of appending. The id covers the core; the checksum covers both signatures, or the one that
@@ -69,18 +69,21 @@ export function openLedger(path: string): EntryStore & Disposable & { close(): v
   };
 
   return {
-    append(entries) {
+    append(entries, when = 'now') {
       if (entries.length === 0) return 0;
       return guarded(path, () =>
-        inTransaction(db, () => {
-          let added = 0;
-          for (const { id, coreBytes, signature, composite = null } of entries) {
-            added += Number(insert.run(fromHex(id), coreBytes, signature, composite, signaturesChecksum(signature, composite)).changes);
-          }
-          return added;
-        }),
+        lasting(db, when, () =>
+          inTransaction(db, () => {
+            let added = 0;
+            for (const { id, coreBytes, signature, composite = null } of entries) {
+              added += Number(insert.run(fromHex(id), coreBytes, signature, composite, signaturesChecksum(signature, composite)).changes);
+            }
+            return added;
+          }),
+        ),
       );
     },
+    flush: () => flushLog(path),
     get: (id) =>
       guarded(path, () => {
         forgetPages.get();

@@ -1,6 +1,6 @@
 import type { NodeStore } from '../epoch/ports.ts';
 import { checksumOf } from './checksum.ts';
-import { corrupt, guarded, openSqlite, type Table } from './sqlite.ts';
+import { corrupt, guarded, lasting, openSqlite, type Table } from './sqlite.ts';
 
 export interface Fact {
   readonly key: string;
@@ -45,11 +45,11 @@ export function openNodeStore(path: string): NodeStore & Disposable & { close():
         const row = select.get(key);
         return row === undefined ? undefined : FACTS.read(row, path).value;
       }),
-    set(key, value) {
-      guarded(path, () => upsert.run(key, value, checksumOf(key, value)));
+    set(key, value, when = 'now') {
+      guarded(path, () => lasting(db, when, () => upsert.run(key, value, checksumOf(key, value))));
     },
-    delete(key) {
-      guarded(path, () => remove.run(key));
+    delete(key, when = 'now') {
+      guarded(path, () => lasting(db, when, () => remove.run(key)));
     },
     keys: (prefix) => guarded(path, () => under.all(prefix, prefix).map(({ key }) => key as string)),
     close,

@@ -1,7 +1,9 @@
+import { closeSync, fdatasyncSync, openSync } from 'node:fs';
 import { DatabaseSync, type SQLOutputValue, type StatementSync } from 'node:sqlite';
+import type { Durability } from '../epoch/ports.ts';
 import { StarlingError } from '../spec/index.ts';
 
-/** The one place that names node:sqlite. Every call blocks: a commit has reached the disk when it returns. */
+/** The one place that names node:sqlite. Every call blocks. */
 export type Sqlite = DatabaseSync;
 
 /** Ms. One daemon owns its data folder; only a backup or a person's shell can hold a lock, and briefly. */
@@ -36,7 +38,7 @@ export interface Table<R> {
 }
 
 /**
- * Opens or creates a database. WAL with synchronous=FULL: the log is synced at every commit
+ * Opens or creates a database. WAL with synchronous=FULL: the log is synced at every commit (but see `lasting`)
  * (sqlite.org/pragma.html#pragma_synchronous). Throws DATA_CORRUPT when the file is damaged or of another layout.
  */
 export function openSqlite(path: string, { applicationId, version, schema }: Layout): Sqlite {
@@ -62,6 +64,30 @@ export function openSqlite(path: string, { applicationId, version, schema }: Lay
       throw e;
     }
   });
+}
+
+/**
+ * Runs a write. 'soon': its commit goes to the log and is not synced; the next synced commit syncs the log as far as it goes
+ * (sqlite.org/pragma.html#pragma_synchronous, NORMAL in WAL mode: consistent whatever happens, the newest commits may roll back).
+ */
+export function lasting<T>(db: Sqlite, when: Durability, write: () => T): T {
+  if (when === 'now') return write();
+  db.exec('PRAGMA synchronous = NORMAL');
+  try {
+    return write();
+  } finally {
+    db.exec('PRAGMA synchronous = FULL');
+  }
+}
+
+/** Syncs the log of the database at `path`: what was written 'soon' is durable when this returns. */
+export function flushLog(path: string): void {
+  const file = openSync(`${path}-wal`, 'r+');
+  try {
+    fdatasyncSync(file);
+  } finally {
+    closeSync(file);
+  }
 }
 
 /** Runs `body` inside BEGIN IMMEDIATE; all of it is durable when this returns, none of it when it throws. */

@@ -53,6 +53,35 @@ describe('a simulated disk', () => {
     assert.deepEqual([...left].sort(), [2, 5], 'both happen, and nothing between');
   });
 
+  it('may take back the newest writes that were durable soon, and none that was followed by one that was durable now', () => {
+    const left = new Set<string>();
+    for (let seed = 0; seed < 50; seed++) {
+      const { disk, mounted } = mount(seed);
+      mounted.entries.append(chain(1), 'soon');
+      mounted.entries.append(chain(2));
+      mounted.entries.append(chain(4), 'soon');
+      mounted.store.set('key', Buffer.from('first'));
+      mounted.store.set('key', Buffer.from('second'), 'soon');
+      mounted.store.delete('key', 'soon');
+      mounted.cutAt(1);
+      assert.throws(() => mounted.blocks.truncate(0), PowerCut);
+      left.add(`${disk.entries.size()} ${Buffer.from(disk.store.get('key') ?? 'none').toString()}`);
+    }
+    const every = [2, 4].flatMap((n) => ['first', 'none', 'second'].map((fact) => `${n} ${fact}`));
+    assert.deepEqual([...left].sort(), every);
+  });
+
+  it('keeps all that a flush has made durable', () => {
+    for (let seed = 0; seed < 20; seed++) {
+      const { disk, mounted } = mount(seed);
+      mounted.entries.append(chain(3), 'soon');
+      mounted.entries.flush();
+      mounted.cutAt(1);
+      assert.throws(() => mounted.blocks.truncate(0), PowerCut);
+      assert.equal(disk.entries.size(), 3);
+    }
+  });
+
   it('takes its time for content, and loses it when the process dies meanwhile', async () => {
     const { disk, clock, mounted } = mount(1, 10);
     const content = Buffer.from('content');

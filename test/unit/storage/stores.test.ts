@@ -6,7 +6,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { COMPOSITE_SIGNATURE_BYTES, sha256, utf8 } from '../../../src/crypto/index.ts';
 import { type AnyEntryCore, MIB, type SignedEntry, StarlingError } from '../../../src/spec/index.ts';
 import { openBlocks, openLedger, openNodeStore } from '../../../src/storage/index.ts';
-import { openSqlite } from '../../../src/storage/sqlite.ts';
+import { lasting, openSqlite } from '../../../src/storage/sqlite.ts';
 import { type BlockRecord, encodeCore, entryId, makeBlock } from '../../../src/wire/index.ts';
 
 const zero = '0'.repeat(64);
@@ -83,6 +83,29 @@ describe('storage on SQLite', () => {
       using db = openSqlite(path, { applicationId: 1, version: 1, schema: 'CREATE TABLE t (x INTEGER) STRICT;' });
       assert.equal(db.prepare('PRAGMA journal_mode').get()?.journal_mode, 'wal');
       assert.equal(db.prepare('PRAGMA synchronous').get()?.synchronous, 2, 'FULL: power may go as soon as an append returned');
+    });
+
+    it('does not sync what need not be durable yet, and syncs again after it, also where it failed', () => {
+      using db = openSqlite(path, { applicationId: 1, version: 1, schema: 'CREATE TABLE t (x INTEGER) STRICT;' });
+      const level = () => db.prepare('PRAGMA synchronous').get()?.synchronous;
+      assert.deepEqual([lasting(db, 'soon', level), level()], [1, 2], 'NORMAL within, FULL after');
+      assert.deepEqual([lasting(db, 'now', level), level()], [2, 2]);
+      assert.throws(() => lasting(db, 'soon', () => db.exec('INSERT INTO nowhere VALUES (1)')));
+      assert.equal(level(), 2);
+    });
+
+    it('holds at once what is durable soon, and makes it durable when asked', () => {
+      {
+        using store = openLedger(path);
+        store.flush();
+        assert.equal(store.append([entry(0)], 'soon'), 1);
+        using other = new DatabaseSync(path);
+        assert.equal(other.prepare('SELECT count(*) AS n FROM entry').get()?.n, 1, 'a process that dies now loses nothing');
+        store.flush();
+      }
+      using store = openLedger(path);
+      store.flush();
+      assert.deepEqual([...store.all()], [entry(0)]);
     });
 
     it('says DATA_CORRUPT for a file that is no ledger, one of a later layout, and one cut short', () => {
