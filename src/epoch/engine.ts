@@ -130,6 +130,7 @@ export class Engine implements InboxListener, CollectorListener, CommitteeListen
     this.ctx.replica.onAccepted((entry) => this.#accepted(entry));
     init.ports.streams.onPeer((peer, connected) => {
       if (!connected) return;
+      this.talk.greet(peer);
       // It may hold what nobody else could give.
       this.ctx.unavailable.clear();
       this.behind(peer);
@@ -183,7 +184,7 @@ export class Engine implements InboxListener, CollectorListener, CommitteeListen
   setTrainers(count: number): void {
     this.#trainers = count;
     this.#announce();
-    this.talk.tell();
+    this.#tell();
   }
 
   updateNews(id: EntryId): void {
@@ -201,7 +202,7 @@ export class Engine implements InboxListener, CollectorListener, CommitteeListen
     const { talk } = this;
     const seats = talk.negotiation.config.seats.length;
     this.#dispatch({ type: 'attested', attesters: talk.attesters, seats, nowMs: this.#nowMs });
-    // What a tick waits for is here: one for the attestations, one for the stances; the tick that confirms keeps its time.
+    // What a tick waits for is here; the tick that confirms keeps its time unless all are of one mind.
     if (this.#state.phase === 'negotiating' && talk.isReadyForTick()) this.#ticker.next(0);
   }
 
@@ -267,11 +268,12 @@ export class Engine implements InboxListener, CollectorListener, CommitteeListen
     updates.prune(epoch);
     this.#timers.cancel('deadline');
     this.#timers.cancel('retry');
-    this.talk = openTalk(this.ctx);
+    this.talk = openTalk(this.ctx, this.talk);
     this.#collector = new Collector(this.ctx, this);
     this.#dispatch({ type: 'begin', facts: factsOf(this.ctx, this.#deadline.ms, this.#state.facts.trainers) });
     this.#announce();
     this.#inbox.replay();
+    if (this.talk.attesters > 0) this.rosterNews();
     if (this.ctx.pinned === undefined) this.#watch(this.#collector.begin(this.#residual));
     if (pendingJoins(this.ctx).length > 0 || (this.ctx.quorate && this.ctx.notices.size > 0))
       this.#dispatch({ type: 'membership', nowMs: this.#nowMs });
@@ -372,10 +374,16 @@ export class Engine implements InboxListener, CollectorListener, CommitteeListen
       if (outcome.stance !== null) talk.stand(outcome.stance);
       if (outcome.stop !== null) this.#dispatch({ type: 'settled', roster: outcome.stop.option });
     }
-    talk.tell();
-    if (talk !== this.talk) return 0;
+    this.#tell();
+    if (talk !== this.talk || (this.#state.phase === 'negotiating' && talk.isReadyForTick())) return 0;
     const { tickMinMs, tickMaxMs } = NEGOTIATION;
     return this.#state.phase === 'idle' ? IDLE_TICK_MS : tickMinMs + this.ctx.ports.entropy.uniform() * (tickMaxMs - tickMinMs);
+  }
+
+  /** Those who have voted on this epoch's block need nothing more of its roster. */
+  #tell(): void {
+    const { voting } = this.committee;
+    this.talk.tell((node) => voting.base.id === this.talk.base && voting.votesOf(node).length > 0);
   }
 
   #watch(work: Promise<void>): void {

@@ -90,7 +90,7 @@ export class Inbox {
     const { haves, attests, stances } = decodeRosterBundle(payload);
     let behind = false;
     const take = (message: RosterMessage, kind: RosterKind) => {
-      if (!this.#take(message, kind)) behind = true;
+      if (!this.#take(message, kind, from)) behind = true;
     };
     for (const have of haves) take(have, 'have');
     for (const attest of attests) take(attest, 'attest');
@@ -100,14 +100,16 @@ export class Inbox {
   }
 
   /** False when the message stands on an epoch or base that is not (yet) this node's, or its node is not known. */
-  #take(message: RosterMessage, kind: RosterKind): boolean {
+  #take(message: RosterMessage, kind: RosterKind, from?: PeerId): boolean {
     const { talk } = this.#listener;
     if (message.epoch === talk.epoch && message.base === talk.base) {
-      const have = talk.receive(message, kind);
+      const have = talk.receive(message, kind, from);
       if (have !== undefined) this.#listener.trainerNews(have);
       if (kind !== 'have') this.#listener.rosterNews();
       return this.#ctx.replica.graph.certificateOf(message.node) !== undefined;
     }
+    // An epoch behind it parks what it is told; further behind, or on another branch, it does not.
+    if (from !== undefined && message.epoch <= talk.epoch && message.epoch !== talk.epoch - 1) talk.partFrom(from);
     if (message.epoch < talk.epoch) return true;
     if (message.epoch <= talk.epoch + 1) this.#park(message, kind);
     return false;

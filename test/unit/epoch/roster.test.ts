@@ -43,6 +43,8 @@ function told(node: TestNode): { readonly peer: PeerId; readonly bundle: RosterB
   return node.notified.splice(0).map(({ peer, payload }) => ({ peer, bundle: decodeRosterBundle(payload), bytes: payload.byteLength }));
 }
 
+const peersOf = (all: readonly { readonly peer: PeerId }[]): PeerId[] => all.map(({ peer }) => peer).sort();
+
 /** Virtual time goes on. */
 const wait = (swarm: TestSwarm, ms: number): Promise<boolean> => swarm.clock.runUntil(() => false, swarm.clock.nowMs() + ms);
 
@@ -99,40 +101,141 @@ describe('the talk about a roster', () => {
     assert.equal(talk.receive(have, 'have'), have);
   });
 
-  it('tells everyone what it heard and says, twice as often as they may go on without', async () => {
-    const swarm = swarmOf(3);
-    const [self, ann] = swarm.nodes as [TestNode, TestNode];
+  it('tells everyone at once what it says, and after a while what others said and no peer is known to hold', async () => {
+    const swarm = swarmOf(4);
+    const [self, ann, ben, cid] = swarm.nodes as [TestNode, TestNode, TestNode, TestNode];
     const talk = talkOf(self);
     talk.announce(2);
     talk.negotiation.hold(hashOf('x'));
     talk.attest(talk.negotiation.freeze(0) ?? assert.fail('no seat'));
     const [attest, stance] = [attestOf(ann, [hashOf('x')]), stanceOf(ann, 3, [hashOf('x')])];
-    talk.receive(attest, 'attest');
-    talk.receive(stance, 'stance');
+    talk.receive(attest, 'attest', ann.peer);
+    talk.receive(attest, 'attest', ben.peer);
+    talk.receive(stance, 'stance', ann.peer);
     self.notified.length = 0;
     talk.tell();
     const first = told(self);
-    assert.deepEqual(
-      first.map((t) => t.peer).sort(),
-      swarm.nodes
-        .slice(1)
-        .map((n) => n.peer)
-        .sort(),
-    );
+    assert.deepEqual(peersOf(first), [ann.peer, ben.peer, cid.peer].sort());
     for (const { bundle } of first) {
-      assert.deepEqual([bundle.haves.map((h) => [h.node, h.trainers]), bundle.attests.length], [[[self.identity.fingerprint, 2]], 2]);
       assert.deepEqual(
-        bundle.attests.find((a) => a.node === ann.identity.fingerprint),
-        attest,
+        bundle.haves.map((h) => [h.node, h.trainers]),
+        [[self.identity.fingerprint, 2]],
       );
-      assert.deepEqual(bundle.stances, [stance]);
+      assert.deepEqual([bundle.attests.map((a) => a.node), bundle.stances], [[self.identity.fingerprint], []]);
     }
     await wait(swarm, 100);
     talk.tell();
     assert.deepEqual(told(self), [], 'told lately');
-    await wait(swarm, 150);
+    await wait(swarm, 301);
     talk.tell();
-    assert.equal(told(self).length, 2);
+    const heard = told(self);
+    const passedOn = (peer: PeerId) =>
+      heard
+        .filter((t) => t.peer === peer)
+        .flatMap(({ bundle }) => [...bundle.attests, ...bundle.stances].filter((m) => m.node !== talk.negotiation.config.self));
+    assert.deepEqual([passedOn(ann.peer), passedOn(ben.peer), passedOn(cid.peer)], [[], [stance], [attest, stance]]);
+  });
+
+  it('passes on at once where it is not connected to every seat', () => {
+    const swarm = swarmOf(4);
+    const [self, ann, ben] = swarm.nodes as [TestNode, TestNode, TestNode];
+    const talk = talkOf(self);
+    self.connected = [ann.peer, ben.peer];
+    const have = haveOf(ann, 1);
+    talk.receive(have, 'have', ann.peer);
+    self.notified.length = 0;
+    talk.tell();
+    assert.deepEqual(
+      told(self).map(({ peer, bundle }) => [peer, bundle.haves]),
+      [[ben.peer, [have]]],
+    );
+  });
+
+  it('tells again after longer and longer pauses, never what the peer has told itself, and all of it to one that comes back', async () => {
+    const swarm = swarmOf(2);
+    const [self, ann] = swarm.nodes as [TestNode, TestNode];
+    const talk = talkOf(self);
+    talk.announce(1);
+    const [own] = [...talk.haves] as [Have];
+    const times: number[] = [];
+    const startMs = swarm.clock.nowMs();
+    const watch = async (forMs: number) => {
+      for (let i = 0; i < forMs / 100; i++) {
+        self.notified.length = 0;
+        talk.tell();
+        if (told(self).length > 0) times.push(Math.round((swarm.clock.nowMs() - startMs) / 100));
+        await wait(swarm, 100);
+      }
+    };
+    await watch(30_000);
+    assert.deepEqual(times, [0, 4, 12, 28, 60, 124, 188, 252]);
+    talk.receive(own, 'have', ann.peer);
+    times.length = 0;
+    await watch(20_000);
+    assert.deepEqual(times, [], 'it holds it');
+    talk.greet(ann.peer);
+    self.notified.length = 0;
+    talk.tell();
+    assert.deepEqual(
+      told(self).map(({ bundle }) => bundle.haves),
+      [[own]],
+    );
+  });
+
+  it('tells one again that stood elsewhere, once it speaks here, and one that has decided nothing', async () => {
+    const swarm = swarmOf(3);
+    const [self, ann, ben] = swarm.nodes as [TestNode, TestNode, TestNode];
+    const talk = talkOf(self);
+    talk.announce(1);
+    talk.tell();
+    talk.partFrom(ann.peer);
+    self.notified.length = 0;
+    talk.receive(haveOf(ann, 1), 'have', ann.peer);
+    talk.receive(haveOf(ben, 1), 'have', ben.peer);
+    talk.tell();
+    assert.deepEqual(peersOf(told(self)), [ann.peer]);
+    await wait(swarm, 1_000);
+    talk.tell((node) => node === ann.identity.fingerprint);
+    assert.deepEqual(peersOf(told(self)), [ben.peer]);
+  });
+
+  it('goes on with what others said where it begins again over the same head, and tells what it says itself anew', () => {
+    const swarm = swarmOf(3);
+    const [self, ann] = swarm.nodes as [TestNode, TestNode];
+    const before = talkOf(self);
+    before.announce(1);
+    const [have, attest, stance] = [haveOf(ann, 1), attestOf(ann, [hashOf('x')]), stanceOf(ann, 1, [hashOf('x')])];
+    before.receive(have, 'have');
+    before.receive(attest, 'attest');
+    before.receive(stance, 'stance');
+    const talk = talkOf(self);
+    talk.goOnFrom(before);
+    assert.deepEqual([[...talk.haves], talk.negotiation.known()], [[have], { attests: [attest], stances: [stance] }]);
+    assert.equal(talk.receive(have, 'have'), undefined, 'not news');
+  });
+
+  it('is ready for a tick at two thirds of the attestations, of the stances, and twice when all stand on one', () => {
+    const swarm = swarmOf(4);
+    const talk = talkOf(swarm.node(0));
+    const others = swarm.nodes.slice(1);
+    const readyAfter = (message: (node: TestNode) => Attest | Stance, kind: 'attest' | 'stance') =>
+      others.map((node) => {
+        talk.receive(message(node), kind);
+        return [talk.isReadyForTick(), talk.isReadyForTick(), talk.isReadyForTick()].filter(Boolean).length;
+      });
+    assert.deepEqual(
+      readyAfter((node) => attestOf(node, [hashOf('x')]), 'attest'),
+      [0, 0, 1],
+    );
+    assert.deepEqual(
+      readyAfter((node) => stanceOf(node, 1, [hashOf(node === others[0] ? 'y' : 'x')]), 'stance'),
+      [0, 0, 1],
+    );
+    assert.deepEqual(
+      readyAfter((node) => stanceOf(node, 2, [hashOf('x')]), 'stance'),
+      [0, 0, 0],
+      'the own stance is one of them',
+    );
   });
 
   it('tells eight neighbours, the same ones, and one more at random', async () => {
@@ -141,9 +244,9 @@ describe('the talk about a roster', () => {
     const talk = talkOf(self);
     const peers = Array.from({ length: 30 }, (_, i) => `peer ${i}`);
     self.connected = peers;
-    talk.announce(1);
     const rounds: string[][] = [];
     for (let i = 0; i < 20; i++) {
+      talk.announce(1);
       self.notified.length = 0;
       talk.tell();
       rounds.push(told(self).map((t) => t.peer));
@@ -155,6 +258,7 @@ describe('the talk about a roster', () => {
     const others = new Set(rounds.flat().filter((p) => !neighbours.includes(p)));
     assert.ok(others.size >= 8, `${others.size} others in 20 rounds`);
     self.connected = peers.slice(0, 3);
+    talk.announce(1);
     talk.tell();
     assert.equal(told(self).length, 3);
   });
