@@ -1,4 +1,4 @@
-import { type Fingerprint, MAX_ROUNDS, type Vote, type VoteStep } from '../spec/index.ts';
+import { type Fingerprint, MAX_ROUNDS, type Vote, type VoteBody, type VoteStep } from '../spec/index.ts';
 import { faultsOf } from './quorum.ts';
 import type { VoteSet } from './voteSet.ts';
 
@@ -42,13 +42,29 @@ export class HeightVotes {
     return [...this.#rounds.keys()];
   }
 
-  /** Whether it is news. Votes of strangers, of other epochs and of rounds out of bounds are not. */
+  /** Whether it was news. Votes of strangers, of other epochs and of rounds out of bounds are not. */
   add(vote: Vote, certified = false): boolean {
-    const { round, epoch, voter } = vote;
+    if (!this.#isInBounds(vote, certified)) return false;
+    return vote.round > this.#round ? this.#keepAhead(vote) : this.#count(vote, certified);
+  }
+
+  /** Whether a vote could still count or convict its voter, as far as can be said without its signature. Changes nothing. */
+  isNews(vote: VoteBody): boolean {
+    if (!this.#isInBounds(vote, false)) return false;
+    const { voter, round, step, block } = vote;
+    const kept = this.#ahead.get(voter) ?? [];
+    const set = this.#rounds.get(round)?.[step];
+    const same = round > this.#round ? kept.filter((other) => other.round === round && other.step === step) : [];
+    if (same.some((other) => other.block === block)) return false;
+    const first = round > this.#round ? same[0] : set?.firstOf(voter);
+    if (first !== undefined && first.block !== block && !this.#accused.has(voter)) return true;
+    if (round <= this.#round) return set?.isNews(vote, false) ?? true;
+    return kept.length < KEPT_AHEAD || round > (kept.at(-1)?.round ?? 0);
+  }
+
+  #isInBounds({ round, epoch, voter }: VoteBody, certified: boolean): boolean {
     if (epoch !== this.#epoch || !this.#voters.has(voter) || !Number.isSafeInteger(round) || round < 0 || round >= MAX_ROUNDS) return false;
-    if (round > this.#round) return this.#keepAhead(vote);
-    if (!certified && round < this.#round - PAST_ROUNDS && !this.#rounds.has(round)) return false;
-    return this.#count(vote, certified);
+    return certified || round >= this.#round - PAST_ROUNDS || this.#rounds.has(round);
   }
 
   /** The votes of f + 1 voters for later rounds, and the highest round that all of them have reached. */

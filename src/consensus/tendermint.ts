@@ -141,6 +141,11 @@ export class Tendermint {
     return this.#settle();
   }
 
+  /** Whether `onVote` could make anything of it: what brings nothing is not worth a look at its signature. */
+  isNews(vote: VoteBody): boolean {
+    return this.#votes.isNews(vote);
+  }
+
   /** Its signature is verified. */
   onVote(vote: Vote): readonly TendermintEffect[] {
     return this.#votes.add(vote) ? this.#settle() : this.#takeEffects();

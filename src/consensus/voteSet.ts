@@ -21,13 +21,20 @@ export class VoteSet {
     this.#quorum = quorumOf(voters);
   }
 
-  /** Whether it is news. `certified`: the vote came in a certificate, so that q voters stand on its value. */
+  /** Whether a vote would count, and has not been counted. `certified`: it came in a certificate, so that q voters stand on its value. */
+  isNews({ voter, block }: Pick<Vote, 'voter' | 'block'>, certified: boolean): boolean {
+    const earlier = this.#byVoter.get(voter);
+    const supporters = this.#byValue.get(block);
+    if (supporters?.has(voter) === true) return false;
+    return earlier === undefined || this.admits(earlier.length, supporters?.size ?? 0, certified);
+  }
+
+  /** Whether it was news. */
   add(vote: Vote, certified: boolean): boolean {
     const { voter, block } = vote;
+    if (!this.isNews(vote, certified)) return false;
     const earlier = this.#byVoter.get(voter);
     const supporters = this.#byValue.get(block) ?? new Map<Fingerprint, Vote>();
-    if (supporters.has(voter)) return false;
-    if (earlier !== undefined && !this.admits(earlier.length, supporters.size, certified)) return false;
     if (earlier === undefined) this.#byVoter.set(voter, [vote]);
     else earlier.push(vote);
     supporters.set(voter, vote);

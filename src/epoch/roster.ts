@@ -24,7 +24,7 @@ import type { EpochContext } from './context.ts';
  * without (READY). Streams lose little, so each further pause is twice as long, up to the last.
  */
 const RETELL_FIRST_MS = 400;
-const RETELL_LAST_MS = 6_400;
+const RETELL_LAST_MS = 3_200;
 /** Peers up to which each is told by a node that is connected to every seat. */
 const MESH_PEERS = 64;
 /** Peers that are told what others said, besides a random one, by a node that is connected to every seat: its authors tell them too. */

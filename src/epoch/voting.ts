@@ -11,6 +11,7 @@ import {
   type EntryId,
   type Fingerprint,
   ignore,
+  MAX_ROUNDS,
   type Proposal,
   type QuorumCertificate,
   reject,
@@ -176,6 +177,11 @@ export class Voting {
     const told = `${placeOf(vote)}/${toHex(vote.signature)}`;
     // [IGNORE] told before: retelling costs a look, not a signature check
     if (heard.has(told)) return ignore('DUPLICATE', 'the vote is known');
+    // [REJECT] no honest vote gets that far
+    if (vote.round >= MAX_ROUNDS) return reject('BOUNDS_EXCEEDED', `a vote of round ${vote.round}`);
+    // [IGNORE] of a round that is long over, or more of a voter than counts; of an own one its log has to know
+    if (vote.voter !== this.#ctx.self && !this.#machine.isNews(vote))
+      return ignore('BOUNDS_EXCEEDED', `nothing follows from a vote of round ${vote.round}, the vote is in round ${this.round}`);
     // [REJECT] not signed by its voter
     if (!verifyVote(this.#ctx.swarm, vote, keys.ed25519PublicKey))
       return reject('BAD_SIGNATURE', `a vote of ${vote.voter} is not signed by it`);
@@ -191,6 +197,8 @@ export class Voting {
     // [REJECT] the round is another voter's
     if (keys === undefined || this.#proposers[proposal.round % this.#proposers.length] !== proposal.proposer)
       return reject('BAD_PROPOSAL', `round ${proposal.round} of epoch ${this.epoch} is not ${proposal.proposer}'s to propose`);
+    // [IGNORE] the height is decided
+    if (this.#machine.step === 'decided') return ignore('EPOCH_PAST', `epoch ${this.epoch} is decided`);
     // [IGNORE] of a round that is over, or that this node is far from: f + 1 votes bring it there first
     if (!this.#proposals.isNear(proposal, this.round))
       return ignore('BAD_PROPOSAL', `round ${proposal.round}, the vote is in round ${this.round}`);
@@ -215,6 +223,8 @@ export class Voting {
   }
 
   #takeCertificate(certificate: QuorumCertificate): Verdict {
+    // [IGNORE] the height is decided
+    if (this.#machine.step === 'decided') return ignore('DUPLICATE', `epoch ${this.epoch} is decided`);
     const problem = this.#problemOf(certificate);
     // [REJECT] it certifies nothing
     if (problem !== undefined) return reject('BAD_QUORUM', problem);

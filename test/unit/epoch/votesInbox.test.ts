@@ -88,6 +88,44 @@ describe('what comes for a vote', () => {
     voting.stop();
   });
 
+  it('is passed on only where something can follow from it, and looked at no closer otherwise', async () => {
+    const { swarm, tell, voting } = await setting();
+    const by = (i: number, change: Partial<VoteBody>) => voteOf(swarm.node(i), { ...place, ...change });
+    const forged = (vote: Vote) => ({ ...vote, signature: new Uint8Array(64) });
+    assert.equal(tell({ kind: 'vote', vote: by(1, { round: MAX_ROUNDS }) }), 'reject BOUNDS_EXCEEDED');
+    // Two values in one place count, and convict their voter; a third brings nothing.
+    for (const [block, answer] of [
+      [OTHER, 'accept'],
+      ['cd'.repeat(32), 'accept'],
+      ['ef'.repeat(32), 'ignore BOUNDS_EXCEEDED'],
+    ] as const)
+      assert.equal(tell({ kind: 'vote', vote: by(1, { block }) }), answer);
+    assert.equal(tell({ kind: 'vote', vote: forged(by(1, { block: 'ef'.repeat(32) })) }), 'ignore BOUNDS_EXCEEDED', 'before its signature');
+    // Of rounds to come the highest eight of a voter count.
+    for (let round = 10; round < 18; round++) assert.equal(tell({ kind: 'vote', vote: by(2, { round }) }), 'accept');
+    assert.equal(tell({ kind: 'vote', vote: by(2, { round: 9 }) }), 'ignore BOUNDS_EXCEEDED');
+    assert.equal(tell({ kind: 'vote', vote: by(2, { round: 17 }) }), 'ignore DUPLICATE');
+    assert.equal(tell({ kind: 'vote', vote: by(2, { round: 18 }) }), 'accept');
+    // f + 1 voters are far ahead: this node goes there, and what they left behind is over.
+    voting.begin([]);
+    for (const i of [2, 3]) assert.equal(tell({ kind: 'vote', vote: by(i, { round: 40 }) }), 'accept');
+    assert.equal(voting.round, 40);
+    assert.equal(tell({ kind: 'vote', vote: by(3, { round: 20 }) }), 'ignore BOUNDS_EXCEEDED');
+    assert.equal(tell({ kind: 'vote', vote: by(3, { round: 24 }) }), 'accept');
+    voting.stop();
+  });
+
+  it('is nothing new once the height is decided', async () => {
+    const { swarm, tell, voting } = await setting();
+    const { block } = await draftOf(swarm.node(0));
+    const commit: VotesMessage = { kind: 'commit', certificate: certify(block, swarm.nodes.slice(1)) };
+    voting.begin([]);
+    assert.equal(tell(commit), 'accept');
+    assert.equal(tell(commit), 'ignore DUPLICATE');
+    assert.equal(tell({ kind: 'proposal', proposal: proposalOf(swarm, proposerOf(swarm, 0), block) }), 'ignore EPOCH_PAST');
+    voting.stop();
+  });
+
   it('is no vote of a member that has none', async () => {
     const swarm = new TestSwarm({ nodes: 4, classes: ['core', 'core', 'core', 'edge'] }).joined();
     const { ctx } = swarm.node(0);
