@@ -162,10 +162,12 @@ export class Engine implements InboxListener, CollectorListener, CommitteeListen
     this.#watch(this.#presence.join(this.#options.alone));
   }
 
-  stop(): void {
+  /** Begins nothing more at once; resolves when what is being applied or submitted has ended. */
+  async stop(): Promise<void> {
     this.#stopped = true;
     this.#timers.stop();
     this.committee.stop();
+    await Promise.all([this.#advancer.atRest(), this.#submitting]);
   }
 
   /** Steps 1 to 4. One at a time: two trainers of one node share its one contribution an epoch. */
@@ -227,7 +229,7 @@ export class Engine implements InboxListener, CollectorListener, CommitteeListen
   }
 
   fatal(error: unknown): void {
-    this.stop();
+    void this.stop();
     this.#listener.fatal(asStarlingError(error));
   }
 

@@ -26,6 +26,7 @@ export class LibpGossip implements Gossip {
   readonly #topics = new Set<string>();
   #handler: Handler | undefined;
   #isRunning = false;
+  #stopped = false;
 
   constructor(parts: GossipComponents) {
     this.#parts = parts;
@@ -39,6 +40,7 @@ export class LibpGossip implements Gossip {
   }
 
   stop(): void {
+    this.#stopped = true;
     this.#isRunning = false;
   }
 
@@ -85,6 +87,8 @@ export class LibpGossip implements Gossip {
   }
 
   async #verdict(from: PeerId, topic: string, data: Uint8Array): Promise<Verdict> {
+    // [IGNORE] this node stops: nothing is kept
+    if (this.#stopped) return ignore('NOT_READY', 'this node stops');
     // [IGNORE] more than one neighbour may bring in a second: a burst is not yet malice, but it costs standing
     if (excessMs(this.#messages, from, 1) > 0 || excessMs(this.#bytes, from, data.byteLength) > 0) {
       this.#parts.penalties.add(from, GOSSIP.excessPenalty);

@@ -177,7 +177,7 @@ export class LibpStreams implements Streams {
   }
 
   async #answer(protocol: StreamProtocol, from: PeerId, payload: Uint8Array): Promise<Uint8Array | undefined> {
-    const handler = this.#handlers.get(protocol);
+    const handler = this.#stopped.signal.aborted ? undefined : this.#handlers.get(protocol);
     if (handler === undefined) throw new StarlingError('NOT_READY', `${protocol} is not served yet`, { fix: 'try again shortly' });
     return await handler(from, payload);
   }

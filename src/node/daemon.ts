@@ -29,6 +29,7 @@ import { proofSource } from './proofSource.ts';
 import { randomBytes, systemClock, systemEntropy } from './random.ts';
 import { DaemonService } from './service.ts';
 import { Stages } from './stages.ts';
+import { Stoppable } from './stoppable.ts';
 import { DEFAULT_SWARM_CONFIG, loadSwarmConfig } from './swarmConfig.ts';
 import { version } from './version.ts';
 
@@ -50,6 +51,8 @@ export async function runDaemon(config: DaemonConfig, signal: AbortSignal): Prom
   const stop = AbortSignal.any([signal, stopping.signal]);
   const journal = new DaemonJournal(config.log.level);
   const stages = new Stages(journal);
+  const running = new Stoppable();
+  journal.until(() => running.isStopped);
   await using closers = new AsyncDisposableStack();
 
   const folder = prepareDataFolder(config.data);
@@ -65,7 +68,9 @@ export async function runDaemon(config: DaemonConfig, signal: AbortSignal): Prom
     closers.defer(() => blocks.close());
     const store = openNodeStore(folder.node);
     closers.defer(() => store.close());
-    return { entries, blocks, store };
+    // Closed last of all, but first of these: an answer that comes late finds no database that is gone.
+    closers.defer(() => running.stop());
+    return { entries: running.wrap(entries), blocks: running.wrap(blocks), store: running.wrap(store) };
   });
   const seeds = loadOrCreateSeeds(folder.identity, randomBytes);
   const identity = await stages.run('register', () => identityFromSeeds(seeds));

@@ -15,12 +15,19 @@ export class DaemonJournal implements Journal {
   readonly #counters = new Map<string, Counter>();
   readonly #histograms = new Map<string, Histogram>();
   readonly #listeners = new Map<EventTopic, Set<Listener>>();
+  #isOver: () => boolean = () => false;
 
   constructor(level: string) {
     this.#pino = pino({ level, base: null, timestamp: pino.stdTimeFunctions.isoTime }, pino.destination({ fd: 2, sync: true }));
   }
 
+  /** Nothing is logged once this holds: what fails in a node that has stopped is no fault. */
+  until(isOver: () => boolean): void {
+    this.#isOver = isOver;
+  }
+
   log(level: 'debug' | 'info' | 'warn' | 'error', room: string, message: string, facts: Record<string, unknown> = {}): void {
+    if (this.#isOver()) return;
     this.#pino[level]({ room, ...facts }, message);
     if (level !== 'debug') this.emit('log', { level, room, message, ...facts });
   }

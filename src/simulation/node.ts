@@ -141,7 +141,7 @@ export class SimulatedNode {
   kill(): void {
     this.#life++;
     this.#mounted?.unmount();
-    this.engine?.stop();
+    void this.engine?.stop();
     this.engine = undefined;
     this.started = false;
     this.#training = false;

@@ -77,6 +77,16 @@ describe('gossip rules', () => {
     assert.equal(journal.lines.filter((line) => line.level === 'error').length, 1);
   });
 
+  it('hands nothing on once it has stopped', async () => {
+    const { gossip, judge, handled, penalty } = await setUp();
+    gossip.subscribe('/ours/1');
+    gossip.start();
+    assert.equal(await judge('/ours/1', small), 'accept');
+    gossip.stop();
+    assert.equal(await judge('/ours/1', small), 'ignore');
+    assert.deepEqual([handled.length, penalty()], [1, 0]);
+  });
+
   it('takes no more from one neighbour in a second than the bound', async () => {
     const { gossip, judge, handled, penalty } = await setUp();
     gossip.subscribe('/ours/1');
