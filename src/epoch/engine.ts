@@ -224,9 +224,7 @@ export class Engine implements InboxListener, CollectorListener, CommitteeListen
     this.#listener.changed('epoch');
   }
 
-  holders(id: EntryId): readonly Fingerprint[] {
-    return this.talk.holders(id);
-  }
+  holders = (id: EntryId): readonly Fingerprint[] => this.talk.holders(id);
 
   fatal(error: unknown): void {
     void this.stop();
@@ -384,8 +382,8 @@ export class Engine implements InboxListener, CollectorListener, CommitteeListen
 
   /** Those who have voted on this epoch's block need nothing more of its roster. */
   #tell(): void {
-    const { voting } = this.committee;
-    this.talk.tell((node) => voting.base.id === this.talk.base && voting.votesOf(node).length > 0);
+    const { base, committee } = this;
+    this.talk.tell((node) => committee.voting.base.id === base && committee.voting.votesOf(node).length > 0);
   }
 
   #watch(work: Promise<void>): void {

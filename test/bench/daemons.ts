@@ -12,7 +12,7 @@ import { temporaryFolder } from './temporary.ts';
 const LAUNCHER = fileURLToPath(new URL('../../scripts/starling.js', import.meta.url));
 const LISTEN = '/ip4/127.0.0.1/tcp/0';
 /** Ms for a daemon to start on a busy machine, and to stop before it is killed. */
-const START_MS = 60_000;
+const START_MS = 180_000;
 const STOP_MS = 5_000;
 /** Ms between looks: what a start is measured to. */
 const LOOK_MS = 2;
