@@ -28,6 +28,12 @@ export class Advancer {
   readonly #listener: AdvancerListener;
   #running: Promise<void> | undefined;
   #again = false;
+  /** The newest model is being made or pulled. */
+  #holding: Promise<void> | undefined;
+  /** Why that failed, where no peer is to blame. */
+  #failure: unknown;
+  /** Ends a wait for the model: a block is here that can be applied. */
+  #goOn: () => void = () => undefined;
 
   constructor(ctx: EpochContext, committee: Committee, residual: Residual, timers: Timers, listener: AdvancerListener) {
     this.#ctx = ctx;
@@ -40,6 +46,8 @@ export class Advancer {
   /** Applies what can be applied; a call while a run goes on makes it look again. What fails is tried again, and thrown. */
   advance(): Promise<void> {
     this.#again = true;
+    const { chain, finals } = this.#ctx;
+    if (finals.has(chain.finalized.state.epoch + 1)) this.#goOn();
     this.#running ??= this.#run()
       .catch((error: unknown) => {
         // A disk may have room again: nobody else would call for a block that is here.
@@ -75,7 +83,7 @@ export class Advancer {
           void this.advance().catch(() => undefined);
         });
       if (applied.length === 0 && this.#listener.base === chain.head.id) continue;
-      await this.#holdModel();
+      await this.#modelOrBlock();
       if (this.#ctx.pinned === undefined)
         // Aged by what is final: what a provisional step took may come back however many have followed it.
         this.#residual.settle((updateHash, epoch) => this.#isRostered(updateHash, epoch), chain.finalized.state.epoch);
@@ -106,14 +114,42 @@ export class Advancer {
     this.#committee.announce();
   }
 
-  /** Without the newest model nothing can be learned or voted on here: it is asked for until a peer gives it. */
-  async #holdModel(): Promise<void> {
-    if (await ensureModel(this.#ctx)) return;
-    this.#timers.once('model', RETRY_MS, () => {
-      void this.#holdModel()
-        .then(() => this.advance())
-        .catch(() => undefined);
-    });
+  /**
+   * Resolves when the newest model is here, no peer gives it, or the next block has come: a pull may take longer than an epoch.
+   * Blocks are applied while it goes on, and their epochs collected: their sums lead from the pulled model to the newest.
+   */
+  async #modelOrBlock(): Promise<void> {
+    const block = Promise.withResolvers<void>();
+    this.#goOn = block.resolve;
+    const isPulled = this.#holding !== undefined;
+    const model = this.#holdModel();
+    if (!isPulled) await Promise.race([model, block.promise]);
+    if (this.#failure === undefined) return;
+    const failure = this.#failure;
+    this.#failure = undefined;
+    throw failure;
+  }
+
+  /** Without the newest model nothing can be learned or voted on here: it is asked for until a peer gives it. One run at a time. */
+  #holdModel(): Promise<void> {
+    this.#holding ??= this.#tryHoldModel()
+      .catch((error: unknown) => {
+        this.#failure = error;
+      })
+      .finally(() => {
+        this.#holding = undefined;
+      });
+    return this.#holding;
+  }
+
+  async #tryHoldModel(): Promise<void> {
+    const { chain } = this.#ctx;
+    for (let wanted = ''; wanted !== chain.head.id; ) {
+      wanted = chain.head.id;
+      if (await ensureModel(this.#ctx)) continue;
+      this.#timers.once('model', RETRY_MS, () => void this.#holdModel().then(() => this.advance().catch(() => undefined)));
+      return;
+    }
   }
 
   /** Whether the chosen decision of `epoch` holds this own update; undefined where it is archived. */

@@ -7,7 +7,6 @@ import type { Aggregate } from './average.ts';
 import type { HeldAggregate } from './chain.ts';
 import { type EpochContext, peerOf } from './context.ts';
 import { answerMs, type NodeStore } from './ports.ts';
-import { pullContent } from './pull.ts';
 
 /** Members asked for an aggregate beside the decision's authors. */
 const OTHERS_ASKED = 4;
@@ -60,7 +59,8 @@ async function fetchOnce(ctx: EpochContext, decision: DecisionId, hash: Hex): Pr
     });
   const stored = await ctx.ports.blobs.get(header.sumRoot);
   if (stored?.byteLength === header.sumBytes) return { header, sum: int32Of(stored) };
-  const content = await pullContent(ctx.ports.streams, holders, header.sumRoot, header.sumBytes, { timeoutMs: answerMs(header.sumBytes) });
+  const options = { timeoutMs: answerMs(header.sumBytes) };
+  const content = await ctx.pulls.pull(ctx.ports.streams, holders, header.sumRoot, header.sumBytes, options);
   const sum = int32Of(content);
   await keepAggregate(ctx, { hash, header, sum });
   return { header, sum };

@@ -22,6 +22,7 @@ import { Chain, type HeldAggregate } from './chain.ts';
 import { EvidencePool } from './evidencePool.ts';
 import { loadPin } from './pin.ts';
 import type { BlobStore, BlockStore, Clock, Entropy, EntryStore, Gossip, Journal, NodeStore, Streams } from './ports.ts';
+import { ResumedPulls } from './pull.ts';
 import { type Divergence, Reach } from './reach.ts';
 import { Replica } from './replica.ts';
 import { Timeline } from './timeline.ts';
@@ -84,6 +85,8 @@ export interface EpochContext extends EpochInit {
   readonly unavailable: Map<DecisionId, number>;
   /** Aggregates that are being fetched, by hash. */
   readonly fetching: Map<Hex, Promise<HeldAggregate>>;
+  /** Models and sums that are pulled, with what earlier attempts have left. */
+  readonly pulls: ResumedPulls;
   /** When each step happened here. */
   readonly timeline: Timeline;
   readonly updates: Updates;
@@ -128,6 +131,7 @@ export function createContext(init: EpochInit): EpochContext {
     refused: new Map(),
     unavailable: new Map(),
     fetching: new Map(),
+    pulls: new ResumedPulls(),
     timeline: new Timeline(ports.clock),
     updates,
     directory,

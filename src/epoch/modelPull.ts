@@ -3,7 +3,6 @@ import { float32Of } from '../aggregation/index.ts';
 import { asStarlingError, type PeerId, StarlingError } from '../spec/index.ts';
 import type { EpochContext } from './context.ts';
 import { answerMs } from './ports.ts';
-import { pullContent } from './pull.ts';
 
 /**
  * Makes sure that the head's model is at hand: from the nearest earlier one where the sums between are held, from peers
@@ -23,11 +22,12 @@ export async function ensureModel(ctx: EpochContext): Promise<boolean> {
   const sizeBytes = 4 * (ctx.spans.at(-1)?.end ?? 0);
   journal.log('info', 'epoch', 'the newest model is asked for', { epoch, modelRoot, bytes: sizeBytes });
   try {
-    const content = await pullContent(streams, () => donorsOf(ctx, epoch), modelRoot, sizeBytes, {
+    const content = await ctx.pulls.pull(streams, () => donorsOf(ctx, epoch), modelRoot, sizeBytes, {
       timeoutMs: answerMs(sizeBytes),
       onFault: (peer, fault) => journal.log('warn', 'epoch', 'a donor of the model was left', { ...fault.toJSON(), peer, epoch }),
     });
-    ctx.chain.models.keep(epoch, modelRoot, float32Of(content));
+    // The chain may have gone on meanwhile, which then goes on from here, or back.
+    if (ctx.chain.at(epoch)?.state.modelRoot === modelRoot) ctx.chain.models.keep(epoch, modelRoot, float32Of(content));
     await blobs.put(content);
     journal.log('info', 'epoch', 'the model was pulled from peers', { epoch, modelRoot, ms: clock.nowMs() - sinceMs });
     return true;

@@ -37,10 +37,55 @@ export async function pullContent(
   options: PullOptions,
 ): Promise<Uint8Array> {
   options.signal?.throwIfAborted();
-  if (sizeBytes > 0) return await new Pull(streams, holders, root, sizeBytes, options).run();
+  if (sizeBytes > 0) return await new Pull(streams, holders, partsOf(root, sizeBytes), options).run();
   if (contentOf(new Uint8Array(0)).root !== root) throw wrongSize(0);
   return new Uint8Array(0);
 }
+
+/** Contents of which what came is kept: a model, and a sum that is asked for beside it. Each takes its size in memory. */
+const UNFINISHED_KEPT = 2;
+
+/** Pulls whose next attempt asks only for what has not come: a holder may go, and an epoch end, before large content is here. */
+export class ResumedPulls {
+  readonly #unfinished = new Map<ContentRoot, Parts>();
+
+  /** As `pullContent`. What an attempt leaves is kept until content that failed later takes its place. */
+  async pull(
+    streams: Pick<Streams, 'request'>,
+    holders: Holders,
+    root: ContentRoot,
+    sizeBytes: number,
+    options: PullOptions,
+  ): Promise<Uint8Array> {
+    const left = this.#unfinished.get(root);
+    const parts = left?.content.byteLength === sizeBytes ? left : partsOf(root, sizeBytes);
+    this.#unfinished.delete(root);
+    try {
+      return await new Pull(streams, holders, parts, options).run();
+    } catch (error) {
+      if (parts.leaves !== undefined && parts.missing.size < parts.leaves.length) this.#unfinished.set(root, parts);
+      for (const oldest of this.#unfinished.keys()) if (this.#unfinished.size > UNFINISHED_KEPT) this.#unfinished.delete(oldest);
+      throw error;
+    }
+  }
+}
+
+/** Content as far as it has come. */
+interface Parts {
+  readonly root: ContentRoot;
+  readonly content: Uint8Array;
+  /** Behind `root`, as the first holder gave them; undefined before. */
+  leaves: readonly Uint8Array[] | undefined;
+  /** Chunks that are not in `content`. */
+  readonly missing: Set<number>;
+}
+
+const partsOf = (root: ContentRoot, sizeBytes: number): Parts => ({
+  root,
+  content: new Uint8Array(sizeBytes),
+  leaves: undefined,
+  missing: new Set(Array(chunkCount(sizeBytes)).keys()),
+});
 
 interface Holder {
   readonly peer: PeerId;
@@ -61,11 +106,8 @@ interface Ask {
 
 class Pull {
   readonly #streams: Pick<Streams, 'request'>;
-  readonly #root: ContentRoot;
+  readonly #parts: Parts;
   readonly #options: PullOptions;
-  readonly #content: Uint8Array;
-  /** Behind `root`, as the first holder gave them; undefined before. */
-  #leaves: readonly Uint8Array[] | undefined;
   /** Chunks that nobody is asked for. */
   readonly #open: Set<number>;
   readonly #asked = new Map<number, Ask>();
@@ -77,12 +119,11 @@ class Pull {
   readonly #result = Promise.withResolvers<Uint8Array>();
   readonly #over = new AbortController();
 
-  constructor(streams: Pick<Streams, 'request'>, holders: Holders, root: ContentRoot, sizeBytes: number, options: PullOptions) {
+  constructor(streams: Pick<Streams, 'request'>, holders: Holders, parts: Parts, options: PullOptions) {
     this.#streams = streams;
-    this.#root = root;
+    this.#parts = parts;
     this.#options = options;
-    this.#content = new Uint8Array(sizeBytes);
-    this.#open = new Set(Array(chunkCount(sizeBytes)).keys());
+    this.#open = new Set(parts.missing);
     this.#candidates = typeof holders === 'function' ? holders : () => holders;
   }
 
@@ -146,16 +187,16 @@ class Pull {
     const answer = await this.#ask(holder, 'leaves', FRAME_MAX_BYTES, this.#options.timeoutMs);
     let leaves: readonly Uint8Array[];
     try {
-      ({ leaves } = decodeContentIndex(answer, this.#root));
+      ({ leaves } = decodeContentIndex(answer, this.#parts.root));
     } catch (cause) {
       throw this.#lie(holder, 'leaves', cause);
     }
     // The root binds the number of leaves, so a count that differs is the announcement's fault and no holder's.
-    if (leaves.length !== chunkCount(this.#content.byteLength)) {
-      this.#result.reject(wrongSize(this.#content.byteLength));
+    if (leaves.length !== chunkCount(this.#parts.content.byteLength)) {
+      this.#result.reject(wrongSize(this.#parts.content.byteLength));
       return;
     }
-    this.#leaves ??= leaves;
+    this.#parts.leaves ??= leaves;
     holder.proven = true;
   }
 
@@ -170,20 +211,22 @@ class Pull {
     // It comes behind what this holder owes already, and the others share the way to us.
     const bytes = await this.#ask(holder, chunk, CHUNK_BYTES, this.#options.timeoutMs * holder.owes.size * this.#holders.size);
     if (this.#isOver || !this.#holders.has(holder)) return;
-    if (!verifyChunk(this.#leaves as Uint8Array[], chunk, bytes)) throw this.#lie(holder, `a chunk ${chunk}`);
+    if (!verifyChunk(this.#parts.leaves as Uint8Array[], chunk, bytes)) throw this.#lie(holder, `a chunk ${chunk}`);
     holder.owes.delete(chunk);
     holder.answered = Math.max(holder.answered, number);
     if (this.#asked.delete(chunk)) this.#take(chunk, bytes);
   }
 
   #take(chunk: number, bytes: Uint8Array): void {
-    const { byteLength } = this.#content;
+    const { content, missing } = this.#parts;
+    const { byteLength } = content;
     if (bytes.byteLength !== Math.min(CHUNK_BYTES, byteLength - chunk * CHUNK_BYTES)) {
       this.#result.reject(wrongSize(byteLength));
       return;
     }
-    this.#content.set(bytes, chunk * CHUNK_BYTES);
-    if (this.#open.size + this.#asked.size === 0) this.#result.resolve(this.#content);
+    content.set(bytes, chunk * CHUNK_BYTES);
+    missing.delete(chunk);
+    if (missing.size === 0) this.#result.resolve(content);
   }
 
   /** Whatever comes of a request, somebody may have something to do. A holder's fault ends its part; any other error all. */
@@ -214,7 +257,7 @@ class Pull {
 
   #ask(holder: Holder, index: number | 'leaves', maxResponseBytes: number, timeoutMs: number): Promise<Uint8Array> {
     const { signal } = this.#options;
-    return this.#streams.request(holder.peer, 'content', encodeContentRequest({ root: this.#root, index }), {
+    return this.#streams.request(holder.peer, 'content', encodeContentRequest({ root: this.#parts.root, index }), {
       timeoutMs,
       maxResponseBytes,
       signal: signal === undefined ? this.#over.signal : AbortSignal.any([signal, this.#over.signal]),
@@ -224,19 +267,19 @@ class Pull {
   #lie(holder: Holder, what: string, cause?: unknown): StarlingError {
     return new StarlingError(
       'HASH_MISMATCH',
-      `${holder.peer} gave ${what} that is not of content ${this.#root.slice(0, 8)}`,
+      `${holder.peer} gave ${what} that is not of content ${this.#parts.root.slice(0, 8)}`,
       { peer: holder.peer, phase: 'pull' },
       { cause },
     );
   }
 
   #nobody(): StarlingError {
-    const chunks = chunkCount(this.#content.byteLength);
-    const arrived = chunks - this.#open.size;
+    const chunks = chunkCount(this.#parts.content.byteLength);
+    const arrived = chunks - this.#parts.missing.size;
     const peer = this.#lastFault?.facts.peer;
     return new StarlingError(
       'NOT_FOUND',
-      `no holder is left that gives content ${this.#root.slice(0, 8)} (${arrived} of ${chunks} chunks arrived)`,
+      `no holder is left that gives content ${this.#parts.root.slice(0, 8)} (${arrived} of ${chunks} chunks arrived)`,
       { phase: 'pull', fix: 'wait until a peer that holds it is connected', ...(peer === undefined ? {} : { peer }) },
       { cause: this.#lastFault },
     );

@@ -88,5 +88,6 @@ export class Link {
   }
 }
 
+/** Down, starting, or still without the newest model: it answers later. */
 const isAway = (error: unknown): error is StarlingError =>
-  error instanceof StarlingError && (error.code === 'DAEMON_DOWN' || error.code === 'NOT_READY');
+  error instanceof StarlingError && ['DAEMON_DOWN', 'NOT_READY', 'AGGREGATE_MISSING'].includes(error.code);

@@ -4,6 +4,7 @@ import { contentOf } from '../../../src/crypto/index.ts';
 import type { EpochContext } from '../../../src/epoch/context.ts';
 import { ensureModel } from '../../../src/epoch/modelPull.ts';
 import { Models } from '../../../src/epoch/models.ts';
+import { ResumedPulls } from '../../../src/epoch/pull.ts';
 import { serveContent } from '../../../src/epoch/served.ts';
 import { MemoryBlobStore } from '../../../src/simulation/stores.ts';
 import { CHUNK_BYTES, type PeerId, StarlingError } from '../../../src/spec/index.ts';
@@ -49,10 +50,12 @@ async function nodeOf({ head, sums = [], donors, lies = [], beats = {}, divergin
       head: { state: { epoch: head, modelRoot: rootOf(head) } },
       models,
       model: (epoch: number) => models.at(epoch, line),
+      at: (epoch: number) => ({ state: { modelRoot: rootOf(epoch) } }),
     },
     directory: { nodeOf: (peer: PeerId) => (strangers.includes(peer) ? undefined : `node ${peer}`) },
     diverging: new Map(diverging.map((peer) => [`node ${peer}`, {}])),
     reach: { of: (node: string) => ({ epoch: beats[node.slice(5)] ?? head }) },
+    pulls: new ResumedPulls(),
     ports: {
       blobs,
       clock: { nowMs: () => 0 },

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { chunkAt, contentOf } from '../../../src/crypto/index.ts';
 import type { Streams } from '../../../src/epoch/ports.ts';
-import { pullContent } from '../../../src/epoch/pull.ts';
+import { pullContent, ResumedPulls } from '../../../src/epoch/pull.ts';
 import { serveContent } from '../../../src/epoch/served.ts';
 import { CHUNK_BYTES, type PeerId, StarlingError } from '../../../src/spec/index.ts';
 import { decodeContentRequest, encodeContentIndex } from '../../../src/wire/index.ts';
@@ -242,5 +242,64 @@ describe('pulling content', () => {
     };
     const { streams, root } = world(content, { a: broken, b: hangs });
     await assert.rejects(pullContent(streams, ['a', 'b'], root, content.length, options), TypeError);
+  });
+});
+
+describe('a pull that is tried again', () => {
+  it('asks for each chunk about once, however many attempts end before the last', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.integer({ min: 1, max: 12 }),
+        fc.integer({ min: 1, max: CHUNK_BYTES }),
+        // Answers, leaves among them, after which the holder of an attempt is gone; that of the last one stays.
+        fc.array(fc.integer({ min: 0, max: 6 }), { maxLength: 5 }),
+        async (chunks, last, lives) => {
+          const content = bytesOf((chunks - 1) * CHUNK_BYTES + last);
+          let left = 0;
+          const dying: Answer = (index, give) => (left-- > 0 ? give() : gone(index, give));
+          const { streams, root, askedOf } = world(content, { a: dying });
+          const pulls = new ResumedPulls();
+          for (const life of [...lives, Number.POSITIVE_INFINITY]) {
+            left = life;
+            const pulling = pulls.pull(streams, ['a'], root, content.length, options);
+            const pulled = await pulling.catch((error: unknown) => assert.ok(codeOf('NOT_FOUND')(error), `${error}`));
+            if (pulled === undefined) continue;
+            assert.ok(Buffer.from(pulled).equals(content));
+            break;
+          }
+          // What is under way when a holder goes is asked for again: three chunks at most.
+          assert.ok(askedOf('a').length <= chunks + 3 * lives.length, `${askedOf('a')}`);
+          assert.deepEqual(ascending([...new Set(askedOf('a'))]), range(chunks));
+        },
+      ),
+      { numRuns: 60 },
+    );
+  });
+
+  it('begins anew with another size, and remembers two contents', async () => {
+    const contents = [3, 5, 7].map((seed) => bytesOf(3 * CHUNK_BYTES, seed));
+    const pulls = new ResumedPulls();
+    const worlds = contents.map((content) => {
+      let answers = 0;
+      const made = world(content, { a: (index, give) => (++answers === 3 ? gone(index, give) : give()) });
+      return { ...made, content };
+    });
+    for (const { streams, root, content } of worlds)
+      await assert.rejects(pulls.pull(streams, ['a'], root, content.length, options), codeOf('NOT_FOUND'));
+    const [oldest, , newest] = worlds as [(typeof worlds)[0], (typeof worlds)[0], (typeof worlds)[0]];
+    await assert.rejects(
+      pulls.pull(newest.streams, ['a'], newest.root, newest.content.length + CHUNK_BYTES, options),
+      codeOf('HASH_MISMATCH'),
+    );
+    for (const [{ streams, root, content, askedOf }, again] of [
+      [worlds[1] as (typeof worlds)[0], 0],
+      [oldest, 1],
+    ] as const) {
+      await pulls.pull(streams, ['a'], root, content.length, options);
+      const chunks = askedOf('a');
+      const answered = chunks.filter((chunk, i) => chunks.indexOf(chunk) !== i).length;
+      // Two were under way when the holder went; the first chunk of the oldest content had come, and was forgotten.
+      assert.equal(answered, 2 + again, `${chunks}`);
+    }
   });
 });
