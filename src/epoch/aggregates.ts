@@ -12,10 +12,10 @@ import { answerMs, type NodeStore } from './ports.ts';
 const OTHERS_ASKED = 4;
 const headerKey = (hash: Hex): string => `aggregate/${hash}`;
 
-/** Durable when it resolves. */
+/** Durable when it resolves. A vote, a proposal and a final block each keep the same one: its sum is hashed and written once. */
 export async function keepAggregate(ctx: EpochContext, { hash, header, sum }: Pick<Aggregate, 'hash' | 'header' | 'sum'>): Promise<void> {
   if (header === undefined || sum === undefined) return;
-  await ctx.ports.blobs.put(bytesOf(sum));
+  if (!(await ctx.ports.blobs.has(header.sumRoot))) await ctx.ports.blobs.put(bytesOf(sum));
   keepHeader(ctx, hash, header);
 }
 
