@@ -30,7 +30,7 @@ describe('sorting networks', () => {
 
   it('do not sort without some comparator', () => {
     const network = sortingNetwork(7);
-    network.forEach((_, c) => assert.ok(!isSorted(sorted(network.toSpliced(c, 1), 7)), `comparator ${c} is idle`));
+    for (const c of network.keys()) assert.ok(!isSorted(sorted(network.toSpliced(c, 1), 7)), `comparator ${c} is idle`);
   });
 
   it('sort the 0-1 inputs of up to 64 wires that are hardest to merge, and random ones', () => {

@@ -1,0 +1,59 @@
+import type { Compute, IntRow } from '../../compute/api.ts';
+import { distancesBetween } from './distances.ts';
+import { mean } from './mean.ts';
+import { liarsAmong, type RobustRule, type WeighedRows } from './rule.ts';
+
+/**
+ * Krum (Blanchard, El Mhamdi, Guerraoui, Stainer, "Machine learning with adversaries", NeurIPS 2017): a row's score is
+ * the sum of its squared distances to its K - f - 2 nearest others (at least one), f = floor((K-1)/3), and the row of the
+ * least score is the answer: S = that row, D = 1.
+ *
+ * Breakdown: f rows where K > 2f + 2, that is for every K but 1, 2 and 4. Weights do not count. Equal scores, as
+ * with any two rows, go to the row that is lower in the first element in which they differ.
+ */
+export const krum: RobustRule = async (compute, input) => {
+  const [best] = await byScore(compute, input);
+  return { sum: Int32Array.from(input.rows[best as number] as IntRow), weightTotal: 1 };
+};
+
+/**
+ * Multi-Krum (same paper): the weighted mean of the K - f - 2 rows (at least one) of the least scores. Weights choose
+ * none of them; they weigh what was chosen. S = sum W_i q_i, D = sum W_i over these.
+ */
+export const multiKrum: RobustRule = async (compute, input) => {
+  const chosen = (await byScore(compute, input)).slice(0, neighbours(input.rows.length));
+  return mean(compute, {
+    ...input,
+    rows: chosen.map((i) => input.rows[i] as IntRow),
+    weights: chosen.map((i) => input.weights[i] as number),
+  });
+};
+
+/** Others whose distance counts, and rows that multi-Krum keeps. */
+const neighbours = (rows: number): number => Math.max(1, rows - liarsAmong(rows) - 2);
+
+/** Indices of the rows, best score first; equal scores by content, equal rows by weight. */
+async function byScore(compute: Compute, input: WeighedRows): Promise<number[]> {
+  const { rows, weights } = input;
+  const counted = neighbours(rows.length);
+  const scores = (await distancesBetween(compute, input)).map((line, i) =>
+    line
+      .toSpliced(i, 1)
+      .sort((a, b) => (a < b ? -1 : a > b ? 1 : 0))
+      .slice(0, counted)
+      .reduce((sum, distance) => sum + distance, 0n),
+  );
+  return rows
+    .map((_, i) => i)
+    .sort((a, b) => {
+      const [x, y] = [scores[a] as bigint, scores[b] as bigint];
+      if (x !== y) return x < y ? -1 : 1;
+      return compareRows(rows[a] as IntRow, rows[b] as IntRow) || (weights[a] as number) - (weights[b] as number);
+    });
+}
+
+/** Sign of the first difference of two rows. */
+function compareRows(a: IntRow, b: IntRow): number {
+  for (let k = 0; k < a.length; k++) if (a[k] !== b[k]) return (a[k] as number) - (b[k] as number);
+  return 0;
+}
