@@ -70,7 +70,7 @@ function outOfBounds(what: string): StarlingError {
 }
 
 /** Elements. 2^21 squares of differences below 2^16 add up below 2^53: exact in a double, in any order. */
-export const MAX_EXACT_ELEMENTS = 2 ** 21;
+const MAX_EXACT_ELEMENTS = 2 ** 21;
 
 /** Checks rows whose distances are wanted and returns their length. Throws BAD_SHAPE, and BOUNDS_EXCEEDED for integers past what a double holds. */
 export function checkDistance(operation: string, rows: readonly (Row | IntRow)[]): number {

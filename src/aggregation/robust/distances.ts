@@ -28,10 +28,14 @@ function rangesOf(spans: readonly TensorSpan[], exponents: readonly number[]): R
   });
 }
 
-type Scaled = Pick<WeighedRows, 'rows' | 'spans' | 'exponents'>;
+type Measured = Pick<WeighedRows, 'rows' | 'spans' | 'exponents' | 'join'>;
 
 /** Squared distance of each row from `centre` (of their type), exact, in units of 4^(least exponent). */
-export async function distancesFrom(compute: Compute, centre: IntRow, { rows, spans, exponents }: Scaled): Promise<bigint[]> {
+export async function distancesFrom(
+  compute: Compute,
+  centre: IntRow,
+  { rows, spans, exponents, join }: Measured,
+): Promise<readonly bigint[]> {
   const totals = rows.map(() => 0n);
   for (const { start, end, shift } of rangesOf(spans, exponents)) {
     const origin = centre.subarray(start, end);
@@ -40,17 +44,15 @@ export async function distancesFrom(compute: Compute, centre: IntRow, { rows, sp
       totals[i] = (totals[i] as bigint) + (BigInt(squares) << shift);
     }
   }
-  return totals;
+  return join?.(totals) ?? totals;
 }
 
-/** Squared distance of every two rows, exact, in units of 4^(least exponent): K lists of K. */
-export async function distancesBetween(compute: Compute, { rows, spans, exponents }: Scaled): Promise<bigint[][]> {
-  const totals = rows.map(() => rows.map(() => 0n));
+/** Squared distance of every two rows, exact, in units of 4^(least exponent): K x K, row-major. */
+export async function distancesBetween(compute: Compute, { rows, spans, exponents, join }: Measured): Promise<readonly bigint[]> {
+  const totals = new Array<bigint>(rows.length ** 2).fill(0n);
   for (const { start, end, shift } of rangesOf(spans, exponents)) {
     const squares = await compute.pairwiseSqDist(rows.map((row) => row.subarray(start, end)));
-    totals.forEach((line, i) => {
-      for (const [j, total] of line.entries()) line[j] = total + (BigInt(squares[i * rows.length + j] as number) << shift);
-    });
+    for (const [p, total] of totals.entries()) totals[p] = total + (BigInt(squares[p] as number) << shift);
   }
-  return totals;
+  return join?.(totals) ?? totals;
 }

@@ -9,7 +9,7 @@ import { liarsAmong, type RobustRule, type WeighedRows } from './rule.ts';
  * least score is the answer: S = that row, D = 1.
  *
  * Breakdown: f rows where K > 2f + 2, that is for every K but 1, 2 and 4. Weights do not count. Equal scores, as
- * with any two rows, go to the row that is lower in the first element in which they differ.
+ * those of any two rows, go to the row that comes first.
  */
 export const krum: RobustRule = async (compute, input) => {
   const [best] = await byScore(compute, input);
@@ -32,28 +32,19 @@ export const multiKrum: RobustRule = async (compute, input) => {
 /** Others whose distance counts, and rows that multi-Krum keeps. */
 const neighbours = (rows: number): number => Math.max(1, rows - liarsAmong(rows) - 2);
 
-/** Indices of the rows, best score first; equal scores by content, equal rows by weight. */
+/** Indices of the rows, best score first; equal scores in the order of the rows. */
 async function byScore(compute: Compute, input: WeighedRows): Promise<number[]> {
-  const { rows, weights } = input;
-  const counted = neighbours(rows.length);
-  const scores = (await distancesBetween(compute, input)).map((line, i) =>
-    line
+  const count = input.rows.length;
+  const distances = await distancesBetween(compute, input);
+  const scores = input.rows.map((_, i) =>
+    distances
+      .slice(i * count, (i + 1) * count)
       .toSpliced(i, 1)
-      .sort((a, b) => (a < b ? -1 : a > b ? 1 : 0))
-      .slice(0, counted)
+      .sort(ascending)
+      .slice(0, neighbours(count))
       .reduce((sum, distance) => sum + distance, 0n),
   );
-  return rows
-    .map((_, i) => i)
-    .sort((a, b) => {
-      const [x, y] = [scores[a] as bigint, scores[b] as bigint];
-      if (x !== y) return x < y ? -1 : 1;
-      return compareRows(rows[a] as IntRow, rows[b] as IntRow) || (weights[a] as number) - (weights[b] as number);
-    });
+  return scores.map((_, i) => i).sort((a, b) => ascending(scores[a] as bigint, scores[b] as bigint)); // a stable sort
 }
 
-/** Sign of the first difference of two rows. */
-function compareRows(a: IntRow, b: IntRow): number {
-  for (let k = 0; k < a.length; k++) if (a[k] !== b[k]) return (a[k] as number) - (b[k] as number);
-  return 0;
-}
+const ascending = (a: bigint, b: bigint): number => (a < b ? -1 : a > b ? 1 : 0);

@@ -1,7 +1,7 @@
 import type { Compute, IntRow } from '../../compute/api.ts';
 import type { TensorSpan } from '../layout.ts';
 
-/** What a rule aggregates: the rows of a roster, all of them seen in full. */
+/** What a rule aggregates: the rows of a roster, whole, or one segment of all of them (`join`). */
 export interface WeighedRows {
   /** K rows of one integer type and of P elements, within +-32,767 (int16) or +-127 (int8). */
   readonly rows: readonly IntRow[];
@@ -11,6 +11,12 @@ export interface WeighedRows {
   readonly spans: readonly TensorSpan[];
   /** One a tensor: an integer q of it stands for q * 2^exponent. Distances count every tensor in its own scale. */
   readonly exponents: readonly number[];
+  /**
+   * Where the rows are one segment of longer ones: adds up, element by element, what the owners of all segments found for
+   * theirs. Each owner then runs the same rule on its own segment, calls this equally often, and takes the same decisions.
+   * `exponents` name the same tensors for all of them; a tensor outside of a segment has an empty span there.
+   */
+  join?(partial: readonly bigint[]): Promise<readonly bigint[]>;
 }
 
 /** The model moves by eta * sum * scale / weightTotal (`applyAverage`); |sum| / weightTotal stays within the rows' type. */
@@ -22,8 +28,8 @@ export interface Aggregated {
 }
 
 /**
- * A rule that answers in integers alone, so that every node gets the same bytes on every backend, and that depends on
- * the rows as a set: their order changes nothing. K is at least 1.
+ * A rule that answers in integers alone, so that every node gets the same bytes on every backend. K is at least 1. The
+ * order of the rows settles ties between them and nothing else: a roster has one order, by entry id, on every node.
  */
 export type RobustRule = (compute: Compute, input: WeighedRows) => Promise<Aggregated>;
 

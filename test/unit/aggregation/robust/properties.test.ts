@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { aggregate, bytesOf, type WeighedRows } from '../../../../src/aggregation/index.ts';
+import type { IntRow } from '../../../../src/compute/api.ts';
 import { createReference } from '../../../../src/compute/index.ts';
 import { AGGREGATION_RULES, type AggregationRule } from '../../../../src/spec/index.ts';
 import { availableModes, onEach } from '../../../support/backends.ts';
@@ -9,6 +10,21 @@ import { honestRows, plainInput, reordered, weighed } from './inputs.ts';
 const compute = createReference();
 const run = (rule: AggregationRule, input: WeighedRows) => aggregate(rule, compute, input);
 const modes = await availableModes();
+
+/** Adds up what as many owners bring, round after round. */
+function joint(owners: number): (partial: readonly bigint[]) => Promise<readonly bigint[]> {
+  let round: { readonly brought: (readonly bigint[])[]; readonly done: PromiseWithResolvers<readonly bigint[]> } | undefined;
+  return (partial) => {
+    round ??= { brought: [], done: Promise.withResolvers() };
+    const { brought, done } = round;
+    brought.push(partial);
+    if (brought.length === owners) {
+      round = undefined;
+      done.resolve(partial.map((_, p) => brought.reduce((sum, part) => sum + (part[p] as bigint), 0n)));
+    }
+    return done.promise;
+  };
+}
 
 /** Ten rows of 5,000 integers over three scales, two of them far from the others. */
 function mixed(seed: number): WeighedRows {
@@ -23,10 +39,37 @@ function mixed(seed: number): WeighedRows {
 
 describe('every rule', () => {
   for (const rule of AGGREGATION_RULES) {
-    it(`${rule}: does not depend on the order of the rows`, () =>
+    it(`${rule}: does not depend on the order of the rows, where no two tie`, () =>
       fc.assert(
         fc.asyncProperty(weighed, fc.nat(), async (input, seed) => {
-          assert.deepEqual(await run(rule, reordered(input, seed)), await run(rule, input));
+          // Five or more rows with noise have neither equal distances nor equal scores.
+          const { rows } = plainInput(honestRows(5 + (seed % 4), 30, () => 0, 9_000, seed));
+          const distinct = { ...plainInput(rows), weights: rows.map((_, i) => 10 + i) };
+          assert.deepEqual(await run(rule, reordered(distinct, seed)), await run(rule, distinct));
+          if (!rule.endsWith('krum')) assert.deepEqual(await run(rule, reordered(input, seed)), await run(rule, input));
+        }),
+      ));
+
+    it(`${rule}: owners of segments find, each for its own, what one finds for the whole`, () =>
+      fc.assert(
+        fc.asyncProperty(weighed, fc.integer({ min: 1, max: 5 }), async (input, owners) => {
+          const length = (input.rows[0] as IntRow).length;
+          const add = joint(owners);
+          const parts = await Promise.all(
+            Array.from({ length: owners }, (_, owner) => {
+              const [from, to] = [Math.floor((owner * length) / owners), Math.floor(((owner + 1) * length) / owners)];
+              const within = (at: number): number => Math.min(Math.max(at, from), to) - from;
+              return run(rule, {
+                ...input,
+                rows: input.rows.map((row) => row.subarray(from, to)),
+                spans: input.spans.map(({ name, start, end }) => ({ name, start: within(start), end: within(end) })),
+                join: add,
+              });
+            }),
+          );
+          const whole = await run(rule, input);
+          assert.deepEqual(Int32Array.from(parts.flatMap(({ sum }) => Array.from(sum))), whole.sum);
+          for (const { weightTotal } of parts) assert.equal(weightTotal, whole.weightTotal);
         }),
       ));
 
