@@ -80,7 +80,7 @@ async function pairDistances(
 ): Promise<Float64Array> {
   const length = checkDistance(operation, rows);
   const count = rows.length;
-  const out = new Float64Array(count ** 2);
+  const out = new Float64Array(count * count);
   const [first, second]: [number[], number[]] = [[], []];
   for (let i = 0; i < count; i++) {
     for (let j = 0; j < i; j++) {

@@ -49,7 +49,7 @@ export async function distancesFrom(
 
 /** Squared distance of every two rows, exact, in units of 4^(least exponent): K x K, row-major. */
 export async function distancesBetween(compute: Compute, { rows, spans, exponents, join }: Measured): Promise<readonly bigint[]> {
-  const totals = new Array<bigint>(rows.length ** 2).fill(0n);
+  const totals = new Array<bigint>(rows.length * rows.length).fill(0n);
   for (const { start, end, shift } of rangesOf(spans, exponents)) {
     const squares = await compute.pairwiseSqDist(rows.map((row) => row.subarray(start, end)));
     for (const [p, total] of totals.entries()) totals[p] = total + (BigInt(squares[p] as number) << shift);
