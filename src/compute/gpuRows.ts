@@ -1,5 +1,5 @@
 import type { Compute, IntRow, Row } from './api.ts';
-import { MAX_BUCKET, MAX_ROWS, MIN_BUCKET, padded, type Slice, slices } from './buckets.ts';
+import { MAX_BUCKET, MAX_ROWS, padded, type Slice, slices } from './buckets.ts';
 import { checkDistance, checkLength, checkTrim, commonLength } from './inputs.ts';
 import type { GpuMode, KernelPool } from './kernelPool.ts';
 import { dotProducts, exactSquareDistances, squareDistances } from './kernels/pairs.ts';
@@ -11,17 +11,18 @@ export type RowOperation = 'sqDist' | 'pairwiseSqDist' | 'median' | 'trimmedMean
 type Run = KernelPool['run'];
 
 /**
- * Elements of the largest slice of a selection. WebAssembly: 16 rows of 2^14 stay in a CPU's cache, and little is padded
- * (measured: 1.5 to 2 times as fast as in one piece for 50,000 elements). A GPU wants long runs.
+ * Elements of the largest slice where rows are compared. Every count of rows has kernels of its own, which keep their buffers:
+ * 64 rows of 2^16 are 16 MiB. WebAssembly: 16 rows of 2^14 stay in a CPU's cache, and little is padded (measured: 1.5 to 2
+ * times as fast as in one piece for 50,000 elements). A GPU wants longer runs.
  */
-const SELECTION_BUCKET: Readonly<Record<GpuMode, number>> = { webasm: 2 ** 14, webgpu: MAX_BUCKET };
+const LARGEST_SLICE: Readonly<Record<GpuMode, number>> = { webasm: 2 ** 14, webgpu: 2 ** 16 };
 
 /** The operations that compare rows with each other. More rows than a kernel takes are left to the reference. */
 export function rowOperations(mode: GpuMode, run: Run, reference: Compute): Pick<Compute, RowOperation> {
-  const most = SELECTION_BUCKET[mode];
+  const most = LARGEST_SLICE[mode];
   return {
-    sqDist: async (x, y) => (await pairDistances(run, reference, 'sqDist', [x, y] as readonly Row[]))[1] as number,
-    pairwiseSqDist: (rows) => pairDistances(run, reference, 'pairwiseSqDist', rows),
+    sqDist: async (x, y) => (await pairDistances(run, most, reference, 'sqDist', [x, y] as readonly Row[]))[1] as number,
+    pairwiseSqDist: (rows) => pairDistances(run, most, reference, 'pairwiseSqDist', rows),
     median: async (rows) => {
       const out = new Float32Array(commonLength('median', rows));
       if (rows.length > MAX_ROWS) return reference.median(rows);
@@ -69,11 +70,9 @@ async function trimmed<R extends Row | IntRow, T extends Row | Int32Array>(
   return out;
 }
 
-/** Outputs of one kernel run: 16 MiB as f32. */
-const MAX_OUTPUT = 2 ** 22;
-
 async function pairDistances(
   run: Run,
+  most: number,
   reference: Compute,
   operation: string,
   rows: readonly Row[] | readonly IntRow[],
@@ -91,9 +90,8 @@ async function pairDistances(
   if (count < 2) return out;
   if (count > MAX_ROWS) return reference.pairwiseSqDist(rows);
   const exact = !(rows[0] instanceof Float32Array);
-  const outputs = (exact ? 3 : 1) * first.length;
-  const most = Math.min(MAX_BUCKET, Math.max(MIN_BUCKET, 2 ** Math.floor(Math.log2((MAX_OUTPUT * SQUARE_ROWS) / outputs))));
   const [i, j] = [Float32Array.from(first), Float32Array.from(second)];
+  // At most 3 x 2,016 pairs x 2^10 columns of outputs: indices below 2^23.
   for (const slice of slices(length, count, most)) {
     const x = rows.map((row) => padded(row, slice));
     const columns = slice.bucket / SQUARE_ROWS;
@@ -111,6 +109,9 @@ async function pairDistances(
   }
   return out;
 }
+
+/** Outputs of one kernel of dot products: 16 MiB as f32. */
+const MAX_OUTPUT = 2 ** 22;
 
 /** Dot products of every row of `a` with every one of `b`; undefined where they take more than a kernel, or f32, holds. */
 async function dotProductsOf(run: Run, a: readonly Row[], b: readonly Row[]): Promise<Row[] | undefined> {
