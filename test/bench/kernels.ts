@@ -32,18 +32,19 @@ export async function rows(): Promise<BenchRow[]> {
   return measured;
 }
 
-/** Rows of the selections that a wide roster needs. */
-const WIDE = [32, 64];
+/** Rows of the selections, and their runs: with few of them a busy machine says more about itself than about networks. */
+const SELECTED = [16, 32, 64];
+const SELECTION_EFFORT = { ...EFFORT, iterations: 25 };
 
-/** Median and trimmed mean of more rows than `checks` has: networks grow faster than rows. */
+/** Median and trimmed mean of a Fashion-MNIST model: the networks grow faster than the rows. */
 async function selections(backends: readonly [string, Compute][]): Promise<BenchRow[]> {
   const measured: BenchRow[] = [];
-  for (const count of WIDE) {
+  for (const count of SELECTED) {
     const rows = Array.from({ length: count }, (_, j) => Float32Array.from({ length: 50_890 }, (_, k) => Math.sin(j * 7 + k * k)));
     const shape = `${count}x50890`;
-    measured.push(...(await compared(`median ${shape}`, backends, (compute) => compute.median(rows))));
+    measured.push(...(await compared(`median ${shape}`, backends, (compute) => compute.median(rows), SELECTION_EFFORT)));
     const trim = Math.floor((count - 1) / 3);
-    measured.push(...(await compared(`trimmedMean ${shape}`, backends, (compute) => compute.trimmedMean(rows, trim))));
+    measured.push(...(await compared(`trimmedMean ${shape}`, backends, (compute) => compute.trimmedMean(rows, trim), SELECTION_EFFORT)));
   }
   return measured;
 }
@@ -53,8 +54,9 @@ async function compared(
   what: string,
   backends: readonly [string, Compute][],
   run: (compute: Compute) => Promise<unknown>,
+  effort = EFFORT,
 ): Promise<BenchRow[]> {
-  const bench = new Bench(EFFORT);
+  const bench = new Bench(effort);
   for (const [name, compute] of backends) bench.add(name, () => run(compute));
   await bench.run();
   const samples = bench.tasks.map(({ name, result }) => {
