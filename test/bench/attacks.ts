@@ -34,7 +34,7 @@ const { nodes, epochs, layers, samples, batch, lr, alpha, measured } = SWARM;
 const page = `# Attacks and rules
 
 Accuracy in percent on ${measured} held-out images of Fashion-MNIST after ${epochs} epochs of ${nodes} nodes, of which some attack. **Bold**: within
-${100 * HELD} points of the mean without attackers. \`npm run attacks\` writes this page; the same seed gives the same page on every machine.
+${100 * HELD} points of the mean without attackers. \`npm run attacks\` writes this page, from one seed.
 
 | attack | attackers | ${AGGREGATION_RULES.join(' | ')} |
 |---|---|${AGGREGATION_RULES.map(() => '---|').join('')}
