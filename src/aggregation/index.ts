@@ -6,5 +6,6 @@ export * from './distance.ts';
 export * from './encodings/index.ts';
 export * from './integers.ts';
 export * from './layout.ts';
+export * from './robust/index.ts';
 export * from './schedule/index.ts';
 export * from './weights.ts';

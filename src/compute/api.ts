@@ -44,17 +44,23 @@ export interface Compute {
    * 0..65536 with total <= 65536. Throws BOUNDS_EXCEEDED where sum W_j max|q_j| could reach 2^31.
    */
   weightedSum(rows: readonly IntRow[], weights: readonly number[]): Promise<Int32Array>;
-  /** clamp(x * s, -c, c). */
+  /** clamp(x * s, -c, c), c >= 0. */
   scaleClip(x: Row, s: number, c: number): Promise<Row>;
   /** sum x^2, accumulated in f64 over f32 partial sums of at most 4096 elements. */
   sqNorm(x: Row): Promise<number>;
-  sqDist(x: Row, y: Row): Promise<number>;
-  /** K x K symmetric, row-major f64, zero diagonal. */
-  pairwiseSqDist(rows: readonly Row[]): Promise<Float64Array>;
+  /**
+   * sum (x - y)^2. Of f32 as `sqNorm`; of integers of one type, at most 2^21 of them, exact: the sum is below 2^53.
+   * Throws BOUNDS_EXCEEDED for longer rows of integers.
+   */
+  sqDist<T extends Row | IntRow>(x: T, y: T): Promise<number>;
+  /** `sqDist` of every two rows: K x K symmetric, row-major f64, zero diagonal. */
+  pairwiseSqDist(rows: readonly Row[] | readonly IntRow[]): Promise<Float64Array>;
   /** Per coordinate; the mean of the middle two for an even count. */
   median(rows: readonly Row[]): Promise<Row>;
   /** Per coordinate mean without the `trim` lowest and highest; 2*trim < rows.length. */
   trimmedMean(rows: readonly Row[], trim: number): Promise<Row>;
+  /** Per coordinate sum without the `trim` lowest and highest, exact. At most 32,768 rows of integers of one type. */
+  trimmedSum(rows: readonly IntRow[], trim: number): Promise<Int32Array>;
   /** Softmax of each row. */
   softmaxRows(rows: readonly Row[]): Promise<Row[]>;
   entropyStep(input: EntropyStepInput): Promise<EntropyStepOutput>;

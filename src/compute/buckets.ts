@@ -26,9 +26,9 @@ export interface Slice {
   readonly bucket: number;
 }
 
-/** Cuts `length` elements into slices for kernels of `rows` rows. None for length 0. */
-export function* slices(length: number, rows = 1): Generator<Slice> {
-  const most = Math.min(MAX_BUCKET, MAX_ARGUMENT / rowBucket(rows));
+/** Cuts `length` elements into slices of at most `bucket` (a power of two) for kernels of `rows` rows. None for length 0. */
+export function* slices(length: number, rows = 1, bucket = MAX_BUCKET): Generator<Slice> {
+  const most = Math.min(bucket, MAX_ARGUMENT / rowBucket(rows));
   for (let offset = 0; offset < length; offset += most) {
     const rest = Math.min(length - offset, most);
     yield { offset, length: rest, bucket: powerOfTwoFrom(MIN_BUCKET, rest) };

@@ -1,12 +1,12 @@
 import type { Compute } from './api.ts';
-import { type GpuCompute, KERNEL_OPERATIONS, type KernelOperation } from './gpu.ts';
+import type { GpuCompute } from './gpu.ts';
 import type { GpuMode } from './kernelPool.ts';
-import { createReference } from './reference.ts';
+import { createReference, OPERATIONS, type Operation } from './reference.ts';
 import { agrees, checks } from './verify.ts';
 
 /** What calibration found about one operation on one backend. */
 export interface Measurement {
-  readonly operation: KernelOperation;
+  readonly operation: Operation;
   readonly backend: 'ts' | GpuMode;
   /** Best of three runs after a first one; absent where the backend cannot run here. */
   readonly ms?: number;
@@ -26,11 +26,11 @@ export async function measure(elements: number, open: (mode: GpuMode) => Promise
   const reference = createReference();
   const todo = checks(elements);
   const measurements: Measurement[] = [];
-  for (const operation of KERNEL_OPERATIONS) {
+  for (const operation of OPERATIONS) {
     measurements.push({ operation, backend: 'ts', verified: true, ms: await bestMs(() => todo[operation].run(reference)) });
   }
   for (const backend of ['webasm', 'webgpu'] as const) {
-    for (const operation of KERNEL_OPERATIONS) {
+    for (const operation of OPERATIONS) {
       const { run, tolerance } = todo[operation];
       try {
         const candidate = await open(backend);
@@ -57,8 +57,8 @@ async function bestMs(run: () => Promise<unknown>): Promise<number> {
 }
 
 /** The fastest verified backend of each operation. */
-export function fastest(measurements: readonly Measurement[]): Map<KernelOperation, Measurement> {
-  const best = new Map<KernelOperation, Measurement>();
+export function fastest(measurements: readonly Measurement[]): Map<Operation, Measurement> {
+  const best = new Map<Operation, Measurement>();
   for (const candidate of measurements) {
     if (!candidate.verified || candidate.ms === undefined) continue;
     const held = best.get(candidate.operation)?.ms ?? Number.POSITIVE_INFINITY;
@@ -71,11 +71,11 @@ export function fastest(measurements: readonly Measurement[]): Map<KernelOperati
 const VERIFY_ELEMENTS = 4_097;
 
 /** Names the kernels of a backend whose answers are not the reference's. */
-export async function disagreements(candidate: Compute): Promise<KernelOperation[]> {
+export async function disagreements(candidate: Compute): Promise<Operation[]> {
   const reference = createReference();
   const todo = checks(VERIFY_ELEMENTS);
-  const wrong: KernelOperation[] = [];
-  for (const operation of KERNEL_OPERATIONS) {
+  const wrong: Operation[] = [];
+  for (const operation of OPERATIONS) {
     const { run, tolerance } = todo[operation];
     if (!agrees(await run(candidate), await run(reference), tolerance)) wrong.push(operation);
   }

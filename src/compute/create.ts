@@ -3,9 +3,9 @@ import { StarlingError } from '../spec/index.ts';
 import type { Backend, Compute } from './api.ts';
 import { MAX_BUCKET } from './buckets.ts';
 import { disagreements, fastest, type Measurement, measure } from './calibrate.ts';
-import { createGpu, type GpuCompute, KERNEL_OPERATIONS, type KernelOperation } from './gpu.ts';
+import { createGpu, type GpuCompute } from './gpu.ts';
 import type { GpuMode } from './kernelPool.ts';
-import { createReference } from './reference.ts';
+import { createReference, OPERATIONS, type Operation } from './reference.ts';
 
 /** Where the result of a calibration is kept between starts: one text a machine. */
 export interface CalibrationCache {
@@ -62,7 +62,7 @@ async function createForced(mode: GpuMode): Promise<Compute> {
 interface Cached {
   readonly machine: string;
   readonly adapter?: string;
-  readonly choice: Readonly<Partial<Record<KernelOperation, GpuMode>>>;
+  readonly choice: Readonly<Partial<Record<Operation, GpuMode>>>;
 }
 
 async function createAuto(elements: number, cache: CalibrationCache | undefined): Promise<CalibratedCompute> {
@@ -70,11 +70,11 @@ async function createAuto(elements: number, cache: CalibrationCache | undefined)
   const backends = new Map<GpuMode, Promise<GpuCompute>>();
   const machine = await describeMachine(elements);
   let cached = parse(await cache?.load(), machine);
-  const choice = new Map<KernelOperation, GpuMode>();
+  const choice = new Map<Operation, GpuMode>();
   const adopt = (next: Cached): void => {
     cached = next;
     choice.clear();
-    for (const operation of KERNEL_OPERATIONS) {
+    for (const operation of OPERATIONS) {
       const mode = next.choice[operation];
       if (mode !== undefined) choice.set(operation, mode);
     }
@@ -90,12 +90,12 @@ async function createAuto(elements: number, cache: CalibrationCache | undefined)
     return opening;
   }
 
-  function giveUp(operation: KernelOperation, mode: GpuMode): void {
+  function giveUp(operation: Operation, mode: GpuMode): void {
     if (choice.get(operation) === mode) choice.delete(operation); // a calibration may have chosen anew meanwhile
   }
 
   /** Runs on the chosen backend; one that fails is given up, and the reference answers (or refuses the input). */
-  async function on<T>(operation: KernelOperation, run: (compute: Compute) => Promise<T>): Promise<T> {
+  async function on<T>(operation: Operation, run: (compute: Compute) => Promise<T>): Promise<T> {
     const mode = choice.get(operation);
     if (mode !== undefined) {
       try {
@@ -136,9 +136,16 @@ async function createAuto(elements: number, cache: CalibrationCache | undefined)
     ...reference,
     axpy: (acc, x, w) => on('axpy', (c) => c.axpy(acc, x, w)),
     weightedSum: (rows, weights) => on('weightedSum', (c) => c.weightedSum(rows, weights)),
+    scaleClip: (x, s, limit) => on('scaleClip', (c) => c.scaleClip(x, s, limit)),
     sqNorm: (x) => on('sqNorm', (c) => c.sqNorm(x)),
+    sqDist: (x, y) => on('sqDist', (c) => c.sqDist(x, y)),
+    pairwiseSqDist: (rows) => on('pairwiseSqDist', (c) => c.pairwiseSqDist(rows)),
+    median: (rows) => on('median', (c) => c.median(rows)),
+    trimmedMean: (rows, trim) => on('trimmedMean', (c) => c.trimmedMean(rows, trim)),
+    trimmedSum: (rows, trim) => on('trimmedSum', (c) => c.trimmedSum(rows, trim)),
     softmaxRows: (rows) => on('softmaxRows', (c) => c.softmaxRows(rows)),
     entropyStep: (input) => on('entropyStep', (c) => c.entropyStep(input)),
+    align: (a, b) => on('align', (c) => c.align(a, b)),
     quantise: (x, scale, u, limit) => on('quantise', (c) => c.quantise(x, scale, u, limit)),
     dequantise: (q, scale) => on('dequantise', (c) => c.dequantise(q, scale)),
     info: () => {
@@ -184,7 +191,7 @@ function parse(text: string | undefined, machine: string): Cached | undefined {
     const value = JSON.parse(text) as Partial<Cached> | null;
     if (value?.machine !== machine || typeof value.choice !== 'object') return undefined;
     const choice = Object.entries(value.choice).filter(
-      ([operation, mode]) => (KERNEL_OPERATIONS as readonly string[]).includes(operation) && (mode === 'webasm' || mode === 'webgpu'),
+      ([operation, mode]) => (OPERATIONS as readonly string[]).includes(operation) && (mode === 'webasm' || mode === 'webgpu'),
     );
     return { machine, ...(typeof value.adapter === 'string' && { adapter: value.adapter }), choice: Object.fromEntries(choice) };
   } catch {

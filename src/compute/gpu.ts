@@ -1,24 +1,13 @@
 import { StarlingError } from '../spec/index.ts';
-import type { Backend, Compute, EntropyStepInput, EntropyStepOutput, IntRow, Row } from './api.ts';
+import type { Compute, EntropyStepInput, EntropyStepOutput, IntRow, Row } from './api.ts';
 import { MAX_ROWS, padded, rowBucket, slices } from './buckets.ts';
+import { type RowOperation, rowOperations } from './gpuRows.ts';
 import { checkLength, checkQuantise, checkScale, checkWeightedSum, commonLength, NEGLIGIBLE_QUANTA } from './inputs.ts';
 import { type GpuMode, type KernelPool, openKernelPool } from './kernelPool.ts';
 import * as elementwise from './kernels/elementwise.ts';
 import { SQUARE_ROWS, squareSums, weightedSum8, weightedSum16 } from './kernels/sums.ts';
 import { createReference, OPERATIONS, type Operation } from './reference.ts';
 import { acquireWebGpu } from './webgpu.ts';
-
-/** The operations that have a kernel; the others run as the plain reference, and `info()` says so. */
-export const KERNEL_OPERATIONS = [
-  'axpy',
-  'weightedSum',
-  'sqNorm',
-  'softmaxRows',
-  'entropyStep',
-  'quantise',
-  'dequantise',
-] as const satisfies readonly Operation[];
-export type KernelOperation = (typeof KERNEL_OPERATIONS)[number];
 
 /** e^-200 is 0 in f32: nothing below needs to be told apart, and nothing infinite reaches a kernel. */
 const LEAST_EXPONENT = -200;
@@ -27,8 +16,6 @@ export interface GpuCompute extends Compute {
   /** The modes gpu.js says its kernels have; holds the asked one alone once something ran. */
   kernelModes(): ReadonlySet<string>;
 }
-
-type KernelCompute = Pick<Compute, KernelOperation>;
 
 /**
  * `Compute` over gpu.js in one explicit mode. Loads gpu.js, and the `webgpu` package for that mode. `force` accepts
@@ -47,12 +34,11 @@ export async function createGpu(mode: GpuMode, force: boolean): Promise<GpuCompu
     });
   };
   const reference = createReference();
-  const kernels = kernelOperations(run, reference);
-  const byOperation: Record<string, Backend> = {};
-  for (const operation of OPERATIONS) byOperation[operation] = operation in kernels ? mode : 'ts';
+  const byOperation = Object.fromEntries(OPERATIONS.map((name) => [name, mode] as const));
   return {
-    ...reference,
-    ...kernels,
+    ...elementOperations(run, reference),
+    ...rowOperations(mode, run, reference),
+    addMod32: reference.addMod32,
     info: () => ({ backend: mode, byOperation, ...(device && { adapter: device.adapter }) }),
     kernelModes: pool.modes,
     close: async () => {
@@ -62,7 +48,7 @@ export async function createGpu(mode: GpuMode, force: boolean): Promise<GpuCompu
   };
 }
 
-function kernelOperations(run: KernelPool['run'], reference: Compute): KernelCompute {
+function elementOperations(run: KernelPool['run'], reference: Compute): Omit<Pick<Compute, Operation>, RowOperation> {
   return {
     axpy: async (acc, x, w) => {
       checkLength('axpy', x.length, acc.length);
@@ -74,6 +60,14 @@ function kernelOperations(run: KernelPool['run'], reference: Compute): KernelCom
       return out;
     },
     weightedSum: (rows, weights) => weightedSum(run, rows, weights),
+    scaleClip: async (x, s, c) => {
+      const out = new Float32Array(x.length);
+      for (const slice of slices(out.length)) {
+        const part = await run(elementwise.scaleClip(slice.bucket), padded(x, slice), s, c);
+        out.set(part.subarray(0, slice.length), slice.offset);
+      }
+      return out;
+    },
     sqNorm: async (x) => {
       let sum = 0;
       for (const slice of slices(x.length)) {

@@ -31,18 +31,23 @@ export function commonLength(operation: string, rows: readonly { readonly length
   return first.length;
 }
 
+/** The common length of rows of one type. Throws BAD_SHAPE where lengths or types differ. */
+function commonShape(operation: string, rows: readonly (Row | IntRow)[]): number {
+  const length = commonLength(operation, rows);
+  const type = rows[0]?.constructor;
+  if (rows.every((row) => row.constructor === type)) return length;
+  throw new StarlingError('BAD_SHAPE', `${operation}: rows of different types`, { field: operation, fix: 'Pass rows of one type.' });
+}
+
 /**
  * Checks the input of `weightedSum` and returns the row length. Throws BAD_SHAPE for rows that do not fit together or
  * with the weights, BOUNDS_EXCEEDED for weights that are not integers 0..65536 with a total of at most 65,536, and
  * where sum W_j max|q_j| reaches 2^31.
  */
 export function checkWeightedSum(rows: readonly IntRow[], weights: readonly number[]): number {
-  const length = commonLength('weightedSum', rows);
+  const length = commonShape('weightedSum', rows);
   checkLength('weightedSum weights', weights.length, rows.length);
   const bytes = (rows[0] as IntRow).BYTES_PER_ELEMENT;
-  if (rows.some((row) => row.BYTES_PER_ELEMENT !== bytes)) {
-    throw new StarlingError('BAD_SHAPE', 'weightedSum: rows of int8 and of int16 together', { fix: 'Pass rows of one integer type.' });
-  }
   let total = 0;
   for (const weight of weights) {
     if (!Number.isInteger(weight) || weight < 0 || weight > MAX_TOTAL_WEIGHT) {
@@ -61,6 +66,35 @@ function outOfBounds(what: string): StarlingError {
   return new StarlingError('BOUNDS_EXCEEDED', `weightedSum: ${what}`, {
     field: 'weightedSum',
     fix: 'Take weights from the roster, and refuse updates with values past their limit.',
+  });
+}
+
+/** Elements. 2^21 squares of differences below 2^16 add up below 2^53: exact in a double, in any order. */
+const MAX_EXACT_ELEMENTS = 2 ** 21;
+
+/** Checks rows whose distances are wanted and returns their length. Throws BAD_SHAPE, and BOUNDS_EXCEEDED for integers past what a double holds. */
+export function checkDistance(operation: string, rows: readonly (Row | IntRow)[]): number {
+  const length = commonShape(operation, rows);
+  if (length <= MAX_EXACT_ELEMENTS || rows[0] instanceof Float32Array) return length;
+  throw new StarlingError('BOUNDS_EXCEEDED', `${operation}: ${length} integers`, {
+    field: operation,
+    fix: `Pass at most ${MAX_EXACT_ELEMENTS} at a time.`,
+  });
+}
+
+/** Rows of a trimmed sum: 2^15 of them with values of int16 stay within int32. */
+const MAX_TRIMMED_ROWS = 2 ** 15;
+
+/**
+ * Checks the input of `trimmedMean` and `trimmedSum` and returns the row length. Throws BAD_SHAPE for rows that do not
+ * fit together, BOUNDS_EXCEEDED where nothing would be left, or more rows than int32 can add up.
+ */
+export function checkTrim(operation: string, rows: readonly (Row | IntRow)[], trim: number): number {
+  const length = commonShape(operation, rows);
+  if (Number.isInteger(trim) && trim >= 0 && 2 * trim < rows.length && rows.length <= MAX_TRIMMED_ROWS) return length;
+  throw new StarlingError('BOUNDS_EXCEEDED', `${operation}: ${trim} trimmed on each side of ${rows.length} rows`, {
+    field: operation,
+    fix: `Trim fewer than half of at most ${MAX_TRIMMED_ROWS} rows.`,
   });
 }
 

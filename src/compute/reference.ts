@@ -1,6 +1,14 @@
-import { StarlingError } from '../spec/index.ts';
 import type { Compute, EntropyStepInput, EntropyStepOutput, IntRow, Row } from './api.ts';
-import { checkLength, checkQuantise, checkScale, checkWeightedSum, commonLength, NEGLIGIBLE_QUANTA } from './inputs.ts';
+import {
+  checkDistance,
+  checkLength,
+  checkQuantise,
+  checkScale,
+  checkTrim,
+  checkWeightedSum,
+  commonLength,
+  NEGLIGIBLE_QUANTA,
+} from './inputs.ts';
 
 const f32 = Math.fround;
 
@@ -37,8 +45,8 @@ function sqNorm(x: Row): number {
   return sum;
 }
 
-function sqDist(x: Row, y: Row): number {
-  checkLength('sqDist', y.length, x.length);
+function sqDist(x: Row | IntRow, y: Row | IntRow): number {
+  checkDistance('sqDist', [x, y]);
   let sum = 0;
   for (let k = 0; k < x.length; k++) {
     const v = (x[k] as number) - (y[k] as number);
@@ -47,8 +55,8 @@ function sqDist(x: Row, y: Row): number {
   return sum;
 }
 
-function pairwiseSqDist(rows: readonly Row[]): Float64Array {
-  commonLength('pairwiseSqDist', rows);
+function pairwiseSqDist(rows: readonly (Row | IntRow)[]): Float64Array {
+  checkDistance('pairwiseSqDist', rows);
   const out = new Float64Array(rows.length ** 2);
   for (let i = 0; i < rows.length; i++) {
     for (let j = 0; j < i; j++) {
@@ -60,14 +68,13 @@ function pairwiseSqDist(rows: readonly Row[]): Float64Array {
   return out;
 }
 
-/** Runs `pick` over the sorted values of each coordinate. */
-function perCoordinate(operation: string, rows: readonly Row[], pick: (sorted: Float32Array) => number): Row {
-  const out = new Float32Array(commonLength(operation, rows));
-  const sorted = new Float32Array(rows.length);
+/** Puts `pick` of the sorted values of each coordinate into `out`. */
+function perCoordinate<T extends Row | Int32Array>(rows: readonly (Row | IntRow)[], out: T, pick: (sorted: Float32Array) => number): T {
+  const sorted = new Float32Array(rows.length); // integers of an update are exact in it
   for (let k = 0; k < out.length; k++) {
     // Insertion sort: for the tens of rows a roster has it beats a library sort called once a coordinate.
     for (let j = 0; j < rows.length; j++) {
-      const value = (rows[j] as Row)[k] as number;
+      const value = (rows[j] as Row | IntRow)[k] as number;
       let at = j;
       for (; at > 0 && (sorted[at - 1] as number) > value; at--) sorted[at] = sorted[at - 1] as number;
       sorted[at] = value;
@@ -80,22 +87,24 @@ function perCoordinate(operation: string, rows: readonly Row[], pick: (sorted: F
 function median(rows: readonly Row[]): Row {
   const upper = rows.length >> 1;
   const lower = rows.length % 2 === 1 ? upper : upper - 1;
-  return perCoordinate('median', rows, (sorted) => ((sorted[lower] as number) + (sorted[upper] as number)) / 2);
+  const out = new Float32Array(commonLength('median', rows));
+  return perCoordinate(rows, out, (sorted) => ((sorted[lower] as number) + (sorted[upper] as number)) / 2);
+}
+
+/** Sum in f64 of what is left of sorted values. */
+function sumWithin(sorted: Float32Array, trim: number): number {
+  let sum = 0;
+  for (let j = trim; j < sorted.length - trim; j++) sum += sorted[j] as number;
+  return sum;
 }
 
 function trimmedMean(rows: readonly Row[], trim: number): Row {
-  if (!Number.isInteger(trim) || trim < 0 || 2 * trim >= rows.length) {
-    throw new StarlingError('BOUNDS_EXCEEDED', `trimmedMean: ${trim} trimmed on each side of ${rows.length} rows`, {
-      field: 'trimmedMean',
-      fix: 'Trim fewer than half of the rows.',
-    });
-  }
-  const end = rows.length - trim;
-  return perCoordinate('trimmedMean', rows, (sorted) => {
-    let sum = 0;
-    for (let j = trim; j < end; j++) sum += sorted[j] as number;
-    return sum / (end - trim);
-  });
+  const out = new Float32Array(checkTrim('trimmedMean', rows, trim));
+  return perCoordinate(rows, out, (sorted) => sumWithin(sorted, trim) / (sorted.length - 2 * trim));
+}
+
+function trimmedSum(rows: readonly IntRow[], trim: number): Int32Array {
+  return perCoordinate(rows, new Int32Array(checkTrim('trimmedSum', rows, trim)), (sorted) => sumWithin(sorted, trim));
 }
 
 /** Softmax in f64 of any numbers, less their maximum first so that nothing overflows. */
@@ -180,6 +189,7 @@ export const OPERATIONS = [
   'pairwiseSqDist',
   'median',
   'trimmedMean',
+  'trimmedSum',
   'softmaxRows',
   'entropyStep',
   'align',
@@ -203,6 +213,7 @@ export function createReference(): Compute {
     pairwiseSqDist: async (rows) => pairwiseSqDist(rows),
     median: async (rows) => median(rows),
     trimmedMean: async (rows, trim) => trimmedMean(rows, trim),
+    trimmedSum: async (rows, trim) => trimmedSum(rows, trim),
     softmaxRows: async (rows) => softmaxRows(rows),
     entropyStep: async (input) => entropyStep(input),
     align: async (a, b) => align(a, b),

@@ -1,5 +1,5 @@
 import type { Compute, Row } from './api.ts';
-import type { KernelOperation } from './gpu.ts';
+import type { Operation } from './reference.ts';
 
 /** One operation on made-up input: the same call for the reference and for a candidate. */
 export interface Check {
@@ -17,24 +17,40 @@ const BATCH = 64;
 const CLASSES = 10;
 /** Contributions in a sum. */
 const ROWS = 16;
+/** Trimmed on each side of them: as many liars as 16 voters bear. */
+const TRIM = 5;
+/** Elements of rows that are sorted or compared in pairs, at most: work grows with them alone, and a calibration takes seconds. */
+const MOST_COMPARED = 65_536;
 
-/** Checks for every operation that has a kernel, on rows of `elements` elements (negotiation and batches keep their own size). */
-export function checks(elements: number): Record<KernelOperation, Check> {
+/** Checks for every operation, on rows of `elements` elements (negotiation and batches keep their own size, and what is slow is cut short). */
+export function checks(elements: number): Record<Operation, Check> {
   const next = lcg(elements);
   const row = (length: number, amplitude: number): Row => Float32Array.from({ length }, () => amplitude * (2 * next() - 1));
   const x = row(elements, 1);
   const y = row(elements, 1);
   const u = Float32Array.from(x, () => Math.fround(next() * (1 - 2 ** -24)));
   const rows = Array.from({ length: ROWS }, () => Int16Array.from({ length: elements }, () => Math.floor(next() * 65_535) - 32_767));
+  const compared = rows.map((ints) => ints.subarray(0, MOST_COMPARED));
+  const reals = compared.map((ints) => Float32Array.from(ints, (v) => v / 32_768));
+  const comparedShape = `${ROWS}x${Math.min(elements, MOST_COMPARED)}`;
   const weights = rows.map((_, j) => (j === 0 ? 65_536 - (ROWS - 1) * 4_095 : 4_095));
   const batch = Array.from({ length: BATCH }, () => row(CLASSES, 10));
+  const units = Array.from({ length: BATCH }, () => row(CLASSES, 1));
   const p = Float32Array.from({ length: OPTIONS }, () => next() / OPTIONS);
   return {
     // A GPU may fuse multiply and add: at most one rounding of operands below 1 apart.
     axpy: { shape: `${elements}`, tolerance: 2 ** -23, run: async (c) => [await c.axpy(x, y, 0.7)] },
     weightedSum: { shape: `${ROWS}x${elements}`, tolerance: 0, run: async (c) => [await c.weightedSum(rows, weights)] },
+    scaleClip: { shape: `${elements}`, tolerance: 0, run: async (c) => [await c.scaleClip(x, 0.7, 0.5)] },
     // 64 squares are added in f32 before f64 takes over.
     sqNorm: { shape: `${elements}`, tolerance: 64 * 2 ** -24, run: async (c) => [[await c.sqNorm(x)]] },
+    sqDist: { shape: `${elements}`, tolerance: 68 * 2 ** -24, run: async (c) => [[await c.sqDist(x, y)]] },
+    // Integers: the same bits.
+    pairwiseSqDist: { shape: comparedShape, tolerance: 0, run: async (c) => [await c.pairwiseSqDist(compared)] },
+    median: { shape: comparedShape, tolerance: 0, run: async (c) => [await c.median(reals)] },
+    // Up to 16 values below 1 are added in f32, and the sum is divided.
+    trimmedMean: { shape: comparedShape, tolerance: 16 * 2 ** -24, run: async (c) => [await c.trimmedMean(reals, TRIM)] },
+    trimmedSum: { shape: comparedShape, tolerance: 0, run: async (c) => [await c.trimmedSum(compared, TRIM)] },
     // WGSL grants exp 3 + 2|x| units in the last place, and what is exponentiated reaches -20.
     softmaxRows: { shape: `${BATCH}x${CLASSES}`, tolerance: 64 * 2 ** -24, run: (c) => c.softmaxRows(batch) },
     // WGSL grants log an absolute error of 2^-21.
@@ -46,6 +62,8 @@ export function checks(elements: number): Record<KernelOperation, Check> {
         return [step.p, [step.entropy]];
       },
     },
+    // Ten products below 1 are added in f32; softmax outside, in f64.
+    align: { shape: `${BATCH}x${CLASSES}`, tolerance: 16 * 2 ** -24, run: (c) => c.align(units, units) },
     quantise: { shape: `${elements}`, tolerance: 0, run: async (c) => [await c.quantise(x, 2 ** -14, u, 32_767)] },
     dequantise: { shape: `${elements}`, tolerance: 0, run: async (c) => [await c.dequantise(rows[0] as Int16Array, 2 ** -14)] },
   };

@@ -1,5 +1,5 @@
 /** Step 7, average: every node that holds the rows of a roster computes the same sum (PROTOCOL section 6). */
-import { bytesOf, distancesOfMoved, rosterWeights } from '../aggregation/index.ts';
+import { aggregate, bytesOf, distancesOfMoved, rosterWeights } from '../aggregation/index.ts';
 import type { IntRow } from '../compute/api.ts';
 import { contentOf, ZERO_HASH } from '../crypto/index.ts';
 import { type EntryOf, isKind } from '../ledger/index.ts';
@@ -16,11 +16,18 @@ export interface Aggregate {
   readonly sum: Int32Array | undefined;
 }
 
-/** Weights of a roster over `base`, one an id: membership entries weigh 0. */
+/**
+ * Weights of a roster over `base`, one an id: membership entries weigh 0. Samples are claims, which a rule that bears liars
+ * does not count: under those, trust alone weighs.
+ */
 export function weightsOf(ctx: EpochContext, base: SwarmState, roster: readonly EntryId[]): number[] {
   const contributions = contributionsIn(ctx, roster);
+  const { aggregation, maxSamples } = ctx.genesis;
   const weights = rosterWeights(
-    contributions.map((e) => ({ samples: Math.min(e.core.body.samples, ctx.genesis.maxSamples), trust: trustOf(base, e.core.author) })),
+    contributions.map((e) => ({
+      samples: aggregation === 'mean' ? Math.min(e.core.body.samples, maxSamples) : 1,
+      trust: trustOf(base, e.core.author),
+    })),
   );
   const byId = new Map(contributions.map((e, i) => [e.id, weights[i] as number]));
   return roster.map((id) => byId.get(id) ?? 0);
@@ -53,10 +60,14 @@ async function averageOnce(ctx: EpochContext, base: SwarmState, roster: readonly
   const weights = weightsOf(ctx, base, roster);
   const contributions = contributionsIn(ctx, roster);
   const weighing = roster.flatMap((id, i) => (contributions.some((e) => e.id === id) ? [weights[i] as number] : []));
-  const weightTotal = weighing.reduce((a, b) => a + b, 0);
-  if (weightTotal === 0) return { weights, hash: ZERO_HASH, header: undefined, sum: undefined };
+  if (weighing.every((weight) => weight === 0)) return { weights, hash: ZERO_HASH, header: undefined, sum: undefined };
   const rows = contributions.map((e) => rowOf(ctx, e));
-  const sum = await ctx.ports.compute.weightedSum(rows, weighing);
+  const { sum, weightTotal } = await aggregate(ctx.genesis.aggregation, ctx.ports.compute, {
+    rows,
+    weights: weighing,
+    spans: ctx.spans,
+    exponents: base.scaleExponents,
+  });
   const distances = distancesOfMoved(rows, ctx.spans, base.scaleExponents).map(String);
   const content = bytesOf(sum);
   const header: AggregateHeader = {

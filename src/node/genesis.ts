@@ -33,7 +33,7 @@ export function makeGenesis(
     name: rules.name,
     tensors,
     initialModelRoot: contentOf(bytesOf(initialModel)).root,
-    aggregation: 'mean',
+    aggregation: rules.aggregation,
     privacy: 'member-readable',
     admission: rules.admission,
     voting: rules.voting,

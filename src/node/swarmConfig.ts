@@ -1,7 +1,7 @@
 import { dirname, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
-import { MAX_PARAMETERS, StarlingError, type TensorSpec } from '../spec/index.ts';
+import { AGGREGATION_RULES, type AggregationRule, MAX_PARAMETERS, StarlingError, type TensorSpec } from '../spec/index.ts';
 import { readToml } from './config.ts';
 import { checkKeys, validate } from './configKeys.ts';
 
@@ -15,6 +15,7 @@ export interface SwarmConfig {
         readonly tensors: readonly TensorSpec[] /** Absolute path of the initial values, safetensors. */;
         readonly initial: string;
       };
+  readonly aggregation: AggregationRule;
   readonly dtype: 'int16' | 'int8';
   readonly eta: number;
   readonly lambda: number;
@@ -62,6 +63,7 @@ const Model = z.discriminatedUnion('kind', [
 /** Defaults are configs/default.toml's; the reasons stand there. */
 const SwarmSchema = z.strictObject({
   name: z.string().min(1).max(64),
+  aggregation: z.enum(AGGREGATION_RULES).default('mean'),
   dtype: z.enum(['int16', 'int8']).default('int16'),
   eta: Positive.max(10).default(1),
   lambda: Positive.max(100).default(1),
@@ -97,6 +99,7 @@ export function loadSwarmConfig(path: string): SwarmConfig {
   return {
     name: config.name,
     model,
+    aggregation: config.aggregation,
     dtype: config.dtype,
     eta: config.eta,
     lambda: config.lambda,

@@ -20,7 +20,15 @@ export interface WorldOptions {
   readonly rules?: Partial<
     Pick<
       Genesis,
-      'epochDeadlineMs' | 'minDeadlineMs' | 'updateDtype' | 'lambda' | 'voting' | 'missEpochs' | 'snapshotEpochs' | 'retainEpochs'
+      | 'epochDeadlineMs'
+      | 'minDeadlineMs'
+      | 'aggregation'
+      | 'updateDtype'
+      | 'lambda'
+      | 'voting'
+      | 'missEpochs'
+      | 'snapshotEpochs'
+      | 'retainEpochs'
     >
   >;
   readonly classes?: readonly NodeClass[];
@@ -59,6 +67,7 @@ export class World implements Surroundings {
     this.initialModel = new Float32Array(options.parameters ?? 64);
     const rules = {
       name: 'simulated',
+      aggregation: options.rules?.aggregation ?? 'mean',
       dtype: options.rules?.updateDtype ?? 'int16',
       eta: 1,
       lambda: options.rules?.lambda ?? 1,

@@ -37,6 +37,10 @@ export interface TensorSpec {
 
 export type UpdateDtype = 'int16' | 'int8';
 
+/** How the rows of a roster become one update. All but the mean need every row in full, and bear liars. */
+export const AGGREGATION_RULES = ['mean', 'median', 'trimmed-mean', 'krum', 'multi-krum', 'centred-clipping', 'geometric-median'] as const;
+export type AggregationRule = (typeof AGGREGATION_RULES)[number];
+
 /** The constants of a swarm. Its canonical CBOR encoding hashes to the swarm id. */
 export interface Genesis {
   readonly v: 1;
@@ -45,7 +49,7 @@ export interface Genesis {
   readonly tensors: readonly TensorSpec[];
   /** Root of the initial parameters: f32 little-endian, tensors concatenated. */
   readonly initialModelRoot: ContentRoot;
-  readonly aggregation: 'mean';
+  readonly aggregation: AggregationRule;
   readonly privacy: 'member-readable';
   /** Who becomes a member by a join alone: everyone, or whoever holds an invite. */
   readonly admission: 'open' | 'invite';

@@ -1,5 +1,6 @@
 import { sha256, toHex } from '../crypto/index.ts';
 import {
+  AGGREGATION_RULES,
   GENESIS_MAX_BYTES,
   type Genesis,
   MAX_PARAMETERS,
@@ -77,7 +78,7 @@ export function decodeGenesis(bytes: Uint8Array): Genesis {
     name: readText(map.name, 'genesis.name', 1, 64),
     tensors,
     initialModelRoot: readHash(map.initialModelRoot, 'genesis.initialModelRoot'),
-    aggregation: readOneOf(map.aggregation, 'genesis.aggregation', ['mean']),
+    aggregation: readOneOf(map.aggregation, 'genesis.aggregation', AGGREGATION_RULES),
     privacy: readOneOf(map.privacy, 'genesis.privacy', ['member-readable']),
     admission: readOneOf(map.admission, 'genesis.admission', ['open', 'invite']),
     voting: readOneOf(map.voting, 'genesis.voting', ['invited', 'open']),

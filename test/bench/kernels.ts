@@ -1,7 +1,7 @@
 import { Bench } from 'tinybench';
 import type { Compute } from '../../src/compute/api.ts';
-import { createGpu, KERNEL_OPERATIONS } from '../../src/compute/gpu.ts';
-import { createReference } from '../../src/compute/reference.ts';
+import { createGpu } from '../../src/compute/gpu.ts';
+import { createReference, OPERATIONS } from '../../src/compute/reference.ts';
 import { checks } from '../../src/compute/verify.ts';
 import { availableModes } from '../support/backends.ts';
 import type { BenchRow } from './row.ts';
@@ -19,33 +19,58 @@ export async function rows(): Promise<BenchRow[]> {
     const { adapter } = compute.info();
     backends.push([adapter === undefined ? mode : `${mode} (${adapter})`, compute]);
   }
-  const measured: BenchRow[] = [];
+  const measured: BenchRow[] = await selections(backends);
   for (const size of SIZES) {
     const todo = checks(size);
-    for (const operation of KERNEL_OPERATIONS) {
+    for (const operation of OPERATIONS) {
       const { shape, run } = todo[operation];
       if (size !== SIZES[0] && !shape.endsWith(`${size}`)) continue; // the same at every size: once is enough
-      const bench = new Bench(EFFORT);
-      for (const [name, compute] of backends) bench.add(name, () => run(compute));
-      await bench.run();
-      const samples = bench.tasks.map(({ name, result }) => {
-        if (result.state !== 'completed') throw new Error(`${operation} on ${name}: ${result.state}`);
-        return { name, ms: result.latency.p50, n: result.latency.samplesCount };
-      });
-      const plain = samples[0]?.ms as number;
-      for (const { name, ms, n } of samples) {
-        measured.push({
-          bench: 'kernels',
-          case: `${operation} ${shape} ${name}`,
-          value: ms,
-          unit: 'ms',
-          baseline: 'ts',
-          ratio: ms / plain,
-          n,
-        });
-      }
+      measured.push(...(await compared(`${operation} ${shape}`, backends, run)));
     }
   }
   for (const [, compute] of backends) await compute.close();
   return measured;
+}
+
+/** Rows of the selections, and their runs: with few of them a busy machine says more about itself than about networks. */
+const SELECTED = [16, 32, 64];
+const SELECTION_EFFORT = { ...EFFORT, iterations: 25 };
+
+/** Median and trimmed mean of a Fashion-MNIST model: the networks grow faster than the rows. */
+async function selections(backends: readonly [string, Compute][]): Promise<BenchRow[]> {
+  const measured: BenchRow[] = [];
+  for (const count of SELECTED) {
+    const rows = Array.from({ length: count }, (_, j) => Float32Array.from({ length: 50_890 }, (_, k) => Math.sin(j * 7 + k * k)));
+    const shape = `${count}x50890`;
+    measured.push(...(await compared(`median ${shape}`, backends, (compute) => compute.median(rows), SELECTION_EFFORT)));
+    const trim = Math.floor((count - 1) / 3);
+    measured.push(...(await compared(`trimmedMean ${shape}`, backends, (compute) => compute.trimmedMean(rows, trim), SELECTION_EFFORT)));
+  }
+  return measured;
+}
+
+/** One case on every backend; the first is the plain loop. */
+async function compared(
+  what: string,
+  backends: readonly [string, Compute][],
+  run: (compute: Compute) => Promise<unknown>,
+  effort = EFFORT,
+): Promise<BenchRow[]> {
+  const bench = new Bench(effort);
+  for (const [name, compute] of backends) bench.add(name, () => run(compute));
+  await bench.run();
+  const samples = bench.tasks.map(({ name, result }) => {
+    if (result.state !== 'completed') throw new Error(`${what} on ${name}: ${result.state}`);
+    return { name, ms: result.latency.p50, n: result.latency.samplesCount };
+  });
+  const plain = samples[0]?.ms as number;
+  return samples.map(({ name, ms, n }) => ({
+    bench: 'kernels',
+    case: `${what} ${name}`,
+    value: ms,
+    unit: 'ms',
+    baseline: 'ts',
+    ratio: ms / plain,
+    n,
+  }));
 }

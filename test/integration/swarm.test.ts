@@ -50,6 +50,19 @@ describe('a simulated swarm', function () {
     });
   });
 
+  for (const aggregation of ['median', 'multi-krum', 'geometric-median'] as const) {
+    it(`finalises by ${aggregation}: four nodes reach one model`, async () => {
+      await withWorld({ nodes: 4, seed: 2, rules: { aggregation } }, async (world) => {
+        const first = epochs(world)[0] ?? 0;
+        assert.ok(await world.reach(first + 5, 60_000), `reached ${epochs(world)}`);
+        assert.equal(rootsAt(world, first + 5).size, 1);
+        const [one, ...others] = await Promise.all(world.nodes.map((n) => n.up.ctx.chain.model(first + 5)));
+        assert.ok(one?.some((v) => v !== 0));
+        for (const other of others) assert.deepEqual(other, one);
+      });
+    });
+  }
+
   it('survives the founder: the others go on, and it catches up when it returns', async () => {
     await withWorld({ nodes: 4, seed: 3, link: LOSSY }, async (world) => {
       const founder = world.node(0);

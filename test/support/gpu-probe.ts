@@ -4,8 +4,8 @@
  * anything disagrees. Any adapter will do, software ones too.
  */
 import assert from 'node:assert/strict';
-import { createGpu, KERNEL_OPERATIONS } from '../../src/compute/gpu.ts';
-import { createReference } from '../../src/compute/reference.ts';
+import { createGpu } from '../../src/compute/gpu.ts';
+import { createReference, OPERATIONS } from '../../src/compute/reference.ts';
 import { agrees, checks } from '../../src/compute/verify.ts';
 import { exactSumCases, shuffled } from './exactSums.ts';
 
@@ -41,7 +41,7 @@ export async function probe(sizes: readonly number[]): Promise<ProbeReport> {
     const kernels: ProbeReport['kernels'][number][] = [];
     for (const elements of sizes) {
       const todo = checks(elements);
-      for (const operation of KERNEL_OPERATIONS) {
+      for (const operation of OPERATIONS) {
         const { run, tolerance } = todo[operation];
         await run(gpu); // compiles
         const [truth, tsMs] = await timed(() => run(reference));

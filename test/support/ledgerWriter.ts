@@ -35,6 +35,7 @@ import {
 export const TINY_SWARM: SwarmConfig = {
   name: 'tiny',
   model: { kind: 'mlp', layers: [4, 3], seed: 1 },
+  aggregation: 'mean',
   dtype: 'int16',
   eta: 1,
   lambda: 1,

@@ -9,6 +9,13 @@ export const axpy = (bucket: number): KernelSource => ({
   source: 'function(acc, x, w) { return acc[this.thread.x] + w * x[this.thread.x]; }',
 });
 
+/** clamp(x s, -c, c). */
+export const scaleClip = (bucket: number): KernelSource => ({
+  name: `scaleClip ${bucket}`,
+  output: bucket,
+  source: 'function(x, s, c) { return Math.min(Math.max(x[this.thread.x] * s, -c), c); }',
+});
+
 /**
  * clamp(floor(x * inverse + u), -limit, limit). `inverse` is a power of two, so the product is exact and only the
  * sum rounds, fused or not. `bound` = (limit + 1) * scale cuts what would overflow, without touching the result;

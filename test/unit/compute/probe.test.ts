@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { KERNEL_OPERATIONS } from '../../../src/compute/gpu.ts';
+import { OPERATIONS } from '../../../src/compute/reference.ts';
 import { availableModes } from '../../support/backends.ts';
 import { probe } from '../../support/gpu-probe.ts';
 
@@ -13,7 +13,7 @@ describe('gpu-probe', () => {
       assert.deepEqual(report.kernelModes, ['webgpu']);
       assert.deepEqual(
         report.kernels.map(({ operation, agrees }) => [operation, agrees]),
-        KERNEL_OPERATIONS.map((operation) => [operation, true]),
+        OPERATIONS.map((operation) => [operation, true]),
       );
       assert.ok(report.ok && report.adapter);
     }).timeout(20_000);

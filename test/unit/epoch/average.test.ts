@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { contentOf } from '../../../src/crypto/index.ts';
 import { average, holdsRows, weightsOf } from '../../../src/epoch/average.ts';
 import { Random } from '../../../src/learning/random.ts';
-import { QMAX, TRUST_ONE, type UpdateDtype, WEIGHT_TOTAL } from '../../../src/spec/index.ts';
+import { AGGREGATION_RULES, QMAX, TRUST_ONE, type UpdateDtype, WEIGHT_TOTAL } from '../../../src/spec/index.ts';
 import { emptyDecision, sorted, TestSwarm } from '../../support/epochWorld.ts';
 
 const TENSORS = [
@@ -108,6 +108,30 @@ describe('averaging a roster', () => {
       [1 / 3, 1 / 6, 1 / 2].map((share) => Math.floor(share * WEIGHT_TOTAL)),
     );
   });
+
+  for (const aggregation of AGGREGATION_RULES.filter((rule) => rule !== 'mean')) {
+    it(`${aggregation}: every node gets the same, one liar of five does not move it far, and its claim of samples counts for nothing`, async () => {
+      const swarm = new TestSwarm({ nodes: 5, genesis: { aggregation } }).joined();
+      const ids: string[] = [];
+      for (const [i, node] of swarm.nodes.entries()) {
+        const update = Float32Array.from({ length: 8 }, (_, k) => (i === 2 ? -3 : 0.1 + k / 100 + i / 1_000));
+        ids.push((await node.submit(update, i === 2 ? 10_000 : 10)).contributionId);
+        swarm.deliver(node);
+      }
+      swarm.share();
+      const { ctx } = swarm.node(0);
+      const base = ctx.chain.head.state;
+      assert.deepEqual(weightsOf(ctx, base, sorted(ids)), new Array(5).fill(13_107));
+      const all = await Promise.all(swarm.nodes.map((n) => average(n.ctx, base, sorted(ids))));
+      assert.equal(new Set(all.map(({ hash }) => hash)).size, 1);
+      const { sum, header } = all[0] as (typeof all)[number];
+      assert.ok(sum !== undefined && header !== undefined);
+      sum.forEach((s, k) => {
+        const moved = s / header.weightTotal / 2 ** 12;
+        assert.ok(Math.abs(moved - (0.1 + k / 100)) < 0.02, `[${k}] moves by ${moved}`);
+      });
+    });
+  }
 
   it('names the author of a row that is not held', async () => {
     const swarm = new TestSwarm({ nodes: 3 }).joined();

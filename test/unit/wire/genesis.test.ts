@@ -68,7 +68,7 @@ const refusals: readonly (readonly [string, Record<string, unknown>, string])[] 
     },
     'genesis.tensors',
   ],
-  ['an unknown rule', { ...wire, aggregation: 'median' }, 'genesis.aggregation'],
+  ['an unknown rule', { ...wire, aggregation: 'mode' }, 'genesis.aggregation'],
   ['another admission', { ...wire, admission: 'vote' }, 'genesis.admission'],
   ['another way to vote', { ...wire, voting: 'stake' }, 'genesis.voting'],
   ['no snapshots', { ...wire, snapshotEpochs: 0 }, 'genesis.snapshotEpochs'],
