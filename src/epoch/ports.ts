@@ -29,6 +29,7 @@ export interface Clock {
 
 /** Randomness. Keys come from `bytes`; `uniform` is for jitter and rounding. */
 export interface Entropy {
+  /** The caller's own, alone in their memory. */
   bytes(length: number): Uint8Array;
   /** [0, 1). */
   uniform(): number;

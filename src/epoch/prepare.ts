@@ -84,7 +84,8 @@ async function quantise(values: Float32Array, input: PrepareInput, compute: Comp
 function uniformRow(length: number, entropy: Entropy): Float32Array {
   const bytes = entropy.bytes(4 * length);
   const words = new Uint32Array(bytes.buffer, bytes.byteOffset, length);
-  const row = new Float32Array(length);
+  // In the place of the words: as large as the model, they need not lie there twice.
+  const row = new Float32Array(bytes.buffer, bytes.byteOffset, length);
   // Float32Array.from takes most of a second for ten million.
   for (let k = 0; k < length; k++) row[k] = ((words[k] as number) >>> 8) / 2 ** 24;
   return row;

@@ -8,31 +8,55 @@ import { contribute, type Daemon, Nest, until } from '../support/daemons.ts';
 import { joinAsLyingDonor } from '../support/lyingDonor.ts';
 import { stopAll } from '../support/networkHosts.ts';
 
-/** Epochs before the newcomer comes; a long run asks for 200, with fewer parameters. */
+/** Epochs before the newcomer comes; a long run asks for 200. */
 const EPOCHS = Number(process.env.NEWCOMER_EPOCHS ?? 2);
 /** Elements of the model: 40 MB. */
 const PARAMETERS = Number(process.env.NEWCOMER_PARAMETERS ?? 10_000_000);
 /** Elements that each contribution changes: the others are zero, which is quick to send. */
-const CHANGED = 100_000;
-/** Daemons that nobody invited; a long run asks for 20. */
+const CHANGED = Math.min(100_000, PARAMETERS);
+/** Daemons that nobody invited. */
 const UNINVITED = Number(process.env.NEWCOMER_UNINVITED ?? 4);
-/** Ms for an epoch on a machine that does other things too; it takes a few seconds where a machine has two cores. */
+/** Of them, those that start at once: a daemon's start takes a core for a second or two. */
+const STARTED_AT_ONCE = 2;
+/** Epochs that are timed while the uninvited are not there yet, while they are, and when they are gone. */
+const TIMED = 3;
+/** Times that a long run says how large the daemons are. */
+const SIZES_SAID = 10;
+/** Ms for an epoch, or for a start, on a machine that does other things too; each takes a few seconds where a machine has two cores. */
 const EPOCH_MS = 120_000;
 const TENSOR = 'w';
 
-/** Small values, other ones at every call. */
-const randomly = (length: number, changed: number): Float32Array =>
-  new Float32Array(length).map((_, i) => (i < changed ? (Math.random() - 0.5) / 100 : 0));
-const safetensors = (values: Float32Array): Uint8Array => encodeSafetensors([{ name: TENSOR, shape: [values.length], values }]);
+/** Small values, other ones at every call; those beyond `changed` are zero. */
+const randomly = (changed: number): Uint8Array => {
+  const values = new Float32Array(PARAMETERS);
+  for (let i = 0; i < changed; i++) values[i] = (Math.random() - 0.5) / 100;
+  return encodeSafetensors([{ name: TENSOR, shape: [PARAMETERS], values }]);
+};
+
+const median = (values: readonly number[]): number => values.toSorted((a, b) => a - b)[values.length >> 1] as number;
+const say = (text: string): void => console.log(`      ${text}`);
+
+/** Resident memory of daemons, MB. */
+const sizesOf = (daemons: readonly Daemon[]): Promise<number[]> =>
+  Promise.all(
+    daemons.map(async ({ client }) => {
+      const figures = (await client.call('metrics_get')) as { name: string; values: { value: number }[] }[];
+      const bytes = figures.find(({ name }) => name === 'starling_resident_bytes')?.values[0]?.value as number;
+      return Math.round(bytes / 1e6);
+    }),
+  );
 
 const seatsOf = async ({ client }: Daemon): Promise<number> => (await client.call('swarm_info')).seats;
 const finalEpoch = async (client: ApiClient): Promise<number> => (await client.call('epoch_current')).finalized.epoch;
 
-/** Resolves when `daemon` has `epoch` final. */
+/** Resolves when `daemon` has `epoch` final. It waits there: to ask again and again would take time from what is waited for. */
 const final = (daemon: Daemon, epoch: number) =>
   until(
     () => `epoch ${epoch} is final at ${daemon.info.fingerprint}; it says:\n${daemon.process.tail}`,
-    async () => (await finalEpoch(daemon.client)) >= epoch,
+    async () => {
+      const { finalized } = await daemon.client.call('epoch_wait', { epoch, timeoutMs: EPOCH_MS });
+      return finalized.epoch >= epoch;
+    },
     EPOCH_MS,
   );
 
@@ -55,9 +79,9 @@ async function fourVoters(nest: Nest): Promise<[Daemon, Daemon, Daemon, Daemon]>
 }
 
 /** Hands over one update for the epoch that is collected, and resolves with that epoch once it is final. */
-async function learn(daemon: Daemon, parameters: number): Promise<number> {
+async function learn(daemon: Daemon): Promise<number> {
   const { client } = daemon;
-  const update = safetensors(randomly(parameters, Math.min(CHANGED, parameters)));
+  const update = randomly(CHANGED);
   for (;;) {
     const { epoch } = await client.call('epoch_current');
     try {
@@ -85,7 +109,7 @@ describe('a newcomer', function () {
 
   it(`at epoch ${EPOCHS} of four nodes takes the model from several though one dies and one lies, contributes next, and votes as invited`, async () => {
     const initial = nest.data('initial.safetensors');
-    writeFileSync(initial, safetensors(randomly(PARAMETERS, PARAMETERS)));
+    writeFileSync(initial, randomly(PARAMETERS));
     const config = nest.data('swarm.toml');
     const rules = ['name = "large"', 'epoch_deadline_ms = 30_000', 'min_deadline_ms = 100', 'miss_epochs = 100'];
     const model = ['[model]', 'kind = "tensors"', `initial = "${initial}"`, `tensors = [{ name = "${TENSOR}", shape = [${PARAMETERS}] }]`];
@@ -94,9 +118,14 @@ describe('a newcomer', function () {
     const four = await fourVoters(nest);
     const [founder, , , victim] = four;
     const sinceEpoch = await finalEpoch(founder.client);
+    const tookMs: number[] = [];
     for (let i = 0; i < EPOCHS; i++) {
-      const epoch = await learn(four[i % 4] as Daemon, PARAMETERS);
+      const sinceMs = performance.now();
+      const epoch = await learn(four[i % 4] as Daemon);
       await Promise.all(four.map((daemon) => final(daemon, epoch)));
+      tookMs.push(performance.now() - sinceMs);
+      if ((i + 1) % Math.ceil(EPOCHS / SIZES_SAID) === 0)
+        say(`epoch ${epoch} is final, ${Math.round(median(tookMs))} ms an epoch; resident MB: ${(await sizesOf(four)).join(', ')}`);
     }
     const liar = await joinAsLyingDonor(founder);
     await until(
@@ -137,7 +166,8 @@ describe('a newcomer', function () {
       async () => (await seatsOf(founder)) === 5,
       EPOCH_MS,
     );
-    const epoch = await learn(newcomer, PARAMETERS);
+    const voter = await finalEpoch(founder.client);
+    const epoch = await learn(newcomer);
     await final(founder, epoch);
     const { roster, modelRoot } = await founder.client.call('epoch_get', { epoch });
     assert.ok(
@@ -146,7 +176,10 @@ describe('a newcomer', function () {
     );
     assert.ok(epoch <= (pulled as number) + 2, `the model of epoch ${pulled}, a contribution to ${epoch}`);
     assert.equal((await newcomer.client.call('epoch_get', { epoch })).modelRoot, modelRoot);
-    console.log(`      the model of ${PARAMETERS} parameters came in ${ms} ms at epoch ${pulled}; contributed to epoch ${epoch}`);
+    say(
+      `the model of ${PARAMETERS} parameters came in ${Math.round(ms as number)} ms at epoch ${pulled}; a voter from epoch ${voter} on, whose vote`,
+    );
+    say(`epoch ${voter + 1} could not do without; contributed to epoch ${epoch}; resident MB: ${await sizesOf([newcomer])}`);
   });
 
   it(`does not vote by joining: ${UNINVITED} uninvited daemons move no quorum, neither when they come nor when they go`, async () => {
@@ -154,21 +187,36 @@ describe('a newcomer', function () {
     const four = await fourVoters(nest);
     const [founder] = four;
     const names = Array.from({ length: UNINVITED }, (_, i) => `uninvited${i}`);
-    const uninvited = await Promise.all(names.map((name) => nest.daemon(name, '--bootstrap', founder.address)));
+    /** Ms until an epoch with one contribution is final at all four, in the middle of TIMED that come from these in turn. */
+    const timed = async (...from: readonly Daemon[]): Promise<number> => {
+      const tookMs: number[] = [];
+      for (let i = 0; i < TIMED; i++) {
+        const sinceMs = performance.now();
+        const { epoch } = await contribute((from[i % from.length] as Daemon).client);
+        await Promise.all(four.map((one) => final(one, epoch)));
+        tookMs.push(performance.now() - sinceMs);
+        assert.deepEqual(await Promise.all(four.map(seatsOf)), [4, 4, 4, 4]);
+        // Whoever is next may be late.
+        await Promise.all(from.map((one) => final(one, epoch)));
+      }
+      return Math.round(median(tookMs));
+    };
+    const beforeMs = await timed(...four);
+    const uninvited: Daemon[] = [];
+    while (uninvited.length < UNINVITED) {
+      const starting = names.slice(uninvited.length, uninvited.length + STARTED_AT_ONCE);
+      const start = (name: string) => nest.ready(name, nest.launch(name, '--bootstrap', founder.address), EPOCH_MS);
+      uninvited.push(...(await Promise.all(starting.map(start))));
+    }
     await until(
       () => `all are members; the founder says:\n${founder.process.tail}`,
       async () => (await founder.client.call('swarm_info')).members.length === 4 + UNINVITED,
       EPOCH_MS,
     );
-    const grow = async (daemon: Daemon): Promise<void> => {
-      const { epoch } = await contribute(daemon.client);
-      await Promise.all(four.map((one) => final(one, epoch)));
-      assert.deepEqual(await Promise.all(four.map(seatsOf)), [4, 4, 4, 4]);
-    };
-    await grow(founder);
-    await grow(uninvited[0] as Daemon);
+    const withMs = await timed(founder, uninvited[0] as Daemon);
     // Had they voted, fewer than a quorum would be left.
     await Promise.all(uninvited.map(({ process }) => process.end()));
-    await grow(four[1]);
+    const afterMs = await timed(four[1], four[2]);
+    say(`an epoch took ${beforeMs} ms without them, ${withMs} ms with ${UNINVITED} uninvited, ${afterMs} ms once they were gone`);
   });
 });

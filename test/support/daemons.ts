@@ -154,7 +154,7 @@ export class Nest {
   }
 
   /** Resolves once the daemon that was launched answers. */
-  async ready(name: string, starling: Starling): Promise<Daemon> {
+  async ready(name: string, starling: Starling, limitMs = START_MS): Promise<Daemon> {
     const data = this.data(name);
     await until(
       () => `daemon ${name} answers; it says:\n${starling.tail}`,
@@ -163,7 +163,7 @@ export class Nest {
         // After a kill -9 the file of the process before is still there.
         return readApiFile(data)?.pid === starling.pid;
       },
-      START_MS,
+      limitMs,
     );
     const client = await connect({ data });
     const info = await client.call('node_info');

@@ -39,6 +39,35 @@ describe('a final block', () => {
     assert.equal(first.ctx.chain.finalized, first.ctx.chain.head);
   });
 
+  it('is on disk only after the entries of its cut', async () => {
+    const swarm = committee(4);
+    const node = swarm.node(1);
+    const { entries, blocks } = node.ctx.ports;
+    const calls: string[] = [];
+    const [flush, append, note] = [entries.flush.bind(entries), blocks.append.bind(blocks), entries.append.bind(entries)];
+    entries.flush = () => {
+      calls.push('synced');
+      flush();
+    };
+    entries.append = (added, when = 'now') => {
+      calls.push(when === 'now' ? 'synced' : 'entries');
+      return note(added, when);
+    };
+    blocks.append = (record) => {
+      calls.push('block');
+      append(record);
+    };
+    await grow(swarm, 2);
+    assert.equal(calls.filter((call) => call === 'block').length, 2);
+    assert.ok(calls.includes('entries'), 'those of others need not be synced by themselves');
+    for (const [i, call] of calls.entries())
+      if (call === 'block')
+        assert.equal(
+          calls.slice(0, i).findLast((one) => one !== 'block'),
+          'synced',
+        );
+  });
+
   it('takes the place of whatever provisional stands over the one before, and the order with it', async () => {
     const swarm = committee(4);
     await grow(swarm, 1);
