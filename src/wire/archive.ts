@@ -20,6 +20,7 @@ import {
   readBool,
   readBytes,
   readHash,
+  readHashSet,
   readInt,
   readList,
   readNullable,
@@ -127,7 +128,7 @@ export function decodeSegment(bytes: Uint8Array): ArchiveSegment {
     const [certificate, voters] = readTuple(item, field, 2);
     return {
       certificate: readQuorum(certificate, `${field}.certificate`),
-      voters: readList(voters, `${field}.voters`, MAX_VOTERS, readHash),
+      voters: readHashSet(voters, `${field}.voters`, MAX_VOTERS),
     };
   });
   if (headers.length === 0) throw malformed('segment.headers', 'is empty');
