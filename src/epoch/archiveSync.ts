@@ -50,6 +50,8 @@ async function follow(ctx: EpochContext, peer: PeerId): Promise<void> {
   const leaves = chain.order.slice(0, state.treeSize).map(({ entry }) => entry);
   const reader = new ArchiveReader({ swarm, state, leaves });
   const isOver = (): boolean => chain.finalized !== from || ctx.pinned !== undefined;
+  /** Where it had no more segments the last time. */
+  let ended = -1;
   for (let n = 0; n < MAX_SEGMENTS; n++) {
     const segment = await whole(ctx, peer, reader.epoch + 1, SEGMENT_MAX_BYTES);
     if (isOver()) return;
@@ -60,8 +62,11 @@ async function follow(ctx: EpochContext, peer: PeerId): Promise<void> {
     const bytes = await whole(ctx, peer, null, BASE_MAX_BYTES);
     if (bytes === undefined) throw unfit(peer, 'has no archive, and said that it has');
     const base = decodeBase(bytes);
-    // Its base has moved on meanwhile: there are more segments.
-    if (base.epoch > reader.epoch) continue;
+    // Its base has moved on meanwhile: there are more segments, or it made the base up.
+    if (base.epoch > reader.epoch && reader.epoch > ended) {
+      ended = reader.epoch;
+      continue;
+    }
     if (isOver()) return;
     const archive = reader.finish(base);
     install(ctx, archive, base);
