@@ -166,6 +166,24 @@ describe('archive encoding', () => {
   });
 
   // Worked out by hand from the layout in docs/protocol.md: domain, then [before, [[prev, lam, void, id]...]] in canonical CBOR.
+  it('makes a segment of the bytes that the protocol says', () => {
+    const hashOf = (n: number): string => n.toString(16).padStart(2, '0').repeat(32);
+    const item = (n: number): string => `5820${hashOf(n)}`;
+    const names = 'treeRoot cutHash rosterHash survivorsHash aggregateHash modelRoot stateRoot votersHash nextVotersHash evidenceHash';
+    const roots = Object.fromEntries(names.split(' ').map((name, i) => [name, hashOf(0x20 + i)])) as unknown as BlockHeader;
+    const header: BlockHeader = { ...roots, v: 1, swarm: hashOf(0x10), epoch: 1_000, prev: hashOf(0x11), treeSize: 24, timeMs: 70_000 };
+    const vote = { voter: hashOf(0x33), signature: new Uint8Array(64).fill(0x44) };
+    const votes = { epoch: 1_000, round: 2, step: 'precommit', block: hashOf(0x34), votes: [vote] } as const;
+    const leaf: Leaf = { id: hashOf(0x31), prev: 5, lam: 500, void: true };
+    const one: ArchiveSegment = { headers: [header], treeSize: 23, leaves: [leaf], joins: [], handovers: [], certificate: votes };
+    const headers = `818c18181a00011170${Array.from({ length: 10 }, (_, i) => item(0x20 + i)).join('')}`;
+    const leaves = `8184051901f4f5${item(0x31)}`;
+    const certificate = `851903e80201${item(0x34)}8182${item(0x33)}5840${'44'.repeat(64)}`;
+    const plain = `8a01${item(0x10)}1903e8${item(0x11)}17${headers}${leaves}8080${certificate}`;
+    assert.equal(Buffer.from(decompress(encodeSegment(one), SEGMENT_MAX_BYTES)).toString('hex'), plain);
+    assert.deepEqual(decodeSegment(compress(Buffer.from(plain, 'hex'))), one);
+  });
+
   it('makes leavesHash of the bytes that the protocol says', () => {
     const cbor = Buffer.from(`825820${'00'.repeat(32)}8284f601f45820${'11'.repeat(32)}84001903e8f55820${'22'.repeat(32)}`, 'hex');
     const leaves: Leaf[] = [
