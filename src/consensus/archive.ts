@@ -1,7 +1,7 @@
 /**
  * What a node takes instead of a replay from the genesis (PROTOCOL section 3, "newcomers start at a checkpoint"). Nothing of it is
- * believed: each header names the one before; where the committee changes, and at the end, q of the committee that the headers
- * lead to have signed; the leaves make the tree of each header; their places are in the state that the last one certifies.
+ * believed: each header names the one before; where the committee changes, and at the end of each segment, q of the committee that
+ * the headers lead to have signed; the leaves make the tree of each header; their places are in the state that the last one certifies.
  */
 import { fingerprintOf, fromHex, toHex, verifyEd25519 } from '../crypto/index.ts';
 import { isKind, isWhole, MerkleTree, type Placed } from '../ledger/index.ts';
@@ -40,15 +40,26 @@ export interface ArchivedCut {
   readonly places: readonly { readonly entry: Placed | SignedEntry; readonly prev: EntryId | null }[];
   readonly leavesHash: Hex;
   readonly handover: Handover | undefined;
+  /** Undefined where a peer gave none: of every last header of a segment there is one. */
+  readonly certificate: QuorumCertificate | undefined;
 }
 
-/** Cuts one after the other as segments that each can be read by itself. `treeSize`: leaves before the first of them. */
+/**
+ * Cuts one after the other as segments that each can be read by itself. `treeSize`: leaves before the first of them. The last cut
+ * must have a certificate.
+ */
 export function segmentsOf(treeSize: number, cuts: readonly ArchivedCut[]): ArchiveSegment[] {
   const segments: ArchiveSegment[] = [];
   let size = treeSize;
   for (let from = 0; from < cuts.length; ) {
     let [to, items] = [from, 0];
-    while (to < cuts.length && (to === from || items < SEGMENT_ITEMS)) items += 1 + (cuts[to++] as ArchivedCut).leaves.length;
+    let certificate: QuorumCertificate | undefined;
+    while (to < cuts.length && (certificate === undefined || items < SEGMENT_ITEMS)) {
+      const cut = cuts[to++] as ArchivedCut;
+      items += 1 + cut.leaves.length;
+      ({ certificate } = cut);
+    }
+    if (certificate === undefined) throw bad('certificate', `block ${cuts.at(-1)?.header.epoch} has no certificate`);
     const some = cuts.slice(from, to);
     segments.push({
       headers: some.map(({ header }) => header),
@@ -56,6 +67,7 @@ export function segmentsOf(treeSize: number, cuts: readonly ArchivedCut[]): Arch
       leaves: some.flatMap(({ leaves }) => leaves),
       joins: some.flatMap(({ places }) => places.flatMap(({ entry }) => (isWhole(entry) && entry.core.kind === 'join' ? [entry] : []))),
       handovers: some.flatMap(({ handover }) => handover ?? []),
+      certificate,
     });
     size = (cuts[to - 1] as ArchivedCut).header.treeSize;
     from = to;
@@ -96,16 +108,18 @@ export class ArchiveReader {
     return this.#from + this.#cuts.length;
   }
 
-  /** Takes the next segment. What it tells of epochs that are known already is passed over. */
-  add({ headers, treeSize, leaves, joins, handovers }: ArchiveSegment): void {
-    const first = headers[0]?.epoch ?? 0;
-    if (first > this.epoch + 1) throw bad('epoch', `it begins with epoch ${first}, the one after ${this.epoch} is asked for`);
+  /** Takes the next segment. What it tells of epochs that are known already is passed over, but it must tell of the next one. */
+  add({ headers, treeSize, leaves, joins, handovers, certificate }: ArchiveSegment): void {
+    const [first, last] = [headers[0]?.epoch ?? 0, headers.at(-1)?.epoch ?? 0];
+    const next = this.epoch + 1;
+    if (first > next || last < next) throw bad('epoch', `it tells of the epochs from ${first} to ${last}, ${next} is asked for`);
     const whole = new Map(joins.map((entry) => [entry.id, entry]));
     const changes = new Map(handovers.map((handover) => [handover.certificate.epoch, handover]));
     let size = treeSize;
     for (const header of headers) {
       const cut = leaves.slice(size - treeSize, header.treeSize - treeSize);
-      if (header.epoch > this.epoch) this.#take(header, size, cut, whole, changes.get(header.epoch));
+      const end = header.epoch === last ? certificate : undefined;
+      if (header.epoch > this.epoch) this.#take(header, size, cut, whole, changes.get(header.epoch), end);
       size = header.treeSize;
     }
   }
@@ -128,6 +142,7 @@ export class ArchiveReader {
     leaves: readonly Leaf[],
     joins: ReadonlyMap<EntryId, SignedEntry>,
     handover: Handover | undefined,
+    end: QuorumCertificate | undefined,
   ): void {
     const field = `header ${header.epoch}`;
     if (header.swarm !== this.#swarm) throw bad(`${field}.swarm`, `it is of swarm ${header.swarm}`);
@@ -142,8 +157,11 @@ export class ArchiveReader {
     this.#leavesHash = leavesHash(this.#leavesHash, leaves);
     this.#block = blockHash(header);
     this.#electors = this.#voters;
+    if (end !== undefined) this.#requireVotes(end, header, `${field}.certificate`);
     const isHandover = header.nextVotersHash !== header.votersHash;
-    this.#cuts.push({ header, leaves, places, leavesHash: this.#leavesHash, handover: isHandover ? handover : undefined });
+    const change = isHandover ? handover : undefined;
+    const certificate = end ?? change?.certificate;
+    this.#cuts.push({ header, leaves, places, leavesHash: this.#leavesHash, handover: change, certificate });
     if (!isHandover) return;
     if (handover === undefined || votersHash(handover.voters) !== header.nextVotersHash)
       throw bad(`${field}.nextVotersHash`, 'the committee changes, and the archive does not say to whom');

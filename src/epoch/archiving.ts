@@ -7,7 +7,10 @@ import { type Archive, standOn } from './archive.ts';
 import type { Applied } from './chain.ts';
 import type { EpochContext } from './context.ts';
 
-/** Archives the final blocks of this node up to `epoch`. Durable when it returns; what a crash cuts off is done at the next start. */
+/**
+ * Archives the final blocks of this node up to `epoch`. Durable before anything changes in memory; entries that a crash or a full
+ * disk leaves behind are dropped at the next start.
+ */
 export function archiveUpTo(ctx: EpochContext, epoch: number): void {
   const { chain, ports, replica } = ctx;
   const record = ports.blocks.get(epoch);
@@ -16,23 +19,31 @@ export function archiveUpTo(ctx: EpochContext, epoch: number): void {
   const cuts = ownCuts(ctx, epoch);
   const { state } = chain.at(epoch) as Applied;
   ports.blocks.archive(segmentsOf(treeSize, cuts), { epoch, certificate: record.certificate, state: encodeState(state) });
-  replica.archive(cuts.flatMap(({ places }) => places));
+  const places = cuts.flatMap((cut) => cut.places);
+  replica.archive(places);
   chain.order.forget(treeSize, state.treeSize);
   chain.forgetBefore(epoch);
+  replica.dropArchived(places);
 }
 
-/** Takes what a peer's archive led to in the place of the blocks between. The chain then stands on its base. */
+/**
+ * Takes what a peer's archive led to in the place of the blocks between. The chain then stands on its base, and only then do
+ * entries that waited for what is behind it count: whoever hears of them asks the chain.
+ */
 export function install(ctx: EpochContext, { state, cuts }: Archive, base: ArchiveBase): void {
-  const { chain, ports, replica, directory } = ctx;
+  const { chain, finals, ports, replica, directory } = ctx;
   const own = ownCuts(ctx, chain.finalized.state.epoch);
   const { treeSize } = chain.base.state;
   chain.rewind(chain.finalized.state.epoch);
   ports.blocks.archive(segmentsOf(treeSize, [...own, ...cuts]), base);
   const known = chain.finalized.state.treeSize;
-  replica.archive([...own, ...cuts].flatMap(({ places }) => places));
-  for (const { places } of cuts) for (const { entry } of places) if (isWhole(entry)) directory.learn(entry);
+  const places = [...own, ...cuts].flatMap((cut) => cut.places);
+  replica.archive(places);
+  for (const { entry } of places) if (isWhole(entry)) directory.learn(entry);
   chain.order.forget(treeSize, known);
   standOn(chain, { state, cuts });
+  finals.dropUpTo(base.epoch);
+  replica.dropArchived(places);
 }
 
 /** The final blocks after the base up to `epoch`, as they are archived. */
@@ -53,7 +64,7 @@ function ownCuts({ chain, ports, replica: { graph } }: EpochContext, epoch: numb
     });
     const isHandover = block.header.votersHash !== block.header.nextVotersHash;
     const handover = isHandover ? { certificate, voters: votersOf(state) } : undefined;
-    cuts.push({ header: block.header, leaves, places, leavesHash: state.leavesHash, handover });
+    cuts.push({ header: block.header, leaves, places, leavesHash: state.leavesHash, handover, certificate });
   }
   return cuts;
 }

@@ -15,10 +15,11 @@ import type { EpochContext } from './context.ts';
 export function auditRoster(ctx: EpochContext, base: SwarmState, body: DecisionBody): void {
   const authors = new Set<string>();
   for (const id of body.roster) {
-    const entry = ctx.replica.graph.get(id) as SignedEntry;
-    const problem = ineligible(ctx, base, entry);
+    const entry = ctx.replica.graph.get(id);
+    // Behind the base of this node a place is left of it: blocks have held it, so that no node may roster it.
+    const problem = entry === undefined ? 'a block has held it long since' : ineligible(ctx, base, entry);
     if (problem !== undefined) throw broken('roster', `entry ${id} cannot be rostered: ${problem}`);
-    if (entry.core.kind !== 'contribution') continue;
+    if (entry?.core.kind !== 'contribution') continue;
     if (authors.has(entry.core.author)) throw broken('roster', `${entry.core.author} is rostered twice`);
     authors.add(entry.core.author);
   }

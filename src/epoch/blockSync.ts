@@ -50,7 +50,8 @@ export async function fetchBlocks(ctx: EpochContext, peer: PeerId): Promise<numb
       maxResponseBytes: FRAME_MAX_BYTES,
     });
     const { head, base, records } = decodeBlocksAnswer(answer);
-    if (from <= base) {
+    // Blocks that wait here may wait for entries that nobody has whole any more.
+    if (ctx.chain.finalized.state.epoch < base) {
       await fetchArchive(ctx, peer);
       from = ctx.chain.finalized.state.epoch + 1;
       if (from <= base) break;
@@ -73,12 +74,13 @@ export async function fetchBlocks(ctx: EpochContext, peer: PeerId): Promise<numb
   return came;
 }
 
-/** The same where a failure is only said: the next peer, or the next heartbeat, brings them. */
-export async function tryFetchBlocks(ctx: EpochContext, peer: PeerId): Promise<number> {
+/** The same where a failure is only said: the next peer, or the next heartbeat, brings them. False when it failed. */
+export async function tryFetchBlocks(ctx: EpochContext, peer: PeerId): Promise<boolean> {
   try {
-    return await fetchBlocks(ctx, peer);
+    await fetchBlocks(ctx, peer);
+    return true;
   } catch (error) {
     ctx.ports.journal.log('debug', 'epoch', 'a peer gave no blocks', { ...asStarlingError(error, { phase: 'blocks' }).toJSON(), peer });
-    return 0;
+    return false;
   }
 }

@@ -57,8 +57,9 @@ export class Peering {
     // What differs from the final blocks is not learned from; it may still learn here.
     if (node !== undefined && this.#ctx.diverging.has(node)) return;
     // Blocks first: what is final says which entries matter.
-    if (this.#ctx.pinned === undefined) await tryFetchBlocks(this.#ctx, peer);
-    if (await this.#sync.with(peer)) this.#asked.add(peer);
+    const hasBlocks = this.#ctx.pinned !== undefined || (await tryFetchBlocks(this.#ctx, peer));
+    // What this node said long ago comes with the archive alone.
+    if ((await this.#sync.with(peer)) && hasBlocks) this.#asked.add(peer);
     if (this.#asked.size > 0 && this.#ctx.ports.streams.peers().every((p) => this.#asked.has(p))) this.#heard.resolve();
   }
 

@@ -21,6 +21,8 @@ export async function prune(ctx: EpochContext): Promise<void> {
   const contents = await dropContent(ctx, from, base);
   const before = chain.base.state.treeSize;
   archiveUpTo(ctx, base);
+  // A restart from the old base asks for them.
+  for (const hash of oldAggregates(ctx, base)) forgetHeader(ctx, hash);
   ports.journal.log('debug', 'epoch', 'pruned', { base, entries: chain.base.state.treeSize - before, contents });
 }
 
@@ -39,7 +41,6 @@ async function dropContent(ctx: EpochContext, from: number, base: number): Promi
   for (const hash of oldAggregates(ctx, base)) {
     const header = heldHeader(ctx, hash);
     if (header !== undefined) old.add(header.sumRoot);
-    forgetHeader(ctx, hash);
   }
   for (const root of old) if (!wanted.has(root)) await ports.blobs.delete(root);
   return old.size;

@@ -67,14 +67,18 @@ export class Replica {
     init.store.drop(archived);
   }
 
-  /** Holds on to the places alone of what is archived now; entries that waited for them have their turn. Durable before. */
-  archive(places: readonly ArchivedPlace[]): Offer {
+  /** Holds on to the places alone of what is archived now. Nothing is written. */
+  archive(places: readonly ArchivedPlace[]): void {
     placeIn(this.graph, places);
     const ids = places.map(({ entry }) => entry.id);
     this.graph.forget(ids);
-    this.#init.store.drop(ids);
     for (const id of ids) this.#orphans.delete(id);
-    return this.offer([...this.#orphans.values()]);
+  }
+
+  /** Lets what was archived go from the disk; entries that waited for it have their turn. */
+  dropArchived(places: readonly ArchivedPlace[]): void {
+    this.#init.store.drop(places.map(({ entry }) => entry.id));
+    this.offer([...this.#orphans.values()]);
   }
 
   onAccepted(listener: (entry: SignedEntry) => void): void {

@@ -54,4 +54,9 @@ export class FinalBlocks {
   drop(epoch: number): void {
     this.#waiting.delete(epoch);
   }
+
+  /** What is archived now waits for nothing. */
+  dropUpTo(epoch: number): void {
+    for (const waiting of this.#waiting.keys()) if (waiting <= epoch) this.#waiting.delete(waiting);
+  }
 }

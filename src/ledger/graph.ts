@@ -86,8 +86,8 @@ export class LedgerGraph {
     for (const id of ids) {
       const held = this.#held.get(id);
       if (held === undefined || !isWhole(held.entry) || isKind(held.entry, 'join')) continue;
-      const { author, seq, lam, kind } = held.entry.core;
-      if (kind === 'contribution') this.#contributions.delete(held.entry.core.body.epoch);
+      const { author, seq, lam } = held.entry.core;
+      if (isKind(held.entry, 'contribution')) this.#forgetContribution(held.entry);
       held.entry = { id, core: { author, seq, lam } };
     }
   }
@@ -226,6 +226,14 @@ export class LedgerGraph {
 
   certificateOf(author: Fingerprint): NodeCertificate | undefined {
     return this.#joins.get(author)?.core.body.certificate;
+  }
+
+  /** Of the others that name its epoch, which may be any, some may be wanted still. */
+  #forgetContribution({ id, core }: EntryOf<'contribution'>): void {
+    const { epoch } = core.body;
+    const left = this.contributionsOf(epoch).filter((other) => other.id !== id);
+    if (left.length > 0) this.#contributions.set(epoch, left);
+    else this.#contributions.delete(epoch);
   }
 
   #index(entry: SignedEntry): void {

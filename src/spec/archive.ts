@@ -23,6 +23,8 @@ export interface ArchiveSegment {
   readonly joins: readonly SignedEntry[];
   /** Where the committee changed: who voted from then on, and the certificate of the committee before. Ascending. */
   readonly handovers: readonly Handover[];
+  /** Of the last header: whoever makes segments up is found out with the first. */
+  readonly certificate: QuorumCertificate;
 }
 
 export interface Handover {

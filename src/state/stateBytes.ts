@@ -1,5 +1,5 @@
 /** A whole state as bytes: what a node starts from when it does not replay from the genesis. */
-import { ED25519_PUBLIC_KEY_BYTES, fingerprintOf, fromHex, MLDSA_PUBLIC_KEY_BYTES, toHex } from '../crypto/index.ts';
+import { ED25519_PUBLIC_KEY_BYTES, fingerprintOf, fromHex, leafHash, MLDSA_PUBLIC_KEY_BYTES, merkleRoot, toHex } from '../crypto/index.ts';
 import {
   MEMBER_STATUSES,
   type MemberState,
@@ -24,10 +24,12 @@ import {
   readTuple,
   STATE_MAX_BYTES,
 } from '../wire/index.ts';
-import { LEAVES, type StateLeafName, stateLeaves, stateRoot } from './root.ts';
+import { LEAVES, type StateLeafName, stateLeaves } from './root.ts';
 
 /** Bounds of lists; what they hold is bounded by STATE_MAX_BYTES. */
 const MAX_ITEMS = 1_000_000;
+/** CBOR items beside those in the leaves: three of each member, of whom STATE_MAX_BYTES hold 16 thousand with their keys. */
+const MAX_OUTER_ITEMS = 100_000;
 
 /** [1, decision, leaves as the state root covers them, [ML-DSA key, Ed25519 key] of each member]. */
 export const encodeState = (state: SwarmState): Uint8Array =>
@@ -38,11 +40,18 @@ export const encodeState = (state: SwarmState): Uint8Array =>
     state.members.map((m) => [m.mldsaPublicKey, m.ed25519PublicKey]),
   ]);
 
-/** Throws TOO_LARGE, MALFORMED, NON_CANONICAL, and HASH_MISMATCH unless its root is `root`, as a block's header says. */
+/**
+ * Throws TOO_LARGE, MALFORMED, NON_CANONICAL, and HASH_MISMATCH unless its root is `root`, as a block's header says. The root covers
+ * all but `decision`, which is the block's hash.
+ */
 export function decodeState(bytes: Uint8Array, root: string): SwarmState {
-  const [v, decision, leafList, keyList] = readTuple(decode(bytes, 'state', STATE_MAX_BYTES), 'state', 4);
+  const [v, decision, leafList, keyList] = readTuple(decode(bytes, 'state', STATE_MAX_BYTES, MAX_OUTER_ITEMS), 'state', 4);
   readOneOf(v, 'state.v', [1]);
   const leaves = readList(leafList, 'state.leaves', LEAVES.length, (item, field) => readBytes(item, field, 1, STATE_MAX_BYTES));
+  // Before anything in them is read: what has this root was certified.
+  const found = toHex(merkleRoot(leaves.map(leafHash)));
+  if (found !== root)
+    throw new StarlingError('HASH_MISMATCH', `the state's root is ${found}, the block says ${root}`, { field: 'stateRoot' });
   const values = leaves.map((leaf, i) => {
     const [version, name, epoch, value] = readTuple(decode(leaf, `state.leaves[${i}]`, STATE_MAX_BYTES), `state.leaves[${i}]`, 4);
     readOneOf(version, `state.leaves[${i}].v`, [1]);
@@ -83,9 +92,6 @@ export function decodeState(bytes: Uint8Array, root: string): SwarmState {
     refused: readBool(refused, 'state.refused'),
   };
   if (keys.length !== state.members.length) throw malformed('state.keys', 'are not those of its members');
-  // Made again from what was read: no byte of it says more, or other, than the root covers.
-  if (stateRoot(state) !== root)
-    throw new StarlingError('HASH_MISMATCH', `the state's root is ${stateRoot(state)}, the block says ${root}`, { field: 'stateRoot' });
   return state;
 }
 

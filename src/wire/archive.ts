@@ -20,6 +20,7 @@ import {
   readBool,
   readBytes,
   readHash,
+  readHashSet,
   readInt,
   readList,
   readNullable,
@@ -39,6 +40,8 @@ export const BASE_MAX_BYTES = STATE_MAX_BYTES + QUORUM_MAX_BYTES + KIB;
 /** Headers and leaves of one segment. */
 const MAX_HEADERS = 4_096;
 const MAX_LEAVES = 2 ** 20;
+/** CBOR items: five of a leaf, and the rest. Without this bound 2 KB of zstd would decode to 64 million arrays. */
+const MAX_ITEMS = 6 * MAX_LEAVES;
 
 /** Of a header, beside what is the same in all of them and what the one before gives. */
 const HASHES = [
@@ -55,10 +58,10 @@ const HASHES = [
 ] as const satisfies readonly (keyof BlockHeader)[];
 
 /**
- * A zstd frame of [1, swarm, first epoch, prev, tree size, headers, leaves, joins, handovers]. A header's `prev` is the hash of
- * the one before. Throws TOO_LARGE.
+ * A zstd frame of [1, swarm, first epoch, prev, tree size, headers, leaves, joins, handovers, certificate]. A header's `prev` is
+ * the hash of the one before. Throws TOO_LARGE.
  */
-export function encodeSegment({ headers, treeSize, leaves, joins, handovers }: ArchiveSegment): Uint8Array {
+export function encodeSegment({ headers, treeSize, leaves, joins, handovers, certificate }: ArchiveSegment): Uint8Array {
   const first = headers[0] as BlockHeader;
   const bytes = encode([
     1,
@@ -69,7 +72,8 @@ export function encodeSegment({ headers, treeSize, leaves, joins, handovers }: A
     headers.map((header) => [header.treeSize, header.timeMs, ...HASHES.map((name) => hashBytes(header[name]))]),
     leaves.map(leafFields),
     joins.map(encodeEntry),
-    handovers.map(({ certificate, voters }) => [quorumFields(certificate), hashList(voters)]),
+    handovers.map((handover) => [quorumFields(handover.certificate), hashList(handover.voters)]),
+    quorumFields(certificate),
   ]);
   if (bytes.byteLength > SEGMENT_MAX_BYTES || headers.length > MAX_HEADERS || leaves.length > MAX_LEAVES)
     throw new StarlingError('TOO_LARGE', `a segment of ${headers.length} blocks and ${leaves.length} leaves`, { field: 'segment' });
@@ -79,10 +83,10 @@ export function encodeSegment({ headers, treeSize, leaves, joins, handovers }: A
 /** Checks form and what ties its parts together, no signature and no root. Throws TOO_LARGE, MALFORMED, NON_CANONICAL. */
 export function decodeSegment(bytes: Uint8Array): ArchiveSegment {
   const plain = decompress(bytes, SEGMENT_MAX_BYTES);
-  const [v, swarm, firstEpoch, prev, treeSize, headerList, leafList, joinList, handoverList] = readTuple(
-    decode(plain, 'segment', SEGMENT_MAX_BYTES),
+  const [v, swarm, firstEpoch, prev, treeSize, headerList, leafList, joinList, handoverList, end] = readTuple(
+    decode(plain, 'segment', SEGMENT_MAX_BYTES, MAX_ITEMS),
     'segment',
-    9,
+    10,
   );
   readOneOf(v, 'segment.v', [1]);
   const common = { v: 1, swarm: readHash(swarm, 'segment.swarm') } as const;
@@ -124,19 +128,21 @@ export function decodeSegment(bytes: Uint8Array): ArchiveSegment {
     const [certificate, voters] = readTuple(item, field, 2);
     return {
       certificate: readQuorum(certificate, `${field}.certificate`),
-      voters: readList(voters, `${field}.voters`, MAX_VOTERS, readHash),
+      voters: readHashSet(voters, `${field}.voters`, MAX_VOTERS),
     };
   });
   if (headers.length === 0) throw malformed('segment.headers', 'is empty');
   if (size - from !== leaves.length) throw malformed('segment.leaves', `has ${leaves.length} leaves, its headers tell of ${size - from}`);
   requireJoins(leaves, joins);
-  return { headers, treeSize: from, leaves, joins, handovers };
+  return { headers, treeSize: from, leaves, joins, handovers, certificate: readQuorum(end, 'segment.certificate') };
 }
 
 /** The joins are the leaves without a predecessor, one by one. */
 function requireJoins(leaves: readonly Leaf[], joins: readonly SignedEntry[]): void {
   const starts = leaves.filter((leaf) => leaf.prev === null);
-  const same = starts.length === joins.length && starts.every((leaf, i) => joins[i]?.id === leaf.id && joins[i]?.core.kind === 'join');
+  const isOf = (join: SignedEntry | undefined, { id }: Leaf): boolean =>
+    join?.id === id && join.core.kind === 'join' && join.composite === undefined;
+  const same = starts.length === joins.length && starts.every((leaf, i) => isOf(joins[i], leaf));
   if (!same) throw malformed('segment.joins', 'are not the joins among its leaves');
 }
 

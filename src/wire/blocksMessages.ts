@@ -1,6 +1,6 @@
 import { type AggregateHeader, FRAME_MAX_BYTES, StarlingError } from '../spec/index.ts';
 import { AGGREGATE_MAX_BYTES, decodeAggregate, encodeAggregate } from './aggregate.ts';
-import { BASE_MAX_BYTES } from './archive.ts';
+import { SEGMENT_MAX_BYTES } from './archive.ts';
 import { BLOCK_RECORD_MAX_BYTES, type BlockRecord, decodeBlockRecord, encodeBlockRecord } from './blocks.ts';
 import { decode, encode } from './cbor.ts';
 import { malformed, readBytes, readInt, readList, readNullable, readTuple } from './fields.ts';
@@ -97,7 +97,7 @@ export function decodeArchiveRequest(bytes: Uint8Array): ArchiveRequest {
   const [epoch, offset] = readTuple(decode(bytes, 'archiveRequest', 64), 'archiveRequest', 2);
   return {
     epoch: readNullable(epoch, 'archiveRequest.epoch', (value, field) => readInt(value, field, 1)),
-    offset: readInt(offset, 'archiveRequest.offset', 0, BASE_MAX_BYTES),
+    offset: readInt(offset, 'archiveRequest.offset', 0, SEGMENT_MAX_BYTES),
   };
 }
 
@@ -106,6 +106,6 @@ export const encodeArchiveAnswer = ({ total, part }: ArchiveAnswer): Uint8Array 
 /** Throws TOO_LARGE, MALFORMED, NON_CANONICAL. */
 export function decodeArchiveAnswer(bytes: Uint8Array): ArchiveAnswer {
   const [total, part] = readTuple(decode(bytes, 'archive', FRAME_MAX_BYTES), 'archive', 2);
-  const sizeBytes = readInt(total, 'archive.total', 0, BASE_MAX_BYTES);
+  const sizeBytes = readInt(total, 'archive.total', 0, SEGMENT_MAX_BYTES);
   return { total: sizeBytes, part: readBytes(part, 'archive.part', 0, sizeBytes) };
 }

@@ -52,7 +52,7 @@ export function segmentOf(from: number, to: number): ArchiveSegment {
     leaves.push({ id: hashOf(`leaf ${epoch}`), prev: LEAVES * (epoch - 1), lam: 2, void: epoch % 2 === 0 });
   }
   const handovers = [{ certificate: certificateOf(to, hashOf(`block ${to}`)), voters: [zero] }];
-  return { headers, treeSize: LEAVES * (from - 1), leaves, joins, handovers };
+  return { headers, treeSize: LEAVES * (from - 1), leaves, joins, handovers, certificate: certificateOf(to, hashOf(`block ${to}`)) };
 }
 
 export const baseAt = (epoch: number, stateBytes = 3): ArchiveBase => ({

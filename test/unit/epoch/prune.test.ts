@@ -2,9 +2,12 @@ import assert from 'node:assert/strict';
 import { bytesOf } from '../../../src/aggregation/index.ts';
 import { contentOf } from '../../../src/crypto/index.ts';
 import { heldHashes, heldHeader, keepHeader } from '../../../src/epoch/aggregates.ts';
+import { auditRoster } from '../../../src/epoch/audit.ts';
+import { type EntryOf, isKind } from '../../../src/ledger/index.ts';
 import { World, type WorldOptions } from '../../../src/simulation/index.ts';
-import type { AggregateHeader, SignedEntry } from '../../../src/spec/index.ts';
+import { type AggregateHeader, type SignedEntry, WEIGHT_TOTAL } from '../../../src/spec/index.ts';
 import { aggregateHash } from '../../../src/wire/index.ts';
+import { signed } from '../../support/epochWorld.ts';
 
 const code = (expected: string) => (e: unknown) => (e as { code?: string }).code === expected;
 const [SNAPSHOT, RETAIN] = [3, 5];
@@ -179,6 +182,31 @@ describe('pruning', function () {
       const restored = (i: number) => chainOf(world, i).at(chainOf(world, i).finalized.state.epoch)?.state.modelRoot === wanted;
       assert.ok(await world.clock.runUntil(() => [0, 1, 2].some(restored), world.clock.nowMs() + 30_000));
       assert.ok(await finals(world, chainOf(world, 0).finalized.state.epoch + 3, [0, 1, 2]), 'and the swarm learns on from it');
+    });
+  });
+
+  it('leaves contributions to later epochs alone that no block holds, whatever an archived one names', async () => {
+    await inWorld({ nodes: 1 }, async (world) => {
+      assert.ok(await finals(world, 6, [0]));
+      const { ctx } = world.node(0).up;
+      const { graph } = ctx.replica;
+      const late = [...graph.entries()].filter((e): e is EntryOf<'contribution'> => isKind(e, 'contribution'));
+      const [old] = late as [EntryOf<'contribution'>];
+      const { epoch } = old.core.body;
+      const other = signed(world.node(0).identity, { ...old.core, epochSeen: old.core.epochSeen + 1 });
+      graph.add(other);
+      graph.forget([old.id]);
+      assert.deepEqual(graph.contributionsOf(epoch), [other]);
+      // Whoever rosters what is archived breaks a rule, here as on a node that holds it whole.
+      const { state } = ctx.chain.finalized;
+      const body = {
+        epoch: state.epoch + 1,
+        prev: state.decision,
+        roster: [old.id],
+        weights: [WEIGHT_TOTAL],
+        aggregateHash: 'ab'.repeat(32),
+      };
+      assert.throws(() => auditRoster(ctx, state, body), code('INCOMPATIBLE'));
     });
   });
 
