@@ -26,6 +26,8 @@ import { Voting } from './voting.ts';
 const LOOK_MS = 250;
 /** Ms between questions to voters for what they know of this node's own votes. */
 const EARN_MS = 300;
+/** Ms without enough answers after which it is said: several times what they take on a slow line. */
+const WAITING_MS = 10_000;
 /** Ms after which a height is opened again whose votes the disk did not take. */
 const REOPEN_MS = 1_000;
 /** Ms without a heartbeat before a voter can count as absent, however fast epochs are: a reboot takes less. */
@@ -53,6 +55,8 @@ export class Committee {
   #beatSeq = 0;
   /** Who said what it knows of this node's votes. */
   readonly #asked = new Set<Fingerprint>();
+  /** The height in which this node waits for answers. */
+  #waiting: { readonly epoch: number; readonly sinceMs: number; isSaid: boolean } | undefined;
   /** The newest epoch at whose end each voter was in reach. */
   readonly #lastHere = new Map<Fingerprint, number>();
 
@@ -243,10 +247,29 @@ export class Committee {
     const known = others.length > 0 ? others : this.#ctx.ports.streams.peers().flatMap((peer) => this.#ctx.directory.nodeOf(peer) ?? []);
     await Promise.all(known.filter((node) => !this.#asked.has(node)).map((node) => this.#ask(node)));
     // The answers may have told of later blocks, and a rollback may have come between.
-    if (this.#asked.size < needed || this.#isBehind(others) || this.#ctx.pinned !== undefined) return;
+    if (this.#asked.size < needed) {
+      this.#sayWaiting(needed);
+      return;
+    }
+    if (this.#isBehind(others) || this.#ctx.pinned !== undefined) return;
     this.#ctx.mayVote = true;
     if (others.length > 0 && votesWereLost(this.#ctx.ports.store, this.voting.epoch)) this.#ctx.abstainEpoch = this.voting.epoch;
     this.#reopen();
+  }
+
+  /** Once a height, after a while: without answers this node does not vote, and nothing else tells why. */
+  #sayWaiting(needed: number): void {
+    const { clock, journal } = this.#ctx.ports;
+    const { epoch } = this.voting;
+    if (this.#waiting?.epoch !== epoch) this.#waiting = { epoch, sinceMs: clock.nowMs(), isSaid: false };
+    if (this.#waiting.isSaid || clock.nowMs() - this.#waiting.sinceMs < WAITING_MS) return;
+    this.#waiting.isSaid = true;
+    journal.log('warn', 'epoch', 'this node does not vote yet: too few voters have told it which of its votes they know', {
+      epoch,
+      answers: this.#asked.size,
+      needed,
+      fix: 'see `starling peers`: it must be connected to as many voters',
+    });
   }
 
   /** With more than f voters beyond this node's block, an honest one is: one liar alone keeps nobody waiting for what is not there. */

@@ -60,8 +60,10 @@ export class Discovery {
         this.#parts.journal.log('debug', 'network', 'the DHT walk found nobody', { reason: (error as Error).message });
       }
     }
+    const isLonely = this.#parts.peers.peers().length <= WALK.lonelyPeers;
+    this.#pauseMs = Math.min(isLonely ? WALK.lonelyMs : WALK.maxMs, this.#pauseMs);
     this.#schedule(this.#pauseMs);
-    this.#pauseMs = Math.min(WALK.maxMs, this.#pauseMs * 2);
+    this.#pauseMs *= 2;
   }
 
   async #askWhoIsNear(): Promise<void> {

@@ -80,6 +80,9 @@ export const WALK = {
   firstMs: 1_000,
   /** ...up to this. A walk asks every peer of a small swarm, so it is not free. */
   maxMs: 60_000,
+  /** Ms. ...and up to this with so few peers: a walk costs as many requests, and a leaf of a star must not stay one for a minute. */
+  lonelyMs: 5_000,
+  lonelyPeers: 2,
   /** Ms. A new peer shortens the pause to this at most. */
   newPeerMs: 8_000,
   /** Ms after which a walk is given up. */
