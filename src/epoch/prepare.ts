@@ -1,12 +1,13 @@
 /** Step 2, prepare: a trainer's delta becomes integers that every node can re-check (PROTOCOL section 4). */
-import { dtypeBytes, squaredNorm, type TensorSpan } from '../aggregation/index.ts';
+import { dtypeBytes, sentOf, squaredNorm, type TensorSpan } from '../aggregation/index.ts';
 import type { Compute, IntRow } from '../compute/api.ts';
 import { type Genesis, QMAX, StarlingError } from '../spec/index.ts';
 import type { Entropy } from './ports.ts';
 
 export interface Prepared {
-  /** Residual + delta, clipped: what the integers stand for. f32, P elements. */
+  /** Residual + delta, clipped, on the grid: what the integers stand for, and what stays behind. f32, P elements. */
   readonly values: Float32Array;
+  /** What is sent of them: the others add up these, and `values` less these is left to the residual, exactly. */
   readonly integers: IntRow;
   /** Per tensor ceil(max |x| / scale), before saturation. */
   readonly maxAbs: readonly number[];
@@ -16,6 +17,9 @@ export interface Prepared {
 const CLIP_ATTEMPTS = 8;
 /** Kept in the first such attempt, so that rounding upwards does not undo it; each further one takes off twice as much. */
 const CLIP_MARGIN = 0.999;
+
+/** Bits. An f32 holds whole numbers up to 2^24; one bit less leaves room for the difference of two. */
+const GRID_BITS = 23;
 
 export interface PrepareInput {
   readonly genesis: Genesis;
@@ -28,16 +32,17 @@ export interface PrepareInput {
 /** Throws NON_FINITE naming the tensor and the element. The input is not changed. */
 export async function prepare(input: PrepareInput, compute: Compute, entropy: Entropy): Promise<Prepared> {
   screen(input.delta, input.spans);
-  const { genesis } = input;
+  const { genesis, spans } = input;
   let values: Float32Array = await compute.axpy(input.residual, input.delta, 1);
   // Diverged training can overflow the sum even where both summands are finite.
   screen(values, input.spans);
   const norm = Math.sqrt(await compute.sqNorm(values));
   if (norm > genesis.clipNorm) values = scaled(values, genesis.clipNorm / norm);
   for (let attempt = 0; attempt < CLIP_ATTEMPTS; attempt++) {
-    const integers = await quantise(values, input, compute, entropy);
+    const prepared = onGrid(values, input);
+    const integers = sentOf(await quantise(prepared, input, compute, entropy), spans, genesis);
     const rounded = integerNorm(integers, input);
-    if (rounded <= genesis.clipNorm) return { values, integers, maxAbs: maxima(values, input) };
+    if (rounded <= genesis.clipNorm) return { values: prepared, integers, maxAbs: maxima(values, input) };
     values = scaled(values, (CLIP_MARGIN ** (2 ** attempt) * genesis.clipNorm) / rounded);
   }
   throw new StarlingError('BOUNDS_EXCEEDED', 'the update cannot be rounded to fit the norm bound', {
@@ -68,6 +73,24 @@ function screen(values: Float32Array, spans: readonly TensorSpan[]): void {
 
 const scaled = (values: Float32Array, factor: number): Float32Array => values.map((v) => v * factor);
 
+/**
+ * Values as whole multiples of a step, a power of two: 2^-23 of the tensor's largest value or of its scale, whichever is more. What is
+ * sent is a multiple of the scale, so a value less what is sent is an f32 again: what leaves the residual, and comes back to it when
+ * the ledger's choice changes, is the same to the bit.
+ */
+function onGrid(values: Float32Array, { spans, exponents }: PrepareInput): Float32Array {
+  const row = new Float32Array(values.length);
+  for (const [t, span] of spans.entries()) {
+    const scale = 2 ** (exponents[t] as number);
+    const most = 2 ** Math.ceil(Math.log2(Math.max(scale, largest(values, span))));
+    // A step above the scale could not hold what is sent; values that far beyond it are multiples of it already.
+    const step = Math.min(scale, most / 2 ** GRID_BITS);
+    // Adding 0 makes a negative zero a plain one.
+    for (let k = span.start; k < span.end; k++) row[k] = Math.round((values[k] as number) / step) * step + 0;
+  }
+  return row;
+}
+
 async function quantise(values: Float32Array, input: PrepareInput, compute: Compute, entropy: Entropy): Promise<IntRow> {
   const { genesis, spans, exponents } = input;
   const limit = QMAX[genesis.updateDtype];
@@ -93,9 +116,13 @@ function uniformRow(length: number, entropy: Entropy): Float32Array {
 
 function maxima(values: Float32Array, input: PrepareInput): number[] {
   return input.spans.map((span, t) => {
-    let max = 0;
-    for (let k = span.start; k < span.end; k++) max = Math.max(max, Math.abs(values[k] as number));
     // A tiny scale under a large norm bound: what an integer of the ledger holds is far more than any scale can follow.
-    return Math.min(Number.MAX_SAFE_INTEGER, Math.ceil(max / 2 ** (input.exponents[t] as number)));
+    return Math.min(Number.MAX_SAFE_INTEGER, Math.ceil(largest(values, span) / 2 ** (input.exponents[t] as number)));
   });
+}
+
+function largest(values: Float32Array, { start, end }: TensorSpan): number {
+  let max = 0;
+  for (let k = start; k < end; k++) max = Math.max(max, Math.abs(values[k] as number));
+  return max;
 }

@@ -1,5 +1,5 @@
 /** Step 4, publish: the manifest goes out on the epoch's topic, the key to every connected member. */
-import { bytesOf } from '../aggregation/index.ts';
+import { encodePayload } from '../aggregation/index.ts';
 import { contentOf, fromHex, sealSegments } from '../crypto/index.ts';
 import type { EntryOf } from '../ledger/index.ts';
 import { INLINE_MESSAGE_MAX_BYTES, INLINE_SWARM_MAX_BYTES } from '../spec/index.ts';
@@ -14,7 +14,9 @@ const KEY_BYTES = 32;
 export async function publish(ctx: EpochContext, entry: EntryOf<'contribution'>, update: OwnUpdate): Promise<void> {
   const { entropy, gossip, streams, journal } = ctx.ports;
   const key = entropy.bytes(KEY_BYTES);
-  const plaintext = encodeUpdate({ salt: update.salt, dtype: update.dtype, ints: bytesOf(update.integers) });
+  const { encoding } = ctx.genesis;
+  const payload = encodePayload(update.integers, ctx.spans, ctx.genesis);
+  const plaintext = encodeUpdate({ salt: update.salt, encoding, dtype: update.dtype, payload });
   const sealed = sealSegments(key, fromHex(entry.id), plaintext);
   const { root } = contentOf(sealed);
   const grant: UpdateKey = { id: entry.id, key, cipherRoot: root, cipherBytes: sealed.byteLength };
@@ -31,6 +33,7 @@ export async function publish(ctx: EpochContext, entry: EntryOf<'contribution'>,
     epoch: update.epoch,
     entry: entry.id,
     bytes: sealed.byteLength,
+    encoding,
     inline,
     recipients,
   });

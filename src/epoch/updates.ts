@@ -1,10 +1,10 @@
 /** Contributions whose values this node has or wants: keys, sealed bytes and the integers they open to. */
-import { dtypeBytes, integersOf, type TensorSpan } from '../aggregation/index.ts';
+import { bytesOf, decodePayload, payloadMaxBytes, type TensorSpan } from '../aggregation/index.ts';
 import type { IntRow } from '../compute/api.ts';
 import { fromHex, openSegments, sealedSize } from '../crypto/index.ts';
 import type { EntryOf } from '../ledger/index.ts';
 import { type ContentRoot, type EntryId, type Genesis, QMAX, StarlingError } from '../spec/index.ts';
-import { decodeUpdate, type UpdateKey, updateHash, updateMaxBytes } from '../wire/index.ts';
+import { decodeUpdate, type UpdateKey, type UpdatePlaintext, updateHash, updateMaxBytes } from '../wire/index.ts';
 import { integerNorm } from './prepare.ts';
 
 /** Epochs behind the current one whose sealed updates are kept for members that missed them. */
@@ -96,7 +96,7 @@ export class Updates {
 
   /** Bytes a sealed update of this swarm can have at most: what a manifest may claim. */
   maxSealedBytes(): number {
-    return sealedSize(updateMaxBytes(this.#sizeBytes()));
+    return sealedSize(updateMaxBytes(payloadMaxBytes(this.#spans, this.#genesis)));
   }
 
   /**
@@ -114,27 +114,23 @@ export class Updates {
       return false;
     }
     const { body } = held.entry.core;
-    let ints: Uint8Array;
+    const maxBytes = payloadMaxBytes(this.#spans, this.#genesis);
+    let row: IntRow;
     try {
-      const plaintext = openSegments(held.key.key, fromHex(id), held.sealed.bytes, updateMaxBytes(this.#sizeBytes()));
-      const update = decodeUpdate(plaintext, this.#sizeBytes());
-      if (updateHash(update.salt, update.ints) !== body.updateHash)
+      const plaintext = openSegments(held.key.key, fromHex(id), held.sealed.bytes, updateMaxBytes(maxBytes));
+      const update = decodeUpdate(plaintext, maxBytes);
+      this.#requireForm(update);
+      row = decodePayload(update.payload, this.#spans, this.#genesis);
+      if (updateHash(update.salt, bytesOf(row)) !== body.updateHash)
         throw new StarlingError('HASH_MISMATCH', 'the update is not the one its ledger entry names', {
           field: 'updateHash',
           phase: 'verify',
         });
-      if (update.dtype !== this.#genesis.updateDtype)
-        throw new StarlingError('INCOMPATIBLE', `the update is ${update.dtype}, the swarm's are ${this.#genesis.updateDtype}`, {
-          field: 'dtype',
-          phase: 'verify',
-        });
-      ints = update.ints;
     } catch (error) {
       delete held.key;
       this.#dropSealed(held);
       throw error;
     }
-    const row = integersOf(ints, this.#genesis.updateDtype);
     const problem = this.#brokenBound(row, exponents);
     if (problem !== undefined) {
       held.refused = new StarlingError('BOUNDS_EXCEEDED', problem, { field: 'update', phase: 'verify', peer: held.entry.core.author });
@@ -169,9 +165,17 @@ export class Updates {
     return norm > clipNorm ? `the update has norm ${norm}, the swarm's bound is ${clipNorm}` : undefined;
   }
 
-  #sizeBytes(): number {
-    const elements = this.#spans.at(-1)?.end ?? 0;
-    return elements * dtypeBytes(this.#genesis.updateDtype);
+  #requireForm({ encoding, dtype }: Pick<UpdatePlaintext, 'encoding' | 'dtype'>): void {
+    const genesis = this.#genesis;
+    if (encoding === genesis.encoding && dtype === genesis.updateDtype) return;
+    throw new StarlingError(
+      'INCOMPATIBLE',
+      `the update is ${encoding} ${dtype}, the swarm's are ${genesis.encoding} ${genesis.updateDtype}`,
+      {
+        field: encoding === genesis.encoding ? 'dtype' : 'encoding',
+        phase: 'verify',
+      },
+    );
   }
 }
 

@@ -38,6 +38,8 @@ export function makeGenesis(
     admission: rules.admission,
     voting: rules.voting,
     updateDtype: rules.dtype,
+    encoding: rules.encoding,
+    topkShare: rules.topkShare,
     scaleExponents: exponents,
     eta: rules.eta,
     lambda: rules.lambda,

@@ -1,7 +1,16 @@
 import { dirname, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
-import { AGGREGATION_RULES, type AggregationRule, MAX_PARAMETERS, StarlingError, type TensorSpec } from '../spec/index.ts';
+import {
+  AGGREGATION_RULES,
+  type AggregationRule,
+  ENCODINGS,
+  type Encoding,
+  MAX_PARAMETERS,
+  MIN_TOPK_SHARE,
+  StarlingError,
+  type TensorSpec,
+} from '../spec/index.ts';
 import { readToml } from './config.ts';
 import { checkKeys, validate } from './configKeys.ts';
 
@@ -17,6 +26,8 @@ export interface SwarmConfig {
       };
   readonly aggregation: AggregationRule;
   readonly dtype: 'int16' | 'int8';
+  readonly encoding: Encoding;
+  readonly topkShare: number;
   readonly eta: number;
   readonly lambda: number;
   readonly clipNorm: number;
@@ -65,6 +76,8 @@ const SwarmSchema = z.strictObject({
   name: z.string().min(1).max(64),
   aggregation: z.enum(AGGREGATION_RULES).default('mean'),
   dtype: z.enum(['int16', 'int8']).default('int16'),
+  encoding: z.enum(ENCODINGS).default('dense'),
+  topk_share: z.number().min(MIN_TOPK_SHARE).max(1).default(0.05),
   eta: Positive.max(10).default(1),
   lambda: Positive.max(100).default(1),
   clip_norm: Positive.default(10),
@@ -101,6 +114,8 @@ export function loadSwarmConfig(path: string): SwarmConfig {
     model,
     aggregation: config.aggregation,
     dtype: config.dtype,
+    encoding: config.encoding,
+    topkShare: config.topk_share,
     eta: config.eta,
     lambda: config.lambda,
     clipNorm: config.clip_norm,

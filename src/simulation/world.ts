@@ -24,6 +24,8 @@ export interface WorldOptions {
       | 'minDeadlineMs'
       | 'aggregation'
       | 'updateDtype'
+      | 'encoding'
+      | 'topkShare'
       | 'lambda'
       | 'voting'
       | 'missEpochs'
@@ -69,6 +71,8 @@ export class World implements Surroundings {
       name: 'simulated',
       aggregation: options.rules?.aggregation ?? 'mean',
       dtype: options.rules?.updateDtype ?? 'int16',
+      encoding: options.rules?.encoding ?? 'dense',
+      topkShare: options.rules?.topkShare ?? 0.05,
       eta: 1,
       lambda: options.rules?.lambda ?? 1,
       clipNorm: 100,

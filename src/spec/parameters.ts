@@ -28,6 +28,8 @@ export const MAX_DEPS = 8;
 export const WEIGHT_TOTAL = 65_536;
 /** Saturation of quantised values. */
 export const QMAX = { int16: 32_767, int8: 127 } as const;
+/** Least share of an update that may travel under top-k: with fewer than one in a thousand its residual would take as many epochs to leave. */
+export const MIN_TOPK_SHARE = 0.001;
 /**
  * Exponents of a tensor's scale: 2^-60 is far below any useful step, 2^20 far above. Within them a scaled int16 is a
  * normal f32, and a scale that adapts cannot run away with an update that is nearly zero.

@@ -41,6 +41,10 @@ export type UpdateDtype = 'int16' | 'int8';
 export const AGGREGATION_RULES = ['mean', 'median', 'trimmed-mean', 'krum', 'multi-krum', 'centred-clipping', 'geometric-median'] as const;
 export type AggregationRule = (typeof AGGREGATION_RULES)[number];
 
+/** All integers of an update; the largest ones; or the signs at a magnitude a tensor. What stays behind is in the residual. */
+export const ENCODINGS = ['dense', 'topk', 'sign'] as const;
+export type Encoding = (typeof ENCODINGS)[number];
+
 /** The constants of a swarm. Its canonical CBOR encoding hashes to the swarm id. */
 export interface Genesis {
   readonly v: 1;
@@ -59,6 +63,10 @@ export interface Genesis {
    */
   readonly voting: 'invited' | 'open';
   readonly updateDtype: UpdateDtype;
+  /** Which of its integers an update carries. */
+  readonly encoding: Encoding;
+  /** Share of each tensor's integers that an update carries under `topk`; 0 < share <= 1. */
+  readonly topkShare: number;
   /** First scale exponent of each tensor: scale = 2^exponent. Same order as `tensors`. */
   readonly scaleExponents: readonly number[];
   /** Server step size: theta <- theta + eta * mean update. */

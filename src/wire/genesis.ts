@@ -1,9 +1,11 @@
 import { sha256, toHex } from '../crypto/index.ts';
 import {
   AGGREGATION_RULES,
+  ENCODINGS,
   GENESIS_MAX_BYTES,
   type Genesis,
   MAX_PARAMETERS,
+  MIN_TOPK_SHARE,
   SCALE_EXPONENT_MAX,
   SCALE_EXPONENT_MIN,
   type SwarmId,
@@ -35,6 +37,8 @@ const KEYS = [
   'admission',
   'voting',
   'updateDtype',
+  'encoding',
+  'topkShare',
   'scaleExponents',
   'eta',
   'lambda',
@@ -83,6 +87,8 @@ export function decodeGenesis(bytes: Uint8Array): Genesis {
     admission: readOneOf(map.admission, 'genesis.admission', ['open', 'invite']),
     voting: readOneOf(map.voting, 'genesis.voting', ['invited', 'open']),
     updateDtype: readOneOf(map.updateDtype, 'genesis.updateDtype', ['int16', 'int8']),
+    encoding: readOneOf(map.encoding, 'genesis.encoding', ENCODINGS),
+    topkShare: readNumber(map.topkShare, 'genesis.topkShare', MIN_TOPK_SHARE, 1),
     scaleExponents: readList(map.scaleExponents, 'genesis.scaleExponents', MAX_TENSORS, (item, field) =>
       readInt(item, field, SCALE_EXPONENT_MIN, SCALE_EXPONENT_MAX),
     ),

@@ -14,4 +14,5 @@ export const BENCHES: Readonly<Record<string, () => Promise<{ rows(): Promise<Be
   finality: () => import('./finality.ts'),
   start: () => import('./start.ts'),
   memory: () => import('./memory.ts'),
+  encodings: () => import('./encodings.ts'),
 };

@@ -196,7 +196,7 @@ describe('bad input from a hostile peer', function () {
   it('averages no update that opens to something else than its entry names', async () => {
     const peer = await join();
     const size = 2 * parameterCount(peer.author.genesis.tensors);
-    const update = (bytes: number) => encodeUpdate({ salt: random(32), dtype: 'int16', ints: new Uint8Array(bytes) });
+    const update = (bytes: number) => encodeUpdate({ salt: random(32), encoding: 'dense', dtype: 'int16', payload: new Uint8Array(bytes) });
     const plaintexts: readonly (readonly [what: string, code: ErrorCode, plaintext: Uint8Array])[] = [
       ['other integers', 'HASH_MISMATCH', update(size)],
       ['another shape', 'MALFORMED', update(size - 2)],

@@ -44,7 +44,7 @@ function contributionOf(world: World, identity: Identity, prev: SignedEntry, epo
   const next = { seq: prev.core.seq + 1, prev: prev.id, lam: prev.core.lam + 1, epochSeen: epoch - 1, anchorBlock };
   const entry = signed(identity, { ...prev.core, ...next, kind: 'contribution', body } as AnyEntryCore);
   const key = new Uint8Array(32).fill(9);
-  const sealed = sealSegments(key, fromHex(entry.id), encodeUpdate({ salt, dtype: 'int16', ints }));
+  const sealed = sealSegments(key, fromHex(entry.id), encodeUpdate({ salt, encoding: 'dense', dtype: 'int16', payload: ints }));
   const grant = { id: entry.id, key, cipherRoot: contentOf(sealed).root, cipherBytes: sealed.length };
   return {
     entry,

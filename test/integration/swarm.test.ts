@@ -63,6 +63,29 @@ describe('a simulated swarm', function () {
     });
   }
 
+  for (const [encoding, updateDtype] of [
+    ['topk', 'int16'],
+    ['topk', 'int8'],
+    ['sign', 'int16'],
+    ['sign', 'int8'],
+  ] as const)
+    it(`learns with updates as ${encoding} of ${updateDtype}: one root an epoch, and a model near the mean of all`, async () => {
+      await withWorld({ nodes: 4, seed: 2, rules: { encoding, updateDtype, topkShare: 0.2 } }, async (world) => {
+        const first = epochs(world)[0] ?? 0;
+        const last = first + 25;
+        assert.ok(await world.reach(last, 120_000), `reached ${epochs(world)}`);
+        for (let n = first; n <= last; n++) assert.equal(rootsAt(world, n).size, 1, `epoch ${n}`);
+        const { chain } = world.node(0).up.ctx;
+        const goals = world.nodes.map((n) => world.optimumOf(n.index));
+        const off = (model: Float32Array): number =>
+          model.reduce((sum, v, k) => sum + Math.abs(v - goals.reduce((s, g) => s + (g[k] as number), 0) / goals.length), 0) / model.length;
+        assert.ok(off(world.initialModel) > 0.5);
+        const distance = off(await chain.model(last));
+        assert.ok(distance < 0.15, `mean distance from the mean optimum ${distance}`);
+        for (let n = first + 2; n <= last; n++) assert.equal(chain.at(n)?.body?.roster.length, 4, `roster of epoch ${n}`);
+      });
+    });
+
   it('survives the founder: the others go on, and it catches up when it returns', async () => {
     await withWorld({ nodes: 4, seed: 3, link: LOSSY }, async (world) => {
       const founder = world.node(0);

@@ -82,7 +82,7 @@ export class Author {
     const maxAbs = tensors.map(() => Math.abs(value));
     const body = { epoch, updateHash: updateHash(salt, ints), sizeBytes: ints.byteLength, samples: 10, maxAbs, metrics: {} };
     const entry = this.next(body, anchorBlock);
-    return { entry, ...sealed(entry, key, encodeUpdate({ salt, dtype: 'int16', ints })) };
+    return { entry, ...sealed(entry, key, encodeUpdate({ salt, encoding: 'dense', dtype: 'int16', payload: ints })) };
   }
 }
 

@@ -239,6 +239,8 @@ export class TestSwarm {
       admission: 'open',
       voting: 'invited',
       updateDtype: 'int16',
+      encoding: 'dense',
+      topkShare: 0.05,
       scaleExponents: tensors.map(() => -12),
       eta: 1,
       lambda: 1,

@@ -73,6 +73,8 @@ export class FinalChain {
       admission: 'open',
       voting: 'invited',
       updateDtype: 'int16',
+      encoding: 'dense',
+      topkShare: 0.05,
       scaleExponents: [-12],
       eta: 1,
       lambda: 0.5,

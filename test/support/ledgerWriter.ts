@@ -48,6 +48,8 @@ export const TINY_SWARM: SwarmConfig = {
   voting: 'invited',
   snapshotEpochs: 10,
   retainEpochs: 10,
+  encoding: 'dense',
+  topkShare: 0.05,
   scaleExponent: -10,
 };
 

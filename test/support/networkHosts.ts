@@ -26,6 +26,8 @@ const genesis: Genesis = {
   admission: 'open',
   voting: 'open',
   updateDtype: 'int16',
+  encoding: 'dense',
+  topkShare: 0.05,
   scaleExponents: [-12],
   eta: 1,
   lambda: 1,

@@ -1,3 +1,4 @@
+export * from './payload.ts';
 export * from './residual.ts';
 export * from './signs.ts';
 export * from './sketch.ts';

@@ -3,7 +3,7 @@
  * (signSGD with majority vote: Bernstein et al., 2018). Zero counts as positive.
  */
 import type { IntRow } from '../../compute/api.ts';
-import { StarlingError } from '../../spec/index.ts';
+import { QMAX, StarlingError, type UpdateDtype } from '../../spec/index.ts';
 import type { TensorSpan } from '../layout.ts';
 
 export interface Signs {
@@ -13,8 +13,6 @@ export interface Signs {
   /** Mean magnitude of each tensor, rounded to nearest: 0..32767. */
   readonly magnitudes: Uint16Array;
 }
-
-const MAX_MAGNITUDE = 32_767;
 
 export function signsOf(row: IntRow, spans: readonly TensorSpan[]): Signs {
   const bits = new Uint8Array(Math.ceil(row.length / 8));
@@ -27,9 +25,9 @@ export function signsOf(row: IntRow, spans: readonly TensorSpan[]): Signs {
   return { elements: row.length, bits, magnitudes };
 }
 
-/** What the signs stand for: +- the magnitude of the tensor. */
-export function valuesOf({ elements, bits, magnitudes }: Signs, spans: readonly TensorSpan[]): Int16Array {
-  const values = new Int16Array(elements);
+/** What the signs stand for: +- the magnitude of the tensor, which must be one of `dtype`. */
+export function valuesOf({ elements, bits, magnitudes }: Signs, spans: readonly TensorSpan[], dtype: UpdateDtype): IntRow {
+  const values = dtype === 'int16' ? new Int16Array(elements) : new Int8Array(elements);
   spans.forEach(({ start, end }, t) => {
     const magnitude = magnitudes[t] as number;
     for (let k = start; k < end; k++) values[k] = isNegative(bits, k) ? -magnitude : magnitude;
@@ -60,14 +58,14 @@ export function encodeSigns({ bits, magnitudes }: Signs): Uint8Array {
   return bytes;
 }
 
-/** Throws MALFORMED for another size, NON_CANONICAL for bits behind the last, BOUNDS_EXCEEDED for a magnitude beyond int16. */
-export function decodeSigns(bytes: Uint8Array, elements: number, tensors: number): Signs {
+/** Throws MALFORMED for another size, NON_CANONICAL for bits behind the last, BOUNDS_EXCEEDED for a magnitude beyond `dtype`. */
+export function decodeSigns(bytes: Uint8Array, elements: number, tensors: number, dtype: UpdateDtype): Signs {
   const bitsAt = 2 * tensors;
   if (bytes.byteLength !== bitsAt + Math.ceil(elements / 8)) throw malformed('signs', `has ${bytes.byteLength} bytes`);
   const view = new DataView(bytes.buffer, bytes.byteOffset);
   const magnitudes = Uint16Array.from({ length: tensors }, (_, t) => view.getUint16(2 * t, true));
-  if (magnitudes.some((magnitude) => magnitude > MAX_MAGNITUDE))
-    throw new StarlingError('BOUNDS_EXCEEDED', 'a magnitude beyond int16', { field: 'magnitudes', phase: 'verify' });
+  if (magnitudes.some((magnitude) => magnitude > QMAX[dtype]))
+    throw new StarlingError('BOUNDS_EXCEEDED', `a magnitude beyond ${dtype}`, { field: 'magnitudes', phase: 'verify' });
   const bits = bytes.slice(bitsAt);
   if (elements % 8 > 0 && (bits.at(-1) as number) >> (elements % 8) > 0)
     throw new StarlingError('NON_CANONICAL', 'bits behind the last value', { field: 'bits', phase: 'verify' });

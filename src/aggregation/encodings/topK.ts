@@ -14,7 +14,8 @@ export interface Sparse {
   readonly values: IntRow;
 }
 
-const HEAD_BYTES = 5;
+/** Kind and count. */
+export const SPARSE_HEAD_BYTES = 5;
 const CODINGS: readonly PlaceCoding[] = ['deltas', 'bitmap'];
 
 /** The k largest magnitudes, fewer where fewer differ from zero; of equal ones the first. Same type as `row`. */
@@ -57,26 +58,33 @@ export function denseOf({ places, values }: Sparse, elements: number): IntRow {
 export function encodeSparse({ places, values }: Sparse, elements: number): Uint8Array {
   const coding = placeCoding(places, elements);
   const placeBytes = encodePlaces(places, elements, coding);
-  const bytes = new Uint8Array(HEAD_BYTES + placeBytes.byteLength + values.byteLength);
+  const bytes = new Uint8Array(SPARSE_HEAD_BYTES + placeBytes.byteLength + values.byteLength);
   bytes[0] = CODINGS.indexOf(coding);
   new DataView(bytes.buffer).setUint32(1, places.length, true);
-  bytes.set(placeBytes, HEAD_BYTES);
-  bytes.set(bytesOf(values), HEAD_BYTES + placeBytes.byteLength);
+  bytes.set(placeBytes, SPARSE_HEAD_BYTES);
+  bytes.set(bytesOf(values), SPARSE_HEAD_BYTES + placeBytes.byteLength);
   return bytes;
 }
 
+export interface SparseBounds {
+  readonly elements: number;
+  /** Values there may be at most. */
+  readonly kept: number;
+  readonly dtype: UpdateDtype;
+}
+
 /**
- * Throws MALFORMED for what is no such encoding, NON_CANONICAL for one that `encodeSparse` would not write, BOUNDS_EXCEEDED for the
+ * Throws MALFORMED for what is no such encoding or holds too many values, NON_CANONICAL for one that `encodeSparse` would not write, BOUNDS_EXCEEDED for the
  * lowest value of two's complement.
  */
-export function decodeSparse(bytes: Uint8Array, elements: number, dtype: UpdateDtype): Sparse {
+export function decodeSparse(bytes: Uint8Array, { elements, kept, dtype }: SparseBounds): Sparse {
   const coding = CODINGS[bytes[0] ?? CODINGS.length];
-  if (bytes.byteLength < HEAD_BYTES || coding === undefined) throw malformed('kind', 'is neither differences nor a bitmap');
+  if (bytes.byteLength < SPARSE_HEAD_BYTES || coding === undefined) throw malformed('kind', 'is neither differences nor a bitmap');
   const count = new DataView(bytes.buffer, bytes.byteOffset).getUint32(1, true);
   const valueBytes = count * dtypeBytes(dtype);
-  if (count > elements || valueBytes > bytes.byteLength - HEAD_BYTES) throw malformed('count', `is ${count}, more than there can be`);
+  if (count > kept || valueBytes > bytes.byteLength - SPARSE_HEAD_BYTES) throw malformed('count', `is ${count}, more than there can be`);
   const valuesAt = bytes.byteLength - valueBytes;
-  const places = decodePlaces(bytes.subarray(HEAD_BYTES, valuesAt), count, elements, coding);
+  const places = decodePlaces(bytes.subarray(SPARSE_HEAD_BYTES, valuesAt), count, elements, coding);
   const values = integersOf(bytes.subarray(valuesAt), dtype);
   if (values.some((value) => Math.abs(value) > QMAX[dtype]))
     throw new StarlingError('BOUNDS_EXCEEDED', `a value beyond ${dtype}`, { field: 'values', phase: 'verify' });

@@ -103,8 +103,9 @@ describe('fetching an update', () => {
     updates.expect(entry as never);
     const plaintext = encodeUpdate({
       salt: author.residual.get((entry.core.body as { updateHash: string }).updateHash)?.salt ?? new Uint8Array(),
+      encoding: 'dense',
       dtype: 'int16',
-      ints: bytesOf(author.ctx.updates.row(id) ?? new Int16Array()),
+      payload: bytesOf(author.ctx.updates.row(id) ?? new Int16Array()),
     });
     const sealed = sealSegments(key.key, fromHex(id), plaintext);
     assert.equal(contentOf(sealed).root, key.cipherRoot);

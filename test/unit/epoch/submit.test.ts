@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { bytesOf } from '../../../src/aggregation/index.ts';
 import { contentOf, fromHex, openSegments, verifyComposite, verifyEd25519 } from '../../../src/crypto/index.ts';
 import { publish } from '../../../src/epoch/publish.ts';
 import type { UpdateSubmission } from '../../../src/epoch/submission.ts';
@@ -61,9 +62,9 @@ describe('submitting an update', () => {
     assert.deepEqual([key?.cipherRoot, key?.cipherBytes], [manifest.cipherRoot, manifest.cipherBytes]);
     assert.equal(contentOf(manifest.inline).root, manifest.cipherRoot);
     const update = decodeUpdate(openSegments(key?.key ?? new Uint8Array(), fromHex(entry.id), manifest.inline, 10_000), 16);
-    assert.equal(updateHash(update.salt, update.ints), body.updateHash);
+    assert.equal(updateHash(update.salt, update.payload), body.updateHash);
     assert.deepEqual(
-      [...new Int16Array(update.ints.slice().buffer)],
+      [...new Int16Array(update.payload.slice().buffer)],
       [...VALUES].map((v) => v * 4_096),
     );
   });
@@ -118,6 +119,33 @@ describe('submitting an update', () => {
     const manifest = decodeMetaUpdate((swarm.node(0).published[0] as { data: Uint8Array }).data);
     assert.ok(manifest.cipherBytes > INLINE_MESSAGE_MAX_BYTES && manifest.inline === null);
     assert.equal(swarm.node(0).ctx.updates.sealed(manifest.cipherRoot)?.byteLength, manifest.cipherBytes);
+  });
+
+  it('sends inline by what the encoding takes, and what is left out goes into the next update', async () => {
+    const size = 40_000;
+    for (const encoding of ['topk', 'sign'] as const) {
+      const tensors = [{ name: 'a', shape: [size] }];
+      const swarm = new TestSwarm({ nodes: 2, genesis: { tensors, clipNorm: 1e6, encoding, topkShare: 0.05 } }).joined();
+      const node = swarm.node(0);
+      const { contributionId, updateHash: hash } = await hand(node, {
+        values: Float32Array.from({ length: size }, (_, k) => Math.sin(k * k)),
+      });
+      const manifest = decodeMetaUpdate((node.published[0] as { data: Uint8Array }).data);
+      assert.ok(manifest.inline !== null, encoding);
+      const sent = node.ctx.updates.row(contributionId) ?? assert.fail('not held');
+      assert.deepEqual(node.residual.get(hash)?.integers, sent);
+      assert.equal(updateHash(node.residual.get(hash)?.salt ?? new Uint8Array(), bytesOf(sent)), hash, 'the root covers the integers');
+      swarm.deliver(node);
+      assert.deepEqual(swarm.node(1).ctx.updates.row(contributionId), sent);
+      assert.equal((node.ctx.replica.tip as EntryOf<'contribution'>).core.body.sizeBytes, 2 * size);
+      const before = node.residual.values;
+      node.residual.settle(() => true, 1);
+      const left = node.residual.values;
+      assert.ok(left.every((v, k) => v + (sent[k] as number) * 2 ** -12 === before[k]));
+      assert.equal(left.filter((v) => v !== 0).length > 0.9 * size, true);
+      node.residual.settle(() => false, 1);
+      assert.deepEqual(node.residual.values, before, 'and back, to the bit');
+    }
   });
 
   it('sends no values inline to so many that it adds up', async () => {

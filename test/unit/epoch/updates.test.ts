@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
-import { bytesOf, layoutOf } from '../../../src/aggregation/index.ts';
+import { bytesOf, encodePayload, layoutOf } from '../../../src/aggregation/index.ts';
 import { contentOf, fromHex, sealSegments } from '../../../src/crypto/index.ts';
 import { Updates } from '../../../src/epoch/updates.ts';
 import type { EntryOf } from '../../../src/ledger/index.ts';
-import type { Genesis, UpdateDtype } from '../../../src/spec/index.ts';
+import type { Encoding, Genesis, UpdateDtype } from '../../../src/spec/index.ts';
 import { encodeUpdate, type UpdateKey, updateHash } from '../../../src/wire/index.ts';
 import { draft, hashOf } from '../ledger/entries.ts';
 import { genesis as sample } from '../wire/samples.ts';
@@ -27,15 +27,28 @@ interface Given {
   readonly dtype?: UpdateDtype;
   readonly epoch?: number;
   readonly salt?: string;
+  readonly encoding?: Encoding;
+  /** What is sealed, where that is not what an honest node would send. */
+  readonly payload?: Uint8Array;
 }
 
 /** A contribution with its sealed update and the key, as its author would make them. */
-function made({ integers = Int16Array.of(1, -2, 3, 100), committed, dtype = 'int16', epoch = 1, salt = '' }: Given = {}): Made {
+function made({
+  integers = Int16Array.of(1, -2, 3, 100),
+  committed,
+  dtype = 'int16',
+  epoch = 1,
+  salt = '',
+  encoding = 'dense',
+  payload,
+}: Given = {}): Made {
+  const form = { encoding, topkShare: 0.5, updateDtype: dtype };
+  const bytes = payload ?? encodePayload(integers, SPANS, form);
   const hash = updateHash(SALT, bytesOf(committed ?? integers));
   const body = { epoch, updateHash: hash, sizeBytes: 8, samples: 1, maxAbs: [1], metrics: {} };
   const entry = draft({ author: hashOf(`author ${salt}`), change: { body } as never }) as EntryOf<'contribution'>;
   const key = new Uint8Array(32).fill(9);
-  const sealed = sealSegments(key, fromHex(entry.id), encodeUpdate({ salt: SALT, dtype, ints: bytesOf(integers) }));
+  const sealed = sealSegments(key, fromHex(entry.id), encodeUpdate({ salt: SALT, encoding, dtype, payload: bytes }));
   return { entry, sealed, key: { id: entry.id, key, cipherRoot: contentOf(sealed).root, cipherBytes: sealed.byteLength } };
 }
 
@@ -119,6 +132,50 @@ describe('updates held and wanted', () => {
     }
     const other = made({ integers: Int8Array.of(1, 2, 3, 4, 5, 6, 7, 8), dtype: 'int8' });
     assert.throws(() => holding(other).open(other.entry.id, EXPONENTS), code('INCOMPATIBLE', 'dtype'));
+  });
+
+  it("open to the integers that were committed to in every encoding, and to no other encoding than the swarm's", () => {
+    for (const encoding of ['topk', 'sign'] as const) {
+      const of: Genesis = { ...genesis, encoding, topkShare: 0.5 };
+      const integers = encoding === 'topk' ? Int16Array.of(0, -900, 0, 7) : Int16Array.of(5, -5, -5, 5);
+      const m = made({ integers, encoding });
+      const updates = holding(m, of);
+      assert.equal(updates.open(m.entry.id, EXPONENTS), true);
+      assert.deepEqual(updates.row(m.entry.id), integers);
+      // Nine bytes of top-k are too many for a dense update of four int16 already, eight dense ones for signs.
+      const [here, there] = encoding === 'sign' ? ['INCOMPATIBLE', 'MALFORMED'] : ['MALFORMED', 'INCOMPATIBLE'];
+      assert.throws(() => holding(m).open(m.entry.id, EXPONENTS), code(here as string));
+      const dense = made({ integers });
+      assert.throws(() => holding(dense, of).open(dense.entry.id, EXPONENTS), code(there as string));
+      const lie = made({ integers: integers.map((v) => -v), committed: integers, encoding });
+      assert.throws(() => holding(lie, of).open(lie.entry.id, EXPONENTS), code('HASH_MISMATCH', 'updateHash'));
+      const far = encoding === 'topk' ? Int16Array.of(0, 32_767, -32_767, 0) : Int16Array.of(32_767, 32_767, 32_767, 32_767);
+      const over = made({ integers: far, encoding });
+      assert.throws(() => holding(over, { ...of, clipNorm: 2_000 }).open(over.entry.id, EXPONENTS), code('BOUNDS_EXCEEDED', 'update'));
+    }
+  });
+
+  it('do not take a payload that decodes to none, and stay open for the true one', () => {
+    const of: Genesis = { ...genesis, encoding: 'topk', topkShare: 0.5 };
+    const integers = Int16Array.of(0, -900, 0, 7);
+    const right = made({ integers, encoding: 'topk' });
+    const hostile: readonly (readonly [what: string, payload: Uint8Array, code: string])[] = [
+      ['three values where half of four travel', Uint8Array.of(0, 3, 0, 0, 0, 0, 0, 0, 1, 0, 1, 0, 1, 0), 'MALFORMED'],
+      ['a place beyond the tensor', Uint8Array.of(0, 1, 0, 0, 0, 4, 1, 0), 'MALFORMED'],
+      ['values of zero', Uint8Array.of(0, 1, 0, 0, 0, 1, 0, 0), 'NON_CANONICAL'],
+      ['a value past saturation', Uint8Array.of(0, 1, 0, 0, 0, 1, 0, 128), 'BOUNDS_EXCEEDED'],
+      ['a count that never ends', Uint8Array.of(0, 255, 255, 255, 255, 0, 0, 0), 'MALFORMED'],
+      ['nothing', new Uint8Array(0), 'MALFORMED'],
+    ];
+    for (const [what, payload, expected] of hostile) {
+      const m = made({ integers, encoding: 'topk', payload });
+      const updates = holding(m, of);
+      assert.throws(() => updates.open(m.entry.id, EXPONENTS), code(expected), what);
+      assert.deepEqual([updates.wanted(m.entry.id), updates.refusal(m.entry.id)], [true, undefined], what);
+      updates.offerKey(right.key);
+      updates.offerSealed(m.entry.id, right.key.cipherRoot, right.sealed);
+      assert.equal(updates.open(m.entry.id, EXPONENTS), true, what);
+    }
   });
 
   it('refuse for good what its author committed to over the norm bound', () => {
@@ -220,7 +277,7 @@ describe('updates held and wanted', () => {
     const sealed = sealSegments(
       new Uint8Array(32),
       fromHex(hashOf('x')),
-      encodeUpdate({ salt: SALT, dtype: 'int16', ints: bytesOf(noise) }),
+      encodeUpdate({ salt: SALT, encoding: 'dense', dtype: 'int16', payload: bytesOf(noise) }),
     );
     assert.ok(
       sealed.byteLength > 2 * size && sealed.byteLength <= updates.maxSealedBytes(),

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { type DaemonLayer, loadDaemonConfig } from '../../../src/node/config.ts';
 import { editDistance } from '../../../src/node/configKeys.ts';
+import { makeGenesis } from '../../../src/node/genesis.ts';
 import { DEFAULT_SWARM_CONFIG, loadSwarmConfig } from '../../../src/node/swarmConfig.ts';
 import { StarlingError } from '../../../src/spec/index.ts';
 import { encodeInviteToken, makeInvite } from '../../../src/wire/index.ts';
@@ -112,6 +113,12 @@ describe('configuration', () => {
       assert.deepEqual(scaleExponent, [-8]);
     });
 
+    it('puts encoding and share into the genesis', () => {
+      const path = toml('name = "t"\nencoding = "topk"\ntopk_share = 0.1\n[model]\nkind = "mlp"\nlayers = [2, 2]\n', 'swarm.toml');
+      const { encoding, topkShare } = makeGenesis(loadSwarmConfig(path), [{ name: 'w', shape: [2] }], new Float32Array(2), [], 0);
+      assert.deepEqual([encoding, topkShare], ['topk', 0.1]);
+    });
+
     it('refuses what no swarm could run with, naming the key', () => {
       const head = 'name = "t"\n';
       const mlp = '[model]\nkind = "mlp"\nlayers = [2, 2]\n';
@@ -119,6 +126,9 @@ describe('configuration', () => {
         [`${head}clipnorm = 1\n${mlp}`, 'clipnorm', /did you mean clip_norm\?/],
         [`${head}eta = 0\n${mlp}`, 'eta', /swarm\.toml/],
         [`${head}dtype = "f32"\n${mlp}`, 'dtype', /swarm\.toml/],
+        [`${head}encoding = "fourier"\n${mlp}`, 'encoding', /swarm\.toml/],
+        [`${head}encoding = "topk"\ntopk_share = 0\n${mlp}`, 'topk_share', /swarm\.toml/],
+        [`${head}topk_share = 1.5\n${mlp}`, 'topk_share', /swarm\.toml/],
         [`${head}min_deadline_ms = 20000\n${mlp}`, 'min_deadline_ms', /at most 10000/],
         [`${head}[model]\nkind = "cnn"\n`, 'model.kind', /swarm\.toml/],
         [`${head}[model]\nkind = "mlp"\nlayers = [2]\n`, 'model.layers', /swarm\.toml/],

@@ -74,6 +74,9 @@ const refusals: readonly (readonly [string, Record<string, unknown>, string])[] 
   ['no snapshots', { ...wire, snapshotEpochs: 0 }, 'genesis.snapshotEpochs'],
   ['nothing retained', { ...wire, retainEpochs: 0 }, 'genesis.retainEpochs'],
   ['an unknown dtype', { ...wire, updateDtype: 'int4' }, 'genesis.updateDtype'],
+  ['an unknown encoding', { ...wire, encoding: 'fourier' }, 'genesis.encoding'],
+  ['a share of nothing', { ...wire, topkShare: 0.0009 }, 'genesis.topkShare'],
+  ['more than all of it', { ...wire, topkShare: 1.01 }, 'genesis.topkShare'],
   ['an exponent below -60', { ...wire, scaleExponents: [-61, 0] }, 'genesis.scaleExponents[0]'],
   ['an exponent above 20', { ...wire, scaleExponents: [0, 21] }, 'genesis.scaleExponents[1]'],
   ['one exponent missing', { ...wire, scaleExponents: [0] }, 'genesis.scaleExponents'],
@@ -90,6 +93,10 @@ describe('genesis', () => {
     assert.deepEqual(decodeGenesis(encodeGenesis(genesis)), genesis);
     const invited = { ...genesis, admission: 'invite', voting: 'open' } as const;
     assert.deepEqual(decodeGenesis(encodeGenesis(invited)), invited);
+    for (const encoding of ['topk', 'sign'] as const) {
+      const sparse = { ...genesis, encoding, topkShare: 0.01 };
+      assert.deepEqual(decodeGenesis(encodeGenesis(sparse)), sparse);
+    }
   });
 
   it('counts elements, a scalar as one', () => {

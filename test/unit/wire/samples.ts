@@ -35,6 +35,8 @@ export const genesis: Genesis = {
   admission: 'open',
   voting: 'invited',
   updateDtype: 'int16',
+  encoding: 'dense',
+  topkShare: 0.05,
   scaleExponents: [-12, 0],
   eta: 1,
   lambda: 0.5,
