@@ -35,14 +35,15 @@ export async function prepare(input: PrepareInput, compute: Compute, entropy: En
   const { genesis, spans } = input;
   let values: Float32Array = await compute.axpy(input.residual, input.delta, 1);
   // Diverged training can overflow the sum even where both summands are finite.
-  screen(values, input.spans);
+  screen(values, spans);
   const norm = Math.sqrt(await compute.sqNorm(values));
   if (norm > genesis.clipNorm) values = scaled(values, genesis.clipNorm / norm);
   for (let attempt = 0; attempt < CLIP_ATTEMPTS; attempt++) {
-    const prepared = onGrid(values, input);
-    const integers = sentOf(await quantise(prepared, input, compute, entropy), spans, genesis);
+    const maxAbs = maxima(values, input);
+    putOnGrid(values, input);
+    const integers = sentOf(await quantise(values, input, compute, entropy), spans, genesis);
     const rounded = integerNorm(integers, input);
-    if (rounded <= genesis.clipNorm) return { values: prepared, integers, maxAbs: maxima(values, input) };
+    if (rounded <= genesis.clipNorm) return { values, integers, maxAbs };
     values = scaled(values, (CLIP_MARGIN ** (2 ** attempt) * genesis.clipNorm) / rounded);
   }
   throw new StarlingError('BOUNDS_EXCEEDED', 'the update cannot be rounded to fit the norm bound', {
@@ -74,21 +75,17 @@ function screen(values: Float32Array, spans: readonly TensorSpan[]): void {
 const scaled = (values: Float32Array, factor: number): Float32Array => values.map((v) => v * factor);
 
 /**
- * Values as whole multiples of a step, a power of two: 2^-23 of the tensor's largest value or of its scale, whichever is more. What is
+ * Makes the values whole multiples of a step, a power of two: 2^-23 of the tensor's largest value or of its scale, whichever is more. What is
  * sent is a multiple of the scale, so a value less what is sent is an f32 again: what leaves the residual, and comes back to it when
- * the ledger's choice changes, is the same to the bit.
+ * the ledger's choice changes, is the same to the bit; up to values of 2^23 scales, 256 times what int16 saturates at.
  */
-function onGrid(values: Float32Array, { spans, exponents }: PrepareInput): Float32Array {
-  const row = new Float32Array(values.length);
+function putOnGrid(values: Float32Array, { spans, exponents }: PrepareInput): void {
   for (const [t, span] of spans.entries()) {
     const scale = 2 ** (exponents[t] as number);
-    const most = 2 ** Math.ceil(Math.log2(Math.max(scale, largest(values, span))));
-    // A step above the scale could not hold what is sent; values that far beyond it are multiples of it already.
-    const step = Math.min(scale, most / 2 ** GRID_BITS);
+    const step = 2 ** (Math.ceil(Math.log2(Math.max(scale, largest(values, span)))) - GRID_BITS);
     // Adding 0 makes a negative zero a plain one.
-    for (let k = span.start; k < span.end; k++) row[k] = Math.round((values[k] as number) / step) * step + 0;
+    for (let k = span.start; k < span.end; k++) values[k] = Math.round((values[k] as number) / step) * step + 0;
   }
-  return row;
 }
 
 async function quantise(values: Float32Array, input: PrepareInput, compute: Compute, entropy: Entropy): Promise<IntRow> {

@@ -46,6 +46,9 @@ export interface SwarmConfig {
 /** configs/default.toml of this package: the digits model. */
 export const DEFAULT_SWARM_CONFIG = fileURLToPath(new URL('../../configs/default.toml', import.meta.url));
 
+/** Rules that take what is in the middle of each coordinate: of the largest values of honest rows few share a place. */
+const BY_COORDINATE: readonly AggregationRule[] = ['median', 'trimmed-mean'];
+
 const Positive = z.number().positive();
 /** Exponents of normal f32 scales whose products with int16 stay normal and finite. */
 const Exponent = z.int().min(-100).max(100);
@@ -107,6 +110,12 @@ export function loadSwarmConfig(path: string): SwarmConfig {
       field: 'min_deadline_ms',
       source: path,
       fix: `set it to at most ${config.epoch_deadline_ms}`,
+    });
+  if (config.encoding === 'topk' && BY_COORDINATE.includes(config.aggregation))
+    throw new StarlingError('BAD_CONFIG', `${path}: encoding: topk leaves ${config.aggregation} nothing but zeros`, {
+      field: 'encoding',
+      source: path,
+      fix: 'choose a rule that looks at whole rows, such as multi-krum, or encoding = "dense"',
     });
   const model = config.model.kind === 'mlp' ? config.model : { ...config.model, initial: resolve(dirname(path), config.model.initial) };
   return {

@@ -165,7 +165,7 @@ export async function rows(): Promise<BenchRow[]> {
 /** The table of docs/encodings.md. */
 function table([first, ...others]: readonly [Measured, ...Measured[]]): string {
   const line = ({ name, accuracy, bytes }: Measured): string =>
-    `| ${name} | ${(100 * accuracy).toFixed(1)} | ${(100 * (accuracy - first.accuracy)).toFixed(1)} | ${Math.round(bytes)} | ${(bytes / first.bytes).toFixed(3)} |`;
+    `| ${name} | ${(100 * accuracy).toFixed(1)} | ${(100 * (accuracy - first.accuracy)).toFixed(1).replace('-0.0', '0.0')} | ${Math.round(bytes)} | ${(bytes / first.bytes).toFixed(3)} |`;
   return ['| Encoding | Accuracy, % | Against f32, points | Bytes of an update | Share of f32 |', '| --- | --- | --- | --- | --- |']
     .concat([first, ...others].map(line))
     .join('\n');

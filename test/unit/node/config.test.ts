@@ -128,6 +128,7 @@ describe('configuration', () => {
         [`${head}dtype = "f32"\n${mlp}`, 'dtype', /swarm\.toml/],
         [`${head}encoding = "fourier"\n${mlp}`, 'encoding', /swarm\.toml/],
         [`${head}encoding = "topk"\ntopk_share = 0\n${mlp}`, 'topk_share', /swarm\.toml/],
+        [`${head}encoding = "topk"\naggregation = "trimmed-mean"\n${mlp}`, 'encoding', /multi-krum/],
         [`${head}topk_share = 1.5\n${mlp}`, 'topk_share', /swarm\.toml/],
         [`${head}min_deadline_ms = 20000\n${mlp}`, 'min_deadline_ms', /at most 10000/],
         [`${head}[model]\nkind = "cnn"\n`, 'model.kind', /swarm\.toml/],
