@@ -48,15 +48,11 @@ export class Advancer {
     this.#again = true;
     const { chain, finals } = this.#ctx;
     if (finals.has(chain.finalized.state.epoch + 1)) this.#goOn();
-    this.#running ??= this.#run()
-      .catch((error: unknown) => {
-        // A disk may have room again: nobody else would call for a block that is here.
-        this.#timers.once('advance', RETRY_MS, () => void this.advance().catch(() => undefined));
-        throw error;
-      })
-      .finally(() => {
-        this.#running = undefined;
-      });
+    this.#running ??= this.#run().catch((error: unknown) => {
+      // A disk may have room again: nobody else would call for a block that is here.
+      this.#timers.once('advance', RETRY_MS, () => void this.advance().catch(() => undefined));
+      throw error;
+    });
     return this.#running;
   }
 
@@ -66,30 +62,37 @@ export class Advancer {
   }
 
   async #run(): Promise<void> {
-    const { chain, finals, ports } = this.#ctx;
-    while (this.#again) {
-      this.#again = false;
-      const sinceMs = ports.clock.nowMs();
-      let applied: Applied[] = [];
-      try {
-        applied = await apply(this.#ctx);
-      } finally {
-        // Also where a later one failed: what is final is final, and the vote goes on over it.
-        this.#followFinal();
-      }
-      if (finals.get(chain.finalized.state.epoch + 1) !== undefined)
-        this.#timers.once('ask', RETRY_MS, () => {
-          this.#listener.askAround();
-          void this.advance().catch(() => undefined);
-        });
-      if (applied.length === 0 && this.#listener.base === chain.head.id) continue;
-      await this.#modelOrBlock();
-      if (this.#ctx.pinned === undefined)
-        // Aged by what is final: what a provisional step took may come back however many have followed it.
-        this.#residual.settle((updateHash, epoch) => this.#isRostered(updateHash, epoch), chain.finalized.state.epoch);
-      for (const one of applied) this.#say(one, sinceMs);
-      this.#listener.moved(applied);
+    try {
+      while (this.#again) await this.#look();
+    } finally {
+      // At once: a call that comes later must begin another run.
+      this.#running = undefined;
     }
+  }
+
+  async #look(): Promise<void> {
+    const { chain, finals, ports } = this.#ctx;
+    this.#again = false;
+    const sinceMs = ports.clock.nowMs();
+    let applied: Applied[] = [];
+    try {
+      applied = await apply(this.#ctx);
+    } finally {
+      // Also where a later one failed: what is final is final, and the vote goes on over it.
+      this.#followFinal();
+    }
+    if (finals.get(chain.finalized.state.epoch + 1) !== undefined)
+      this.#timers.once('ask', RETRY_MS, () => {
+        this.#listener.askAround();
+        void this.advance().catch(() => undefined);
+      });
+    if (applied.length === 0 && this.#listener.base === chain.head.id) return;
+    await this.#modelOrBlock();
+    if (this.#ctx.pinned === undefined)
+      // Aged by what is final: what a provisional step took may come back however many have followed it.
+      this.#residual.settle((updateHash, epoch) => this.#isRostered(updateHash, epoch), chain.finalized.state.epoch);
+    for (const one of applied) this.#say(one, sinceMs);
+    this.#listener.moved(applied);
   }
 
   #say({ id, block, body, state }: Applied, sinceMs: number): void {
