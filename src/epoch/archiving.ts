@@ -7,11 +7,14 @@ import { type Archive, standOn } from './archive.ts';
 import type { Applied } from './chain.ts';
 import type { EpochContext } from './context.ts';
 
+/** What an archive is made of, and what it takes the place of. */
+type Archiving = Pick<EpochContext, 'chain' | 'replica'> & { readonly ports: Pick<EpochContext['ports'], 'blocks'> };
+
 /**
  * Archives the final blocks of this node up to `epoch`. Durable before anything changes in memory; entries that a crash or a full
  * disk leaves behind are dropped at the next start.
  */
-export function archiveUpTo(ctx: EpochContext, epoch: number): void {
+export function archiveUpTo(ctx: Archiving, epoch: number): void {
   const { chain, ports, replica } = ctx;
   const record = ports.blocks.get(epoch);
   if (record === undefined) throw new StarlingError('NOT_FOUND', `block ${epoch} is not on disk`, { phase: 'archive', field: 'epoch' });
@@ -47,7 +50,7 @@ export function install(ctx: EpochContext, { state, cuts }: Archive, base: Archi
 }
 
 /** The final blocks after the base up to `epoch`, as they are archived. */
-function ownCuts({ chain, ports, replica: { graph } }: EpochContext, epoch: number): ArchivedCut[] {
+function ownCuts({ chain, ports, replica: { graph } }: Archiving, epoch: number): ArchivedCut[] {
   const cuts: ArchivedCut[] = [];
   for (let n = chain.base.state.epoch + 1; n <= epoch; n++) {
     const { block, state } = chain.at(n) as Applied;

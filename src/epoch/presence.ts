@@ -25,6 +25,7 @@ export class Presence {
   /** Writes the join entry that this node's chain starts with, after it has asked what the others hold of it. */
   async join(isAlone: boolean): Promise<void> {
     if (!isAlone) await this.#peering.heard(FIRST_SYNC_MS);
+    await this.#chainFound();
     if (this.#desk().isLeaving) return;
     const entry = join(this.#ctx) ?? (this.#ctx.pinned === undefined ? (resumeForked(this.#ctx) ?? resume(this.#ctx)) : undefined);
     this.#hasJoined = true;
@@ -33,6 +34,19 @@ export class Presence {
     const told = this.#ctx.ports.streams.peers().map((peer) => this.#peering.syncWith(peer));
     await this.#desk().say(entry);
     await Promise.all(told);
+  }
+
+  /** A node that lost its archive signs nothing before a peer gave it one: alone it could only begin a second chain. */
+  #chainFound(): Promise<void> {
+    const { journal } = this.#ctx.ports;
+    const { replica } = this.#ctx;
+    return new Promise((resolve) => {
+      if (!replica.isCutOff) return resolve();
+      journal.log('warn', 'epoch', "this node's entries stand on an archive that is lost; it waits for a peer that has it");
+      replica.onAccepted(() => {
+        if (!replica.isCutOff) resolve();
+      });
+    });
   }
 
   /** Takes back what the swarm made of an absence that is over. */

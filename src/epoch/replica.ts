@@ -34,7 +34,7 @@ export interface ReplicaInit {
   readonly archived?: readonly ArchivedPlace[];
 }
 
-type ArchivedPlace = ArchivedCut['places'][number];
+export type ArchivedPlace = ArchivedCut['places'][number];
 
 /** Adds what stands behind the base, in the order of the ledger. */
 export function placeIn(graph: LedgerGraph, places: readonly ArchivedPlace[]): void {
@@ -54,6 +54,8 @@ export class Replica {
   /** Set by the first own append: from then on an own entry out of the network means a second process. */
   #appended = false;
   #isVoid: (id: EntryId) => boolean = () => false;
+  /** Own entries on the disk stand on an archive that is lost. */
+  #isWaiting = false;
 
   constructor(init: ReplicaInit) {
     this.#init = init;
@@ -61,7 +63,11 @@ export class Replica {
     const archived: EntryId[] = [];
     for (const entry of init.store.all()) {
       if (this.graph.has(entry.id)) archived.push(entry.id);
-      else this.graph.add(entry);
+      else if (this.graph.missingParents(entry).length === 0) this.graph.add(entry);
+      else {
+        this.#park(entry);
+        this.#isWaiting ||= entry.core.author === init.identity.fingerprint;
+      }
     }
     // A crash came between the archive and this.
     init.store.drop(archived);
@@ -91,6 +97,11 @@ export class Replica {
     const counting = heads.length < 2 ? heads : heads.filter((head) => !this.graph.chain(head).some((id) => this.#isVoid(id)));
     const id = (counting.length > 0 ? counting : heads).at(-1);
     return id === undefined ? undefined : this.graph.place(id);
+  }
+
+  /** Whether this node's chain is on the disk, and where it began is not: a first entry would be a second one. */
+  get isCutOff(): boolean {
+    return this.#isWaiting && this.tip === undefined;
   }
 
   /** `isVoid`: whether a final cut holds an entry as one of a losing branch. */

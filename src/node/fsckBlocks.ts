@@ -5,7 +5,8 @@ import { type Archive, readArchive, standOn } from '../epoch/archive.ts';
 import { decisionOf } from '../epoch/blocks.ts';
 import { Chain } from '../epoch/chain.ts';
 import type { BlobStore } from '../epoch/index.ts';
-import type { LedgerGraph } from '../ledger/index.ts';
+import type { ArchivedPlace } from '../epoch/replica.ts';
+import type { LedgerGraph, Placed } from '../ledger/index.ts';
 import {
   type AggregateHeader,
   type ArchiveBase,
@@ -13,10 +14,12 @@ import {
   type BlockHeader,
   type Genesis,
   type Hex,
+  type SignedEntry,
   StarlingError,
   type SwarmId,
 } from '../spec/index.ts';
 import { votersOf } from '../state/index.ts';
+import { requireConsecutive } from '../storage/archiveOrder.ts';
 import type { Damage } from '../storage/index.ts';
 import { type BlockRecord, verifyVote, votersHash } from '../wire/index.ts';
 
@@ -36,18 +39,54 @@ export interface BlockFacts {
   readonly archive: Archive | undefined;
 }
 
-/** The archive of these rows, read as one from a stranger. Nothing of it counts where a part does not hold. */
+export interface CheckedArchive {
+  /** Certified from the genesis on; undefined where nothing is archived, and where there is no genesis to hold it against. */
+  readonly archive: Archive | undefined;
+  /** What may stay: all of it, or nothing where a part does not hold. */
+  readonly segments: readonly ArchiveSegment[];
+  readonly base: ArchiveBase | undefined;
+  /** Where the archived entries stand. */
+  readonly places: readonly ArchivedPlace[];
+  readonly damages: readonly Damage[];
+}
+
+/** The archive of these rows, read as one from a stranger; without a genesis, by its own word. */
 export function checkArchive(
   segments: readonly ArchiveSegment[],
-  bases: readonly ArchiveBase[],
-  { genesis, swarm }: Pick<BlockFacts, 'genesis' | 'swarm'>,
-): { readonly archive: Archive | undefined; readonly damages: readonly Damage[] } {
+  base: ArchiveBase | undefined,
+  founded: Pick<BlockFacts, 'genesis' | 'swarm'> | undefined,
+): CheckedArchive {
+  const nothing = { archive: undefined, segments: [], base: undefined, places: [], damages: [] };
+  const lost = (message: string): CheckedArchive => ({ ...nothing, damages: [{ kind: 'gap', where: 'blocks.db archive', message }] });
+  if (segments.length === 0 && base === undefined) return nothing;
+  if (base === undefined) return lost('what is archived has lost its base');
   try {
-    return { archive: readArchive({ base: () => bases[0], segments: () => segments }, genesis, swarm), damages: [] };
+    requireConsecutive({ epoch: 0, treeSize: 0 }, segments, base);
+    if (founded === undefined) return { ...nothing, segments, base, places: placesOf(segments) };
+    const archive = readArchive({ base: () => base, segments: () => segments }, founded.genesis, founded.swarm);
+    return { archive, segments, base, places: archive?.cuts.flatMap(({ places }) => places) ?? [], damages: [] };
   } catch (e) {
     if (!(e instanceof StarlingError)) throw e;
-    return { archive: undefined, damages: [{ kind: 'rule', where: 'blocks.db archive', message: `${e.code}: ${e.message}` }] };
+    if (e.code === 'EPOCH_REGRESSION') return lost(`a part of it is not there: ${e.message}`);
+    return { ...nothing, damages: [{ kind: 'rule', where: 'blocks.db archive', message: `${e.code}: ${e.message}` }] };
   }
+}
+
+/** Where these segments say that their leaves stand, whoever signed them. */
+function placesOf(segments: readonly ArchiveSegment[]): ArchivedPlace[] {
+  const places: ArchivedPlace[] = [];
+  for (const { leaves, joins } of segments) {
+    const whole = new Map(joins.map((entry) => [entry.id, entry]));
+    for (const { id, prev, lam } of leaves) {
+      const before = prev === null ? undefined : places[prev]?.entry;
+      if (before === undefined) places.push({ entry: whole.get(id) as SignedEntry, prev: null });
+      else {
+        const entry: Placed = { id, core: { author: before.core.author, seq: before.core.seq + 1, lam } };
+        places.push({ entry, prev: before.id });
+      }
+    }
+  }
+  return places;
 }
 
 /** Replays blocks as a daemon does when it starts. Nothing beyond the first that cannot be replayed counts. */

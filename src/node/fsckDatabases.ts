@@ -41,6 +41,8 @@ export interface CheckedDatabases {
 const LEDGER_FIX =
   'start the daemon with a peer in reach: it fetches what is missing, its own entries too, before it writes any. A node that has no peer goes on from what is left';
 const BLOCKS_FIX = 'start the daemon with a peer in reach: any peer has the later blocks';
+const ARCHIVE_FIX =
+  'start the daemon with a peer in reach: it takes the archive from there, and these entries count again. They are kept; a node that has no peer signs nothing';
 const FACTS_FIX =
   'start the daemon with a peer in reach: votes of its own may be lost, so it does not vote before a block that is new to it is final';
 
@@ -54,22 +56,26 @@ export async function checkDatabases(folder: DataFolder, quarantine: Quarantine,
 
   const swarm = swarmOf(held.rows) ?? known?.swarm;
   const genesis = known?.swarm === swarm ? known : undefined;
-  const archived = genesis === undefined ? { archive: undefined, damages: [] } : checkArchive(segments.rows, bases.rows, genesis);
-  const { graph, damages } =
-    swarm === undefined ? { graph: undefined, damages: [] } : checkEntries(held.rows, swarm, archived.archive?.cuts);
+  const archived = checkArchive(segments.rows, bases.rows[0], genesis);
+  const { base, places } = archived;
+  // Only the genesis and an archive are no entries: one that is not there was the ground of entries, and nothing says of which.
+  const isLost = base === undefined && blocks.rows[0]?.block.header.epoch !== 1;
+  const { graph, entries, damages, unchecked } =
+    swarm === undefined
+      ? { graph: undefined, entries: [], damages: [], unchecked: [] }
+      : checkEntries(held.rows, swarm, { places, isLost });
   const replayed =
     genesis === undefined || graph === undefined
-      ? { good: withoutGap(blocks.rows), damages: [] }
+      ? { good: withoutGap(blocks.rows, base?.epoch ?? 0), damages: [] }
       : await checkBlocks(blocks.rows, { ...genesis, graph, headers: headersOf(facts.rows), archive: archived.archive });
-  const [base] = bases.rows;
 
-  const entries = graph === undefined ? [] : [...graph.entries()];
   const findings: Finding[] = [
     {
       damages: [...missing(folder, folder.ledger), ...held.damages, ...damages],
       repair: () => quarantine.replaceDatabase(folder.ledger, (path) => writeEntries(path, entries)),
       fix: LEDGER_FIX,
     },
+    { damages: unchecked, fix: ARCHIVE_FIX },
     {
       damages: [
         ...missing(folder, folder.blocks),
@@ -77,10 +83,7 @@ export async function checkDatabases(folder: DataFolder, quarantine: Quarantine,
         ...archived.damages,
         ...replayed.damages,
       ],
-      repair: () =>
-        quarantine.replaceDatabase(folder.blocks, (path) =>
-          writeBlocks(path, replayed.good, archived.archive === undefined ? [] : segments.rows, base),
-        ),
+      repair: () => quarantine.replaceDatabase(folder.blocks, (path) => writeBlocks(path, replayed.good, archived.segments, base)),
       fix: BLOCKS_FIX,
     },
     {
@@ -116,9 +119,9 @@ function swarmOf(entries: readonly SignedEntry[]): SwarmId | undefined {
   return votes.sort((a, b) => b[1].length - a[1].length)[0]?.[0];
 }
 
-function withoutGap(records: readonly BlockRecord[]): readonly BlockRecord[] {
-  const first = records[0]?.block.header.epoch ?? 1;
-  const gap = records.findIndex(({ block }, i) => block.header.epoch !== first + i);
+/** The blocks that follow `base` one by one. */
+function withoutGap(records: readonly BlockRecord[], base: number): readonly BlockRecord[] {
+  const gap = records.findIndex(({ block }, i) => block.header.epoch !== base + 1 + i);
   return gap === -1 ? records : records.slice(0, gap);
 }
 
@@ -148,7 +151,7 @@ function writeBlocks(
   base: ArchiveBase | undefined,
 ): void {
   using store = openBlocks(path);
-  if (base !== undefined && segments.length > 0) store.archive(segments, base);
+  if (base !== undefined) store.archive(segments, base);
   for (const record of records) store.append(record);
 }
 

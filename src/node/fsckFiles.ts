@@ -27,7 +27,7 @@ export const hasDatabases = ({ ledger, blocks, node }: DataFolder): boolean => [
 
 /** How a folder gets a genesis and an initial model again: only a peer has them. */
 export const rejoinFix = (folder: DataFolder, swarm?: SwarmId): string =>
-  `move ${folder.genesis} out of the folder and start \`starling daemon --bootstrap ADDR --swarm ${swarm ?? 'ID'}\`: genesis and initial model are fetched from that node, and the ledger stays`;
+  `move ${folder.genesis} out of the folder and start \`starling daemon --bootstrap ADDR --swarm ${swarm ?? 'ID'}\`: genesis and initial model are fetched from that node, and the ledger stays. Without a genesis neither the archive nor a block can be checked: all are kept; run \`starling fsck\` again then`;
 
 /** The swarm that the folder's genesis founds; `undefined` where it cannot be trusted. `sound`: roots of the blobs held. */
 export function checkGenesis(

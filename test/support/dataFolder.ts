@@ -41,16 +41,33 @@ export function founderOf(folder: DataFolder): Founder {
   return { genesis: decodeGenesis(bytes), swarm: swarmIdOf(bytes), identity };
 }
 
-/** Eight entries, three blocks over them (the first one with an aggregate), a vote and a peer: one of everything that can rot. */
-export async function furnish(path: string): Promise<void> {
-  const founder = await foundFolder(path);
-  const folder = dataFolderAt(path);
-  using stores = openStores(folder);
+async function write(founder: Founder, stores: Stores): Promise<LedgerWriter> {
   const writer = await LedgerWriter.open(founder, stores);
   for (const count of [2, 5, 1]) {
     writer.append(count);
     await writer.finalise(Buffer.alloc(300_000, writer.epoch));
   }
+  return writer;
+}
+
+/** The same with the first two blocks and their seven entries archived in as many segments, and three blocks more. */
+export async function furnishPruned(path: string): Promise<void> {
+  const founder = await foundFolder(path);
+  using stores = openStores(dataFolderAt(path));
+  const writer = await write(founder, stores);
+  for (const epoch of [1, 2]) writer.archive(epoch);
+  for (const count of [2, 3, 1]) {
+    writer.append(count);
+    await writer.finalise(Buffer.alloc(20_000, writer.epoch));
+  }
+}
+
+/** Eight entries, three blocks over them (the first one with an aggregate), a vote and a peer: one of everything that can rot. */
+export async function furnish(path: string): Promise<void> {
+  const founder = await foundFolder(path);
+  const folder = dataFolderAt(path);
+  using stores = openStores(folder);
+  await write(founder, stores);
   stores.store.set('votes', Buffer.alloc(5_000, 'a vote'));
   openPeerBook(folder.peers).save([{ peerId: '12D3KooWx', addresses: ['/ip4/127.0.0.1/tcp/7740'] }]);
 }

@@ -1,8 +1,11 @@
 import { contentOf, type Identity, toHex } from '../../src/crypto/index.ts';
+import { archivedHeader, readArchive, standOn } from '../../src/epoch/archive.ts';
+import { archiveUpTo } from '../../src/epoch/archiving.ts';
 import { decisionOf } from '../../src/epoch/blocks.ts';
 import { Chain } from '../../src/epoch/chain.ts';
 import type { BlobStore, BlockStore, EntryStore, NodeStore } from '../../src/epoch/index.ts';
-import { LedgerGraph, lamportAfter } from '../../src/ledger/index.ts';
+import { Replica } from '../../src/epoch/replica.ts';
+import { type LedgerGraph, lamportAfter, type Placed } from '../../src/ledger/index.ts';
 import type { SwarmConfig } from '../../src/node/swarmConfig.ts';
 import {
   type AggregateHeader,
@@ -70,10 +73,10 @@ const ZERO = '0'.repeat(64);
 
 /**
  * Writes to the stores of a founder what a node alone in its swarm would, in the order in which it would: one chain of
- * entries, and final blocks over it, some with an aggregate. It goes on from what is there.
+ * entries, final blocks over it, some with an aggregate, and an archive. It goes on from what is there.
  */
 export class LedgerWriter {
-  readonly graph = new LedgerGraph();
+  readonly #replica: Replica;
   readonly #founder: Founder;
   readonly #stores: Stores;
   readonly #chain: Chain;
@@ -84,14 +87,19 @@ export class LedgerWriter {
     this.#founder = founder;
     this.#stores = stores;
     this.#certificate = makeCertificate(identity, 'core', []);
-    for (const entry of stores.entries.all()) this.graph.add(entry);
-    this.#chain = new Chain({ genesis, swarm, graph: this.graph, blobs: stores.blobs, initialModel: new Float32Array() });
+    const archive = readArchive(stores.blocks, genesis, swarm);
+    const archived = archive?.cuts.flatMap(({ places }) => places) ?? [];
+    this.#replica = new Replica({ swarm, identity, store: stores.entries, archived });
+    const { graph } = this;
+    const archivedRoot = (epoch: number) => archivedHeader(stores.blocks, epoch)?.modelRoot;
+    this.#chain = new Chain({ genesis, swarm, graph, blobs: stores.blobs, initialModel: new Float32Array(), archivedRoot });
+    if (archive !== undefined) standOn(this.#chain, archive);
   }
 
   /** Replays the blocks that are there. */
   static async open(founder: Founder, stores: Stores): Promise<LedgerWriter> {
     const writer = new LedgerWriter(founder, stores);
-    for (let epoch = 1; epoch <= stores.blocks.head(); epoch++) {
+    for (let epoch = writer.base + 1; epoch <= stores.blocks.head(); epoch++) {
       const { block } = stores.blocks.get(epoch) as BlockRecord;
       const { header, body } = block;
       const parts = { tips: body.tips, evidence: body.evidence, timeMs: header.timeMs };
@@ -110,9 +118,17 @@ export class LedgerWriter {
     return writer;
   }
 
-  get tip(): SignedEntry | undefined {
-    const [head] = this.graph.heads(this.#founder.identity.fingerprint);
-    return head === undefined ? undefined : this.graph.get(head);
+  get graph(): LedgerGraph {
+    return this.#replica.graph;
+  }
+
+  get tip(): SignedEntry | Placed | undefined {
+    return this.#replica.tip;
+  }
+
+  /** Epoch of the newest archived block. */
+  get base(): number {
+    return this.#chain.base.state.epoch;
   }
 
   get epoch(): number {
@@ -122,7 +138,11 @@ export class LedgerWriter {
   /** Appends this many entries at once, as sync brings them: the chain's join, then contributions and others in turn. */
   append(count: number): readonly SignedEntry[] {
     const batch: SignedEntry[] = [];
-    for (let last = this.tip; batch.length < count; batch.push(last)) last = this.#next(last);
+    for (let last = this.tip; batch.length < count; ) {
+      const next = this.#next(last);
+      batch.push(next);
+      last = next;
+    }
     this.#stores.entries.append(batch);
     for (const entry of batch) this.graph.add(entry);
     return batch;
@@ -133,13 +153,13 @@ export class LedgerWriter {
     const { swarm, identity } = this.#founder;
     const base = this.#chain.finalized;
     const epoch = base.state.epoch + 1;
-    const tip = this.tip as SignedEntry;
-    const isOpen = this.#chain.find(tip.id) === undefined;
-    const roster = isOpen && tip.core.kind === 'contribution' ? [tip.id] : [];
+    const { id } = this.tip as Placed;
+    const isOpen = this.#chain.find(id) === undefined;
+    const roster = isOpen && this.graph.get(id)?.core.kind === 'contribution' ? [id] : [];
     const weights = roster.map(() => WEIGHT_TOTAL);
     const header = roster.length === 0 ? undefined : await this.#keepAggregate(epoch, sum);
     const body = { epoch, prev: base.id, roster, weights, aggregateHash: header === undefined ? ZERO : aggregateHash(header) };
-    const parts = { tips: isOpen && roster.length === 0 ? [tip.id] : [], evidence: [], timeMs: Date.now() + epoch };
+    const parts = { tips: isOpen && roster.length === 0 ? [id] : [], evidence: [], timeMs: Date.now() + epoch };
     const certified = header === undefined ? base.state.modelRoot : contentOf(sum.subarray(4)).root;
     const draft = await this.#chain.draft(base, body, { header, sum: undefined }, parts, certified);
     const voters = votersOf(base.state);
@@ -172,6 +192,11 @@ export class LedgerWriter {
     return record;
   }
 
+  /** Moves the base to this final block: archive first, then what it takes the place of. */
+  archive(epoch: number): void {
+    archiveUpTo({ chain: this.#chain, replica: this.#replica, ports: this.#stores }, epoch);
+  }
+
   /** Takes back the blocks after `epoch`, as a local rollback does. */
   rollback(epoch: number): void {
     this.#stores.blocks.truncate(epoch);
@@ -190,7 +215,7 @@ export class LedgerWriter {
     return bytes === undefined ? undefined : decodeAggregate(bytes);
   }
 
-  #next(prev: SignedEntry | undefined): SignedEntry {
+  #next(prev: Placed | undefined): SignedEntry {
     const { swarm, identity } = this.#founder;
     const seq = prev === undefined ? 0 : prev.core.seq + 1;
     const place = { seq, prev: prev?.id ?? null, lam: lamportAfter(prev === undefined ? [] : [prev]) };
