@@ -4,14 +4,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Random } from '../../src/learning/random.ts';
 import { fsck } from '../../src/node/fsck.ts';
-import { type BlockHash, type EntryId, StarlingError } from '../../src/spec/index.ts';
+import { type BlockHash, type BlockHeader, type EntryId, StarlingError } from '../../src/spec/index.ts';
 import { dataFolderAt } from '../../src/storage/index.ts';
+import { blockHash } from '../../src/wire/index.ts';
 import { founderOf, foundFolder, openStores } from '../support/dataFolder.ts';
 import { FaultyDisk, MOMENTS, PowerCut, WRITES, type Write } from '../support/faultyStore.ts';
 import { LedgerWriter } from '../support/ledgerWriter.ts';
 
-/** A founder alone moves no base: test/large/storage-archive.test.ts does. */
-const LIVING = WRITES.filter((write) => write !== 'entries.drop' && write !== 'blocks.archive');
 const CRASHES = 200;
 /** Crashes that one folder lives through, each of what the one before left. */
 const LIVES = 4;
@@ -56,11 +55,16 @@ describe('storage when the power goes', function () {
         done.blocks.push(block.hash);
       },
       () => {
-        if (writer.epoch === 0 || pick(3) > 0) return;
+        if (writer.epoch === writer.base || pick(3) > 0) return;
         done.truncating = true;
         writer.rollback(writer.epoch - 1);
         done.truncating = false;
         done.blocks.pop();
+      },
+      () => {
+        // Some blocks stay whole, as `retainEpochs` keeps them.
+        const to = writer.epoch - pick(3);
+        if (to > writer.base && pick(2) === 0) writer.archive(to);
       },
       async () => void done.blobs.add(await blobs.put(content())),
       async () => {
@@ -116,12 +120,17 @@ describe('storage when the power goes', function () {
   async function assertKept(path: string, done: Acknowledged): Promise<void> {
     using stores = openStores(dataFolderAt(path));
     const { entries, blocks, blobs, store } = stores;
-    const held = new Set([...entries.all()].map(({ id }) => id));
+    const archived = [...blocks.segments()];
+    const base = blocks.base()?.epoch ?? 0;
+    const held = new Set([...archived.flatMap(({ leaves }) => leaves), ...entries.all()].map(({ id }) => id));
+    const headers = archived.flatMap((segment) => segment.headers);
+    const hashAt = (epoch: number): BlockHash | undefined =>
+      epoch <= base ? blockHash(headers[epoch - 1] as BlockHeader) : blocks.get(epoch)?.block.hash;
     for (const id of done.entries) assert.ok(held.has(id), `entry ${id} is gone`);
     for (const one of done.blobs) assert.ok((await blobs.get(one)) !== undefined, `blob ${one} is gone`);
     done.blocks.forEach((hash, i) => {
       if (done.truncating && i === done.blocks.length - 1 && blocks.head() === i) return;
-      assert.equal(blocks.get(i + 1)?.block.hash, hash, `block ${i + 1} is gone`);
+      assert.equal(hashAt(i + 1), hash, `block ${i + 1} is gone`);
     });
     assert.ok(blocks.head() <= done.blocks.length + 1);
     const vote = lastVote(store.get('vote'));
@@ -130,7 +139,7 @@ describe('storage when the power goes', function () {
     if (done.scratch !== 'either') assert.equal(store.get('scratch') !== undefined, done.scratch === 'set');
     // What survived beyond what was acknowledged is as good as acknowledged from now on.
     for (const id of held) done.entries.add(id);
-    done.blocks = Array.from({ length: blocks.head() }, (_, i) => blocks.get(i + 1)?.block.hash as BlockHash);
+    done.blocks = Array.from({ length: blocks.head() }, (_, i) => hashAt(i + 1) as BlockHash);
     done.truncating = false;
     done.scratch = store.get('scratch') === undefined ? 'gone' : 'set';
     if (vote.number > done.vote) done.signed.set(vote.number, vote.value);
@@ -139,7 +148,7 @@ describe('storage when the power goes', function () {
 
   it(`keeps all that it acknowledged through ${CRASHES} crashes at every write, and fsck leaves it clean`, async () => {
     const founder = founderOf(dataFolderAt(join(root, 'founded')));
-    const tally = { repaired: 0, full: 0 };
+    const tally = { repaired: 0, full: 0, base: 0 };
     let done = new Acknowledged();
     let path = '';
     for (let crash = 0; crash < CRASHES; crash++) {
@@ -150,15 +159,15 @@ describe('storage when the power goes', function () {
         done = new Acknowledged();
       }
       const next = join(root, String(crash));
-      const write = LIVING[crash % LIVING.length] as Write;
-      const moment = MOMENTS[Math.floor(crash / LIVING.length) % MOMENTS.length] as (typeof MOMENTS)[number];
+      const write = WRITES[crash % WRITES.length] as Write;
+      const moment = MOMENTS[Math.floor(crash / WRITES.length) % MOMENTS.length] as (typeof MOMENTS)[number];
       const what = `crash ${crash}, ${moment} ${write}`;
       try {
         using disk = new FaultyDisk(path, random);
         const writer = await LedgerWriter.open(founder, disk.stores);
         // A while of undisturbed work first.
         for (const { id } of writer.append(3)) done.entries.add(id);
-        disk.fillAt(LIVING[Math.floor(random.uniform() * LIVING.length)] as Write);
+        disk.fillAt(WRITES[Math.floor(random.uniform() * WRITES.length)] as Write);
         disk.cutAt(write, moment);
         tally.full += (await live(disk, writer, random, done)).full;
         disk.remains(next);
@@ -169,6 +178,7 @@ describe('storage when the power goes', function () {
           assert.deepEqual((await fsck(next, { repair: false, atMs: crash })).problems, []);
         }
         await assertKept(next, done);
+        tally.base = Math.max(tally.base, writer.base);
         assert.deepEqual(readdirSync(join(next, 'blobs', 'unfinished')), []);
       } catch (e) {
         throw new Error(`${what}: ${(e as Error).message}`, { cause: e });
@@ -178,5 +188,6 @@ describe('storage when the power goes', function () {
     }
     assert.ok(tally.repaired > 0 && tally.repaired < CRASHES, `${tally.repaired} repaired`);
     assert.ok(tally.full > CRASHES / 10, `${tally.full} writes found no space`);
+    assert.ok(tally.base > LIVES, `the newest base is ${tally.base}`);
   });
 });
