@@ -54,8 +54,8 @@ export class Replica {
   /** Set by the first own append: from then on an own entry out of the network means a second process. */
   #appended = false;
   #isVoid: (id: EntryId) => boolean = () => false;
-  /** Own entries on the disk stand on an archive that is lost. */
-  #isWaiting = false;
+  /** Entries on the disk that stand on an archive that is lost. As many as there are: own ones among them may be nowhere else. */
+  readonly #stranded = new Map<EntryId, SignedEntry>();
 
   constructor(init: ReplicaInit) {
     this.#init = init;
@@ -64,13 +64,19 @@ export class Replica {
     for (const entry of init.store.all()) {
       if (this.graph.has(entry.id)) archived.push(entry.id);
       else if (this.graph.missingParents(entry).length === 0) this.graph.add(entry);
-      else {
-        this.#park(entry);
-        this.#isWaiting ||= entry.core.author === init.identity.fingerprint;
-      }
+      else this.#stranded.set(entry.id, entry);
     }
     // A crash came between the archive and this.
     init.store.drop(archived);
+    // What one stood on may have come after it, from a peer.
+    for (let left = -1; left !== this.#stranded.size; ) {
+      left = this.#stranded.size;
+      for (const [id, entry] of this.#stranded)
+        if (this.graph.missingParents(entry).length === 0) {
+          this.graph.add(entry);
+          this.#stranded.delete(id);
+        }
+    }
   }
 
   /** Holds on to the places alone of what is archived now. Nothing is written. */
@@ -78,13 +84,13 @@ export class Replica {
     placeIn(this.graph, places);
     const ids = places.map(({ entry }) => entry.id);
     this.graph.forget(ids);
-    for (const id of ids) this.#orphans.delete(id);
+    for (const id of ids) this.#forget(id);
   }
 
   /** Lets what was archived go from the disk; entries that waited for it have their turn. */
   dropArchived(places: readonly ArchivedPlace[]): void {
     this.#init.store.drop(places.map(({ entry }) => entry.id));
-    this.offer([...this.#orphans.values()]);
+    this.offer(this.#waiting());
   }
 
   onAccepted(listener: (entry: SignedEntry) => void): void {
@@ -101,7 +107,8 @@ export class Replica {
 
   /** Whether this node's chain is on the disk, and where it began is not: a first entry would be a second one. */
   get isCutOff(): boolean {
-    return this.#isWaiting && this.tip === undefined;
+    const self = this.#init.identity.fingerprint;
+    return this.tip === undefined && [...this.#stranded.values()].some(({ core }) => core.author === self);
   }
 
   /** `isVoid`: whether a final cut holds an entry as one of a losing branch. */
@@ -129,16 +136,16 @@ export class Replica {
           for (const id of verdict.ids) waiting.add(id);
           this.#park(entry);
         } else if (verdict.kind === 'reject') {
-          this.#orphans.delete(entry.id);
+          this.#forget(entry.id);
           rejected.push({ entry, code: verdict.code, reason: verdict.reason });
         } else {
           this.#refuseOwn(entry);
           this.graph.add(entry);
-          this.#orphans.delete(entry.id);
+          this.#forget(entry.id);
           round.push(entry);
         }
       }
-      for (const id of waiting) if (!this.#orphans.has(id)) missing.add(id);
+      for (const id of waiting) if (!this.#orphans.has(id) && !this.#stranded.has(id)) missing.add(id);
       if (round.length === 0) break;
       accepted.push(...round);
       open = this.#waitingFor(round);
@@ -232,10 +239,20 @@ export class Replica {
   /** Parked entries that name one of these: the others need not be looked at again. */
   #waitingFor(accepted: readonly SignedEntry[]): SignedEntry[] {
     const ids = new Set(accepted.map((entry) => entry.id));
-    return [...this.#orphans.values()].filter((orphan) => parentsOf(orphan).some((id) => ids.has(id)));
+    return this.#waiting().filter((orphan) => parentsOf(orphan).some((id) => ids.has(id)));
+  }
+
+  #waiting(): SignedEntry[] {
+    return [...this.#stranded.values(), ...this.#orphans.values()];
+  }
+
+  #forget(id: EntryId): void {
+    this.#orphans.delete(id);
+    this.#stranded.delete(id);
   }
 
   #park(entry: SignedEntry): void {
+    if (this.#stranded.has(entry.id)) return;
     if (this.#orphans.size >= MAX_ORPHANS && !this.#orphans.has(entry.id)) {
       const [oldest] = this.#orphans.keys();
       if (oldest !== undefined) this.#orphans.delete(oldest);

@@ -27,24 +27,31 @@ export interface Ground {
 export function checkEntries(held: readonly SignedEntry[], swarm: SwarmId, { places, isLost }: Ground): CheckedEntries {
   const graph = new LedgerGraph();
   placeIn(graph, places);
-  const entries: SignedEntry[] = [];
+  const accepted = new Set<SignedEntry>();
   const damages: Damage[] = [];
-  const without: string[] = [];
   const context = {
     swarm,
     place: (id: string) => graph.place(id),
     certificateOf: (author: string) => graph.certificateOf(author),
   };
-  for (const entry of held) {
-    if (graph.has(entry.id)) continue;
-    const verdict = checkEntry(entry, context);
-    if (verdict.kind === 'reject')
-      damages.push({ kind: 'rule', where: `ledger.db entry ${entry.id}`, message: `${verdict.code}: ${verdict.reason}` });
-    else if (verdict.kind === 'missing') without.push(entry.id);
-    if (verdict.kind === 'accept') graph.add(entry);
-    if (verdict.kind === 'accept' || (verdict.kind === 'missing' && isLost)) entries.push(entry);
+  let without = held.filter(({ id }) => !graph.has(id));
+  // What a stranded one stood on may have come after it, from a peer.
+  for (let left = -1; left !== without.length; ) {
+    left = without.length;
+    without = without.filter((entry) => {
+      const verdict = checkEntry(entry, context);
+      if (verdict.kind === 'reject')
+        damages.push({ kind: 'rule', where: `ledger.db entry ${entry.id}`, message: `${verdict.code}: ${verdict.reason}` });
+      else if (verdict.kind === 'accept') {
+        graph.add(entry);
+        accepted.add(entry);
+      }
+      return verdict.kind === 'missing';
+    });
   }
-  const what = `${without.length} entries stand on others that are not there or are damaged, the first of them ${without[0]}`;
+  const kept = new Set(isLost ? [...accepted, ...without] : accepted);
+  const entries = held.filter((entry) => kept.has(entry));
+  const what = `${without.length} entries stand on others that are not there or are damaged, the first of them ${without[0]?.id}`;
   const gaps: Damage[] = without.length === 0 ? [] : [{ kind: 'gap', where: 'ledger.db', message: what }];
   return isLost ? { graph, entries, damages, unchecked: gaps } : { graph, entries, damages: [...damages, ...gaps], unchecked: [] };
 }

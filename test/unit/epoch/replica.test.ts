@@ -189,4 +189,28 @@ describe('the ledger of one node', () => {
     assert.deepEqual(told.sort(), idsOf(HISTORY.entries));
     assert.deepEqual(idsOf(reader(store).graph.entries()), idsOf(HISTORY.entries));
   });
+
+  it('keeps what its disk holds without what it stands on, until that comes; then over a restart too', () => {
+    const [first] = HISTORY.entries as [SignedEntry];
+    const store = new MemoryEntryStore();
+    store.append(HISTORY.entries.filter((entry) => entry !== first));
+    const owner = (): Replica => new Replica({ swarm: HISTORY.swarm.id, identity: HISTORY.swarm.node(0).identity, store });
+    assert.equal(first.core.author, HISTORY.swarm.node(0).identity.fingerprint);
+    const replica = owner();
+    assert.ok(replica.isCutOff && replica.graph.size < HISTORY.entries.length - 1);
+    // However many others wait.
+    const swarm = HISTORY.swarm.id;
+    const strangers = Array.from({ length: 4_100 }, (_, i) => {
+      const before = draft({ author: hashOf('stranger'), salt: `${i}` });
+      return draft({ author: hashOf('stranger'), prev: before, change: { swarm } });
+    });
+    assert.equal(replica.offer(strangers).missing.length, strangers.length);
+    const { accepted } = replica.offer([first]);
+    assert.ok(accepted.length > 1);
+    for (const one of [replica, owner()]) {
+      assert.deepEqual(idsOf(one.graph.entries()), idsOf(HISTORY.entries));
+      assert.equal(one.isCutOff, false);
+      assert.equal(one.tip?.core.seq, 2);
+    }
+  });
 });
