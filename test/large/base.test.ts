@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import type { CheckpointView } from '../../src/api/service.ts';
 import { StarlingError } from '../../src/spec/index.ts';
 import { dataFolderAt, openBlocks, openLedger } from '../../src/storage/index.ts';
@@ -72,7 +73,8 @@ describe('a swarm that keeps four epochs whole', function () {
   it('goes on after all were killed at once, and each folder holds an archive and what came after it', async () => {
     await Promise.all(daemons.map(({ process }) => process.end()));
     for (const { data } of daemons) {
-      const { code, stdout } = await nest.run('fsck', '--data', data);
+      // A blob may be half written.
+      const { code, stdout } = await nest.run('fsck', '--repair', '--data', data);
       assert.equal(code, 0, stdout);
       using blocks = openBlocks(dataFolderAt(data).blocks);
       using entries = openLedger(dataFolderAt(data).ledger);
@@ -81,12 +83,30 @@ describe('a swarm that keeps four epochs whole', function () {
       const archived = new Set([...blocks.segments()].flatMap(({ leaves }) => leaves.map(({ id }) => id)));
       assert.ok(archived.size > 0 && [...entries.all()].every(({ id }) => !archived.has(id)));
     }
+    // One has lost its archive: what stood on it is kept, and a peer gives it another.
+    const { data } = at(1);
+    const { blocks, ledger } = dataFolderAt(data);
+    const entriesIn = (): number => {
+      using entries = openLedger(ledger);
+      return entries.size();
+    };
+    const held = entriesIn();
+    {
+      using db = new DatabaseSync(blocks);
+      db.exec('UPDATE segment SET bytes = zeroblob(length(bytes))');
+    }
+    const { code, stdout } = await nest.run('fsck', '--repair', '--data', data);
+    assert.equal(code, 1, stdout);
+    assert.match(stdout, /it takes the archive from there/);
+    assert.ok(held > 0 && entriesIn() === held);
+
     const [first, ...others] = [...NAMES, 'newcomer'];
     const again = await nest.daemon(first as string);
     daemons = [again, ...(await Promise.all(others.map((name) => nest.daemon(name, '--bootstrap', again.address))))];
     const next = (await finalOf(again)) + 2;
     await learnTo(next, daemons);
     await assertAlike(next);
+    for (const { client } of daemons) assert.deepEqual((await client.call('ledger_verify')).forks, []);
   });
 
   it('still joins an old checkpoint to what is final now, for anyone to check', async () => {
