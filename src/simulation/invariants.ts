@@ -1,6 +1,6 @@
 /** What must hold at every moment of every run. */
 import type { Applied } from '../epoch/chain.ts';
-import type { BlockHash, ContentRoot, EntryId, Hex, StarlingError } from '../spec/index.ts';
+import type { ArchiveSegment, BlockHash, ContentRoot, EntryId, Hex, StarlingError } from '../spec/index.ts';
 
 /** What is looked at of a node. */
 export interface Watched {
@@ -9,7 +9,10 @@ export interface Watched {
   readonly started: boolean;
   readonly fatal: StarlingError | undefined;
   readonly acknowledged: readonly EntryId[];
-  readonly disk: { readonly entries: { has(id: EntryId): boolean } };
+  readonly disk: {
+    readonly entries: { has(id: EntryId): boolean };
+    readonly blocks: { segments(): Iterable<Pick<ArchiveSegment, 'leaves'>> };
+  };
   /** Not asked for unless `started`. */
   readonly up: { readonly ctx: { readonly chain: { readonly finalized: Applied; at(epoch: number): Applied | undefined } } };
 }
@@ -94,17 +97,23 @@ export class Invariants {
     if (seen !== undefined) Object.assign(seen, { final: undefined, epoch: 0 });
   }
 
-  /** Ids of entries that an honest user was told are safe, and that an honest node does not hold. */
-  lost(): EntryId[] {
-    const acknowledged = [...new Set(this.#honest.flatMap((n) => n.acknowledged))];
-    return acknowledged.filter((id) => !this.#honest.every((n) => n.disk.entries.has(id)));
+  /** Entries that an honest user was told are safe, with the honest nodes that hold neither them nor, archived, their places. */
+  lost(): Map<EntryId, Watched[]> {
+    const held = this.#honest.map(({ disk }) => {
+      const archived = new Set([...disk.blocks.segments()].flatMap(({ leaves }) => leaves.map(({ id }) => id)));
+      return (id: EntryId): boolean => archived.has(id) || disk.entries.has(id);
+    });
+    const lost = new Map<EntryId, Watched[]>();
+    for (const id of new Set(this.#honest.flatMap((n) => n.acknowledged))) {
+      const without = this.#honest.filter((_, i) => held[i]?.(id) === false);
+      if (without.length > 0) lost.set(id, without);
+    }
+    return lost;
   }
 
   reportLost(): void {
-    for (const id of this.lost()) {
-      const without = this.#honest.filter((n) => !n.disk.entries.has(id));
+    for (const [id, without] of this.lost())
       for (const node of without.slice(0, 1)) this.#report('lost', node, this.most, `entry ${id} is not on ${without.length} honest nodes`);
-    }
   }
 
   reportUnfinished(withinMs: number, wanted: number): void {

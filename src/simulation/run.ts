@@ -129,9 +129,9 @@ class Run {
       if (recoveredMs !== null && !(await this.#reach(plan.epochs, world.clock.nowMs() + limitMs)))
         this.#check.reportUnfinished(limitMs, plan.epochs);
       world.training = false;
-      await this.#until(() => this.#check.lost().length === 0, world.clock.nowMs() + REST_MS);
+      await this.#until(() => this.#check.lost().size === 0, world.clock.nowMs() + REST_MS);
       if (!this.#isEnough) {
-        lost = this.#check.lost().length;
+        lost = this.#check.lost().size;
         this.#check.reportLost();
       }
     }

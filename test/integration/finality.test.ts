@@ -36,7 +36,7 @@ class Watched {
   /** At rest nothing is lost, nothing was ever contradicted, and nobody is accused of anything. */
   async close(): Promise<void> {
     this.world.training = false;
-    await this.until(() => this.invariants.lost().length === 0, 30_000, 'every acknowledged entry is everywhere');
+    await this.until(() => this.invariants.lost().size === 0, 30_000, 'every acknowledged entry is everywhere');
     assert.deepEqual(this.invariants.violations, []);
     for (const { up } of this.world.running) {
       assert.deepEqual([...up.ctx.evidence.votes()], [], 'no honest voter signed twice');

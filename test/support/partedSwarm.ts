@@ -64,7 +64,7 @@ export async function partAndHeal({ nodes, few, seed }: Parting): Promise<void> 
     assert.ok((world.node(0).up.ctx.chain.at(next)?.body?.roster.length ?? 0) > nodes / 2);
 
     world.training = false;
-    await until(() => invariants.lost().length === 0, 60_000, 'nothing acknowledged is lost');
+    await until(() => invariants.lost().size === 0, 60_000, 'nothing acknowledged is lost');
     assert.deepEqual(invariants.violations, []);
   } finally {
     world.stop();
