@@ -59,8 +59,10 @@ export interface EngineListener {
 }
 
 export interface EngineOptions {
-  /** No other node is known: nothing to ask before the first append. */
+  /** No other node is known: one that has written before need not wait for answers. */
   readonly alone: boolean;
+  /** This data folder has founded the swarm, and no block has been final here since: the one case in which the first may be made alone. */
+  readonly founds: boolean;
 }
 
 export class Engine implements InboxListener, CollectorListener, CommitteeListener, AdvancerListener, OutcomeListener {
@@ -159,7 +161,7 @@ export class Engine implements InboxListener, CollectorListener, CommitteeListen
     this.#begin();
     this.#peering.keepAsking((peer) => this.behind(peer));
     this.#ticker.next(0);
-    this.#watch(this.#presence.join(this.#options.alone));
+    this.#watch(this.#presence.join(this.#options));
   }
 
   /** Begins nothing more at once; resolves when what is being applied or submitted has ended. */

@@ -22,6 +22,8 @@ export class Peering {
   readonly #asked = new Set<PeerId>();
   readonly #running = new Map<PeerId, Running>();
   readonly #heard = Promise.withResolvers<void>();
+  /** Answers that are enough now: those of all who are connected, until the time for the first sync is over. */
+  #enough = Number.POSITIVE_INFINITY;
 
   constructor(ctx: EpochContext, sync: LedgerSync, timers: Timers) {
     this.#ctx = ctx;
@@ -60,15 +62,23 @@ export class Peering {
     const hasBlocks = this.#ctx.pinned !== undefined || (await tryFetchBlocks(this.#ctx, peer));
     // What this node said long ago comes with the archive alone.
     if ((await this.#sync.with(peer)) && hasBlocks) this.#asked.add(peer);
-    if (this.#asked.size > 0 && this.#ctx.ports.streams.peers().every((p) => this.#asked.has(p))) this.#heard.resolve();
+    this.#look();
+  }
+
+  #look(): void {
+    const { size } = this.#asked;
+    if (size >= this.#enough || (size > 0 && this.#ctx.ports.streams.peers().every((p) => this.#asked.has(p)))) this.#heard.resolve();
   }
 
   /**
    * Resolves when every connected peer, and one at least, has told what it holds: each may hold something of this node
-   * that it does not know itself (PROTOCOL section 1). Waits at most `timeoutMs`: a node may be alone.
+   * that it does not know itself (PROTOCOL section 1). After `timeoutMs` the answers of `least` peers are enough.
    */
-  heard(timeoutMs: number): Promise<void> {
-    this.#timers.once('first-sync', timeoutMs, () => this.#heard.resolve());
+  heard(timeoutMs: number, least: number): Promise<void> {
+    this.#timers.once('first-sync', timeoutMs, () => {
+      this.#enough = least;
+      this.#look();
+    });
     return this.#heard.promise;
   }
 

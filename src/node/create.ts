@@ -38,6 +38,7 @@ export async function found(data: string, config: SwarmConfig): Promise<{ readon
   const bytes = encodeGenesis(genesis);
   decodeGenesis(bytes); // what a newcomer would refuse is refused here
   await openBlobStore(folder.blobs).put(bytesOf(values));
+  writeFileAtomic(folder.founding, '');
   writeFileAtomic(folder.genesis, bytes, 0o644);
   return { swarmId: swarmIdOf(bytes), genesis };
 }

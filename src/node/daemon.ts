@@ -1,5 +1,5 @@
 /** A node over real ports: options, wiring, ordered start and stop. The only place that constructs the world. */
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { mkdir, readFile } from 'node:fs/promises';
 import { endianness, homedir } from 'node:os';
 import { join } from 'node:path';
@@ -83,6 +83,11 @@ export async function runDaemon(config: DaemonConfig, signal: AbortSignal): Prom
   const known = openPeerBook(folder.peers);
   const peerBook: PeerBook = { load: async () => known.load(), save: async (peers) => known.save(peers) };
   const alone = config.bootstrap.length === 0 && known.load().length === 0;
+  let founds = existsSync(folder.founding);
+  const endFounding = (): void => {
+    founds = false;
+    rmSync(folder.founding, { force: true });
+  };
   const host = await createHost(
     { ed25519Seed: seeds.ed25519Seed, swarmId: swarm, listen: config.listen, bootstrap: config.bootstrap },
     {
@@ -108,9 +113,12 @@ export async function runDaemon(config: DaemonConfig, signal: AbortSignal): Prom
   };
   const node = new Engine(
     { identity, nodeClass: config.class, swarm, genesis, initialModel, invite: config.invite, ports },
-    { alone },
+    { alone, founds },
     {
-      changed: (topic) => journal.emit(topic, { epoch: node.ctx.chain.head.state.epoch, phase: node.state.phase }),
+      changed(topic) {
+        if (founds && node.ctx.chain.finalized.state.epoch > 0) endFounding();
+        journal.emit(topic, { epoch: node.ctx.chain.head.state.epoch, phase: node.state.phase });
+      },
       fatal: (error) => {
         fatal = error;
         stages.fail(error);

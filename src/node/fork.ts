@@ -173,6 +173,7 @@ async function write(folder: DataFolder, { to, identity }: ForkRequest, genesis:
   decodeGenesis(bytes); // what a newcomer would refuse is refused here
   if (identity) writeFileAtomic(fresh.identity, readFileSync(folder.identity));
   await openBlobStore(fresh.blobs).put(model);
+  writeFileAtomic(fresh.founding, '');
   writeFileAtomic(fresh.genesis, bytes, 0o644);
   return swarmIdOf(bytes);
 }

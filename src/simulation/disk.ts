@@ -32,12 +32,19 @@ export class Disk implements DiskPorts {
   blocks = new MemoryBlockStore();
   blobs = new MemoryBlobStore();
   store = new MemoryNodeStore();
+  /** That of a founder before its first block. */
+  founding: boolean;
+
+  constructor(founding = false) {
+    this.founding = founding;
+  }
 
   wipe(): void {
     this.entries = new MemoryEntryStore();
     this.blocks = new MemoryBlockStore();
     this.blobs = new MemoryBlobStore();
     this.store = new MemoryNodeStore();
+    this.founding = false;
   }
 }
 

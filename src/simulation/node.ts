@@ -58,7 +58,7 @@ const RETRY_MS = 250;
 export class SimulatedNode {
   readonly index: number;
   readonly identity: Identity;
-  readonly disk = new Disk();
+  readonly disk: Disk;
   readonly nodeClass: NodeClass;
   /** Undefined while the process is down. */
   engine: Engine | undefined;
@@ -79,6 +79,7 @@ export class SimulatedNode {
   constructor(world: Surroundings, index: number, identity: Identity, nodeClass: NodeClass) {
     this.#world = world;
     this.index = index;
+    this.disk = new Disk(index === 0);
     this.identity = identity;
     this.nodeClass = nodeClass;
   }
@@ -122,9 +123,10 @@ export class SimulatedNode {
     const init = { identity: this.identity, nodeClass: this.nodeClass, swarm, genesis, initialModel, ports };
     const engine = new Engine(
       init,
-      { alone: this.index === 0 && life === 1 },
+      { alone: this.index === 0 && life === 1, founds: this.disk.founding },
       {
         changed: (topic) => {
+          if (engine.ctx.chain.finalized.state.epoch > 0) this.disk.founding = false;
           if (topic === 'epoch' && this.#life === life) this.#train(engine, life);
         },
         fatal: (error) => {

@@ -19,6 +19,8 @@ export interface DataFolder {
   readonly peers: string;
   /** The genesis of the swarm this folder belongs to; absent until one is founded or joined. */
   readonly genesis: string;
+  /** There from the founding of a swarm here until its first block is final: without it no founder begins alone. */
+  readonly founding: string;
   /** Where a repair moves what it replaces: one folder a repair. */
   readonly damaged: string;
 }
@@ -41,6 +43,7 @@ export function dataFolderAt(path: string): DataFolder {
     blobs: join(path, 'blobs'),
     peers: join(path, 'peers.json'),
     genesis: join(path, 'genesis.cbor'),
+    founding: join(path, 'founding'),
     damaged: join(path, 'damaged'),
   };
 }
