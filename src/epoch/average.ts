@@ -77,6 +77,7 @@ async function averageOnce(ctx: EpochContext, base: SwarmState, roster: readonly
     sumRoot: contentOf(content).root,
     sumBytes: content.byteLength,
     distances,
+    opening: null,
   };
   return { weights, hash: aggregateHash(header), header, sum };
 }

@@ -15,7 +15,7 @@ import {
   VOTING,
 } from '../spec/index.ts';
 import { votersOf } from '../state/index.ts';
-import { makeBlock, rosterHash, votersHash } from '../wire/index.ts';
+import { makeBlock, votersHash } from '../wire/index.ts';
 import { fetchAggregate } from './aggregates.ts';
 import { auditRoster, ineligible } from './audit.ts';
 import { average, holdsRows } from './average.ts';
@@ -55,6 +55,7 @@ export async function draftBlock(ctx: EpochContext, base: Applied, roster: reado
     roster,
     weights: aggregate.weights,
     aggregateHash: aggregate.hash,
+    dropped: [],
   };
   const parts: BlockParts = {
     tips: tipsFor(ctx, base, body),
@@ -94,7 +95,6 @@ function newestOf(ctx: EpochContext, base: Applied, author: Fingerprint): readon
 
 function blockOf(ctx: EpochContext, base: Applied, draft: Draft, parts: BlockParts): Block {
   const { state, body } = draft;
-  const roster = rosterHash(body.roster, body.weights);
   return makeBlock(
     {
       v: 1,
@@ -103,7 +103,6 @@ function blockOf(ctx: EpochContext, base: Applied, draft: Draft, parts: BlockPar
       prev: body.prev,
       treeSize: state.treeSize,
       treeRoot: state.treeRoot,
-      survivorsHash: roster,
       aggregateHash: body.aggregateHash,
       modelRoot: state.modelRoot,
       stateRoot: draft.stateRoot,
@@ -111,7 +110,7 @@ function blockOf(ctx: EpochContext, base: Applied, draft: Draft, parts: BlockPar
       nextVotersHash: votersHash(votersOf(state)),
       timeMs: parts.timeMs,
     },
-    { tips: parts.tips, roster: body.roster, weights: body.weights, evidence: parts.evidence },
+    { tips: parts.tips, roster: body.roster, weights: body.weights, evidence: parts.evidence, dropped: body.dropped },
   );
 }
 
@@ -132,6 +131,7 @@ export const decisionOf = (block: Block): DecisionBody => ({
   roster: block.body.roster,
   weights: block.body.weights,
   aggregateHash: block.header.aggregateHash,
+  dropped: block.body.dropped,
 });
 
 const partsOf = (block: Block): BlockParts => ({

@@ -39,6 +39,8 @@ export function commit(
     samples: Math.min(submission.samples, ctx.genesis.maxSamples),
     maxAbs: prepared.maxAbs,
     metrics: submission.metrics,
+    commitment: null,
+    staleness: 0,
   };
   const entry = ctx.replica.append('contribution', body, base.decision, base.epoch);
   residual.commit(prepared.values);

@@ -45,7 +45,18 @@ export interface Gossip {
   onMessage(handler: (topic: string, data: Uint8Array, from: PeerId) => Promise<Verdict>): void;
 }
 
-export const STREAM_PROTOCOLS = ['sync', 'content', 'keys', 'roster', 'head', 'votes', 'blocks', 'archive', 'challenge'] as const;
+export const STREAM_PROTOCOLS = [
+  'sync',
+  'content',
+  'keys',
+  'roster',
+  'head',
+  'votes',
+  'blocks',
+  'archive',
+  'challenge',
+  'average',
+] as const;
 /** Names of the swarm's stream protocols; on the wire `/starling/<swarm8>/<name>/1`. */
 export type StreamProtocol = (typeof STREAM_PROTOCOLS)[number];
 

@@ -15,7 +15,14 @@ export async function decide(ctx: EpochContext, base: SwarmState, roster: readon
   await keepAggregate(ctx, aggregate);
   // Another decision may have been adopted while the disk was busy; this one would stand beside it for nothing.
   if (ctx.chain.head.id !== base.decision) return;
-  const body = { epoch: base.epoch + 1, prev: base.decision, roster, weights: aggregate.weights, aggregateHash: aggregate.hash };
+  const body = {
+    epoch: base.epoch + 1,
+    prev: base.decision,
+    roster,
+    weights: aggregate.weights,
+    aggregateHash: aggregate.hash,
+    dropped: [],
+  };
   const entry = ctx.replica.append('decision', body, base.decision, base.epoch);
   await ctx.ports.gossip.publish(ledgerTopic(ctx.swarm), encodeEntry(entry));
 }

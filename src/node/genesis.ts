@@ -40,6 +40,7 @@ export function makeGenesis(
     updateDtype: rules.dtype,
     encoding: rules.encoding,
     topkShare: rules.topkShare,
+    schedule: rules.schedule,
     scaleExponents: exponents,
     eta: rules.eta,
     lambda: rules.lambda,

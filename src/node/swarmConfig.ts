@@ -8,6 +8,8 @@ import {
   type Encoding,
   MAX_PARAMETERS,
   MIN_TOPK_SHARE,
+  SCHEDULES,
+  type Schedule,
   StarlingError,
   type TensorSpec,
 } from '../spec/index.ts';
@@ -28,6 +30,7 @@ export interface SwarmConfig {
   readonly dtype: 'int16' | 'int8';
   readonly encoding: Encoding;
   readonly topkShare: number;
+  readonly schedule: Schedule;
   readonly eta: number;
   readonly lambda: number;
   readonly clipNorm: number;
@@ -81,6 +84,7 @@ const SwarmSchema = z.strictObject({
   dtype: z.enum(['int16', 'int8']).default('int16'),
   encoding: z.enum(ENCODINGS).default('dense'),
   topk_share: z.number().min(MIN_TOPK_SHARE).max(1).default(0.05),
+  schedule: z.enum(SCHEDULES).default('auto'),
   eta: Positive.max(10).default(1),
   lambda: Positive.max(100).default(1),
   clip_norm: Positive.default(10),
@@ -125,6 +129,7 @@ export function loadSwarmConfig(path: string): SwarmConfig {
     dtype: config.dtype,
     encoding: config.encoding,
     topkShare: config.topk_share,
+    schedule: config.schedule,
     eta: config.eta,
     lambda: config.lambda,
     clipNorm: config.clip_norm,

@@ -73,6 +73,7 @@ export class World implements Surroundings {
       dtype: options.rules?.updateDtype ?? 'int16',
       encoding: options.rules?.encoding ?? 'dense',
       topkShare: options.rules?.topkShare ?? 0.05,
+      schedule: 'auto',
       eta: 1,
       lambda: options.rules?.lambda ?? 1,
       clipNorm: 100,

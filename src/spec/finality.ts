@@ -1,5 +1,5 @@
 /** What a committee signs: proposals, votes, blocks and what proves a lie. */
-import type { BlockHash, ContentRoot, EntryId, Fingerprint, Hex, SwarmId } from './types.ts';
+import type { BlockHash, ContentRoot, Dropped, EntryId, Fingerprint, Hex, SwarmId } from './types.ts';
 
 /** Two votes that one voter must not both have signed (PROTOCOL section 2): at one place for two values, none first, then the lower block. */
 export interface Evidence {
@@ -18,7 +18,7 @@ export interface BlockHeader {
   readonly treeRoot: Hex;
   readonly cutHash: Hex;
   readonly rosterHash: Hex;
-  /** Roster hash of those whose updates are in the sum; equal to `rosterHash` where everyone sees every row. */
+  /** Over those whose updates are in the sum, with their weights, and over who was dropped; equal to `rosterHash` where nobody was. */
   readonly survivorsHash: Hex;
   readonly aggregateHash: Hex;
   readonly modelRoot: ContentRoot;
@@ -39,6 +39,8 @@ export interface BlockBody {
   readonly roster: readonly EntryId[];
   readonly weights: readonly number[];
   readonly evidence: readonly Evidence[];
+  /** As in a provisional decision. */
+  readonly dropped: readonly Dropped[];
 }
 
 export interface Block {

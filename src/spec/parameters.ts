@@ -13,13 +13,19 @@ export const INLINE_MESSAGE_MAX_BYTES = 48 * KIB;
 export const INLINE_SWARM_MAX_BYTES = 512 * KIB;
 /** Bytes. Largest frame of any request/response stream (a 4 MiB read buffer takes four of them, on TCP and on QUIC). */
 export const FRAME_MAX_BYTES = 1024 * KIB;
-/** Bytes. Largest canonical CBOR core of an entry: a join carries 2 KiB of keys and a 3.3 KiB signature. */
-export const ENTRY_MAX_BYTES = 32 * KIB;
+/** Bytes. Largest canonical CBOR core of an entry: a join carries 2 KiB of keys and a 3.3 KiB signature, a decision 30 KiB of roster and 11 of drops. */
+export const ENTRY_MAX_BYTES = 48 * KIB;
 /**
  * Entries. A roster, and what a node attests or prefers, names at most this many: a decision entry takes 39 bytes for
  * each, so 768 fit ENTRY_MAX_BYTES with the rest of the entry.
  */
 export const MAX_ROSTER = 768;
+/** Members. Beside drops, at most this many are named as who saw what, some 34 bytes each: they are for people, evidence is elsewhere. */
+export const MAX_DROP_NAMES = 192;
+/** Links. Of failed ones an attempt names at most this many: each leaves its two ends with one way less to go. */
+export const MAX_BROKEN_LINKS = 256;
+/** Attempts at one sum. Each drops a member or a link; what has not ended by then begins with another roster. */
+export const MAX_ATTEMPTS = 1_000;
 /** Entries. Joins that one epoch takes in; the others wait for the next. Leaves most of a roster to contributions. */
 export const MAX_JOINS = 128;
 /** Entries. An entry names at most this many heads of other authors (PROTOCOL section 3). */

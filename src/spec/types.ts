@@ -45,6 +45,11 @@ export type AggregationRule = (typeof AGGREGATION_RULES)[number];
 export const ENCODINGS = ['dense', 'topk', 'sign'] as const;
 export type Encoding = (typeof ENCODINGS)[number];
 
+/** How a sum is made: by everyone from all rows, or over streams by a schedule. On the wire a kind is its place. Append only. */
+export const SCHEDULES = ['auto', 'gossip', 'ring', 'grid', 'butterfly'] as const;
+/** `auto`: by sizes and rule. */
+export type Schedule = (typeof SCHEDULES)[number];
+
 /** The constants of a swarm. Its canonical CBOR encoding hashes to the swarm id. */
 export interface Genesis {
   readonly v: 1;
@@ -67,6 +72,8 @@ export interface Genesis {
   readonly encoding: Encoding;
   /** Share of each tensor's integers that an update carries under `topk`; 0 < share <= 1. */
   readonly topkShare: number;
+  /** How a sum is made. Only the mean of dense updates goes by a schedule; all else is summed by everyone whatever stands here. */
+  readonly schedule: Schedule;
   /** First scale exponent of each tensor: scale = 2^exponent. Same order as `tensors`. */
   readonly scaleExponents: readonly number[];
   /** Server step size: theta <- theta + eta * mean update. */
@@ -175,6 +182,30 @@ export interface ContributionBody {
   readonly maxAbs: readonly number[];
   /** Trainer's own figures, e.g. loss; informational. */
   readonly metrics: Readonly<Record<string, number>>;
+  /** Hash of its Ring-SIS commitment (docs/commitments.md); null where everyone sees the values. */
+  readonly commitment: Hex | null;
+  /** Epochs since the oldest own update that is committed and in no model yet: its values travel on in this one. 0 for none. */
+  readonly staleness: number;
+}
+
+/** fold, unfold: what a leaf of a grid gives to its partners before, and gets back after, the others are done. Append only. */
+export const TRANSFER_PHASES = ['fold', 'reduceScatter', 'allGather', 'unfold'] as const;
+export type TransferPhase = (typeof TRANSFER_PHASES)[number];
+
+/**
+ * evidence: it signed what it must not. unreachable: most others cannot reach it. links: its links to more than half of the others
+ * failed in this epoch's attempts. Append only.
+ */
+export const DROP_REASONS = ['evidence', 'unreachable', 'links'] as const;
+
+/** A rostered contribution whose values are not in the sum, and why. */
+export interface Dropped {
+  readonly id: EntryId;
+  readonly why: (typeof DROP_REASONS)[number];
+  /** Who reported it, or the other ends of its failed links, ascending; not all of many. None for evidence. */
+  readonly by: readonly Fingerprint[];
+  /** The edge that was accused first, and in which part of the schedule; null where it had not begun. */
+  readonly at: { readonly phase: TransferPhase; readonly from: Fingerprint; readonly to: Fingerprint } | null;
 }
 
 /**
@@ -188,6 +219,8 @@ export interface DecisionBody {
   readonly weights: readonly number[];
   /** Hash of the aggregate's header; all zeros when nothing was averaged. */
   readonly aggregateHash: Hex;
+  /** Contributions of the roster that are not in the sum, ascending by id; none where everyone sums. */
+  readonly dropped: readonly Dropped[];
 }
 
 /** The part of a ledger entry that is hashed and signed (PROTOCOL section 3). */
@@ -243,8 +276,10 @@ export interface AggregateHeader {
   /** Content root and size of S: int32 little-endian, tensors concatenated. */
   readonly sumRoot: ContentRoot;
   readonly sumBytes: number;
-  /** One per contribution in roster order: squared distance from the coordinate median, exact, decimal digits. */
+  /** One per surviving contribution in roster order: squared distance from the coordinate median, exact, decimal digits. */
   readonly distances: readonly string[];
+  /** Content root and size of the sum's opening; null where everyone sums. Then `distances` is empty: nobody has seen the rows. */
+  readonly opening: { readonly root: ContentRoot; readonly bytes: number } | null;
 }
 
 /** suspended: its chain forked, until it resumes. expelled: it voted twice; for good. left, away: by its own word. */

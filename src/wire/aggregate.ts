@@ -1,6 +1,7 @@
 import { type AggregateHeader, MAX_PARAMETERS, WEIGHT_TOTAL } from '../spec/index.ts';
+import { OPENING_MAX_BYTES } from './attempt.ts';
 import { decode, encode } from './cbor.ts';
-import { malformed, readHash, readInt, readList, readOneOf, readText, readTuple } from './fields.ts';
+import { malformed, readHash, readInt, readList, readNullable, readOneOf, readText, readTuple } from './fields.ts';
 import { aggregateFields } from './signBytes/index.ts';
 
 /** Bytes. 1,024 distances of up to 40 digits, and the rest. */
@@ -14,8 +15,8 @@ export const encodeAggregate = (header: AggregateHeader): Uint8Array => encode(a
 
 /** Throws TOO_LARGE, MALFORMED, NON_CANONICAL. */
 export function decodeAggregate(bytes: Uint8Array): AggregateHeader {
-  const tuple = readTuple(decode(bytes, 'aggregate', AGGREGATE_MAX_BYTES), 'aggregate', 6);
-  const [v, epoch, weightTotal, sumRoot, sumBytes, distances] = tuple;
+  const tuple = readTuple(decode(bytes, 'aggregate', AGGREGATE_MAX_BYTES), 'aggregate', 7);
+  const [v, epoch, weightTotal, sumRoot, sumBytes, distances, opening] = tuple;
   const header = {
     v: readOneOf(v, 'aggregate.v', [1]),
     epoch: readInt(epoch, 'aggregate.epoch', 1),
@@ -23,9 +24,15 @@ export function decodeAggregate(bytes: Uint8Array): AggregateHeader {
     sumRoot: readHash(sumRoot, 'aggregate.sumRoot'),
     sumBytes: readInt(sumBytes, 'aggregate.sumBytes', 4, 4 * MAX_PARAMETERS),
     distances: readList(distances, 'aggregate.distances', MAX_DISTANCES, readDigits),
+    opening: readNullable(opening, 'aggregate.opening', readOpening),
   };
   if (header.sumBytes % 4 !== 0) throw malformed('aggregate.sumBytes', 'is not a whole number of int32');
   return header;
+}
+
+function readOpening(value: unknown, field: string): NonNullable<AggregateHeader['opening']> {
+  const [root, bytes] = readTuple(value, field, 2);
+  return { root: readHash(root, `${field}.root`), bytes: readInt(bytes, `${field}.bytes`, 1, OPENING_MAX_BYTES) };
 }
 
 function readDigits(value: unknown, field: string): string {

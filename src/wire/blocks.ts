@@ -8,35 +8,48 @@ import {
   type QuorumCertificate,
   StarlingError,
 } from '../spec/index.ts';
+import { readDropped } from './attempt.ts';
 import { decode, encode } from './cbor.ts';
 import { readEvidence } from './evidence.ts';
 import { hashList, readHash, readHashSet, readInt, readList, readOneOf, readRoster, readTuple } from './fields.ts';
-import { blockHash, cutHash, evidenceFields, evidenceHash, headerFields, rosterHash } from './signBytes/index.ts';
+import {
+  blockHash,
+  cutHash,
+  droppedFields,
+  evidenceFields,
+  evidenceHash,
+  headerFields,
+  rosterHash,
+  survivorsHash,
+} from './signBytes/index.ts';
 import { QUORUM_MAX_BYTES, quorumFields, readQuorum } from './votes.ts';
 
-/** Bytes: tips take 13 KiB at most, a roster 30, evidence 5, and the rest less than one. */
+/** Bytes: tips take 13 KiB at most, a roster 30, drops 11, evidence 5, and the rest less than one. */
 export const BLOCK_MAX_BYTES = 64 * KIB;
 export const BLOCK_RECORD_MAX_BYTES = BLOCK_MAX_BYTES + QUORUM_MAX_BYTES;
 
+type BodyHashes = Pick<BlockHeader, 'cutHash' | 'rosterHash' | 'survivorsHash' | 'evidenceHash'>;
+
 /** A header without what follows from its body. */
-export type HeaderDraft = Omit<BlockHeader, 'cutHash' | 'rosterHash' | 'evidenceHash'>;
+export type HeaderDraft = Omit<BlockHeader, keyof BodyHashes>;
 
 /** The block of these parts. Tips come out ascending, and without what the roster names anyway: one cut has one form. */
 export function makeBlock(draft: HeaderDraft, body: BlockBody): Block {
   const roster = new Set(body.roster);
   const tips = [...new Set(body.tips)].filter((id) => !roster.has(id)).sort();
-  const { weights, evidence } = body;
+  const { weights, evidence, dropped } = body;
   const header = { ...draft, ...bodyHashes({ ...body, tips }) };
-  return { hash: blockHash(header), header, body: { tips, roster: body.roster, weights, evidence } };
+  return { hash: blockHash(header), header, body: { tips, roster: body.roster, weights, evidence, dropped } };
 }
 
-const bodyHashes = (body: BlockBody): Pick<BlockHeader, 'cutHash' | 'rosterHash' | 'evidenceHash'> => ({
+const bodyHashes = (body: BlockBody): BodyHashes => ({
   cutHash: cutHash(body.tips, body.roster),
   rosterHash: rosterHash(body.roster, body.weights),
+  survivorsHash: survivorsHash(body),
   evidenceHash: evidenceHash(body.evidence),
 });
 
-/** [header, [tips, roster, weights, evidence]]. */
+/** [header, [tips, roster, weights, evidence, dropped]]. */
 export const encodeBlock = (block: Block): Uint8Array => encode(blockFields(block));
 
 /**
@@ -47,7 +60,7 @@ export const decodeBlock = (bytes: Uint8Array): Block => readBlock(decode(bytes,
 
 export const blockFields = ({ header, body }: Block): readonly unknown[] => [
   headerFields(header),
-  [hashList(body.tips), hashList(body.roster), body.weights, body.evidence.map(evidenceFields)],
+  [hashList(body.tips), hashList(body.roster), body.weights, body.evidence.map(evidenceFields), droppedFields(body)],
 ];
 
 export function readBlock(value: unknown, field: string): Block {
@@ -55,7 +68,7 @@ export function readBlock(value: unknown, field: string): Block {
   const header = readHeader(headerValue, field);
   const body = readBody(bodyValue, field);
   const hashes = bodyHashes(body);
-  for (const name of ['cutHash', 'rosterHash', 'evidenceHash'] as const)
+  for (const name of ['cutHash', 'rosterHash', 'survivorsHash', 'evidenceHash'] as const)
     if (header[name] !== hashes[name])
       throw badBlock(`${field}.${name}`, `${name} is ${header[name]}, the block's body makes it ${hashes[name]}`);
   return { hash: blockHash(header), header, body };
@@ -85,11 +98,14 @@ function readHeader(value: unknown, field: string): BlockHeader {
 }
 
 function readBody(value: unknown, field: string): BlockBody {
-  const [tips, roster, weights, evidence] = readTuple(value, `${field}.body`, 4);
+  const [tips, rosterValue, weights, evidence, dropped] = readTuple(value, `${field}.body`, 5);
+  const { roster, ...rest } = readRoster(rosterValue, weights, field);
   const body: BlockBody = {
     tips: readHashSet(tips, `${field}.tips`, MAX_TIPS),
-    ...readRoster(roster, weights, field),
+    roster,
+    ...rest,
     evidence: readList(evidence, `${field}.evidence`, MAX_EVIDENCE, readEvidence),
+    dropped: readDropped(dropped, roster, `${field}.dropped`),
   };
   // Otherwise two bodies would have one cut hash, and so one block two encodings.
   const rostered = new Set(body.roster);

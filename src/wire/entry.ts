@@ -13,6 +13,7 @@ import {
   type SignedEntry,
   type VerdictBody,
 } from '../spec/index.ts';
+import { readDropped } from './attempt.ts';
 import { decode, encode } from './cbor.ts';
 import { certificateToWire, readCertificate } from './certificate.ts';
 import {
@@ -121,8 +122,17 @@ function bodyToWire(core: AnyEntryCore): readonly unknown[] {
     case 'join':
       return [certificateToWire(core.body.certificate), core.body.invite === null ? null : inviteToWire(core.body.invite)];
     case 'contribution': {
-      const { epoch, updateHash, sizeBytes, samples, maxAbs, metrics } = core.body;
-      return [epoch, hashBytes(updateHash), sizeBytes, samples, maxAbs, metrics];
+      const { epoch, updateHash, sizeBytes, samples, maxAbs, metrics, commitment, staleness } = core.body;
+      return [
+        epoch,
+        hashBytes(updateHash),
+        sizeBytes,
+        samples,
+        maxAbs,
+        metrics,
+        commitment === null ? null : hashBytes(commitment),
+        staleness,
+      ];
     }
     case 'decision':
       return decisionFields(core.body);
@@ -145,7 +155,7 @@ function readJoin(value: unknown): JoinBody {
 }
 
 function readContribution(value: unknown): ContributionBody {
-  const [epoch, updateHash, sizeBytes, samples, maxAbs, metrics] = readTuple(value, 'contribution', 6);
+  const [epoch, updateHash, sizeBytes, samples, maxAbs, metrics, commitment, staleness] = readTuple(value, 'contribution', 8);
   return {
     epoch: readInt(epoch, 'contribution.epoch'),
     updateHash: readHash(updateHash, 'contribution.updateHash'),
@@ -153,6 +163,8 @@ function readContribution(value: unknown): ContributionBody {
     samples: readInt(samples, 'contribution.samples', 1),
     maxAbs: readList(maxAbs, 'contribution.maxAbs', MAX_TENSORS, (item, field) => readInt(item, field)),
     metrics: readMetrics(metrics, 'contribution.metrics'),
+    commitment: readNullable(commitment, 'contribution.commitment', readHash),
+    staleness: readInt(staleness, 'contribution.staleness'),
   };
 }
 
@@ -171,12 +183,15 @@ export function readMetrics(value: unknown, field: string): Readonly<Record<stri
 }
 
 function readDecision(value: unknown): DecisionBody {
-  const [epoch, prev, roster, weights, aggregateHash] = readTuple(value, 'decision', 5);
+  const [epoch, prev, rosterValue, weights, aggregateHash, dropped] = readTuple(value, 'decision', 6);
+  const { roster, ...rest } = readRoster(rosterValue, weights, 'decision');
   return {
     epoch: readInt(epoch, 'decision.epoch', 1),
     prev: readHash(prev, 'decision.prev'),
-    ...readRoster(roster, weights, 'decision'),
+    roster,
+    ...rest,
     aggregateHash: readHash(aggregateHash, 'decision.aggregateHash'),
+    dropped: readDropped(dropped, roster, 'decision.dropped'),
   };
 }
 

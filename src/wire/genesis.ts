@@ -8,6 +8,7 @@ import {
   MIN_TOPK_SHARE,
   SCALE_EXPONENT_MAX,
   SCALE_EXPONENT_MIN,
+  SCHEDULES,
   type SwarmId,
   type TensorSpec,
 } from '../spec/index.ts';
@@ -39,6 +40,7 @@ const KEYS = [
   'updateDtype',
   'encoding',
   'topkShare',
+  'schedule',
   'scaleExponents',
   'eta',
   'lambda',
@@ -89,6 +91,7 @@ export function decodeGenesis(bytes: Uint8Array): Genesis {
     updateDtype: readOneOf(map.updateDtype, 'genesis.updateDtype', ['int16', 'int8']),
     encoding: readOneOf(map.encoding, 'genesis.encoding', ENCODINGS),
     topkShare: readNumber(map.topkShare, 'genesis.topkShare', MIN_TOPK_SHARE, 1),
+    schedule: readOneOf(map.schedule, 'genesis.schedule', SCHEDULES),
     scaleExponents: readList(map.scaleExponents, 'genesis.scaleExponents', MAX_TENSORS, (item, field) =>
       readInt(item, field, SCALE_EXPONENT_MIN, SCALE_EXPONENT_MAX),
     ),

@@ -1,5 +1,6 @@
 export * from './aggregate.ts';
 export * from './archive.ts';
+export * from './attempt.ts';
 export { decodeBeat, encodeBeat, signBeat, verifyBeat } from './beats.ts';
 export { BLOCK_MAX_BYTES, type BlockRecord, decodeBlock, decodeBlockRecord, encodeBlock, encodeBlockRecord, makeBlock } from './blocks.ts';
 export * from './blocksMessages.ts';
@@ -19,6 +20,9 @@ export * from './rosterMessages.ts';
 export * from './safetensors.ts';
 export {
   aggregateHash,
+  attemptBytes,
+  attemptFields,
+  attemptId,
   attestBytes,
   BLOCK_CONTEXT,
   beatBytes,
@@ -39,6 +43,7 @@ export {
   recordLeaf,
   rosterHash,
   stanceBytes,
+  survivorsHash,
   UPDATE_CONTEXT,
   voteBytes,
   votersHash,

@@ -87,7 +87,7 @@ function recordsOf(count: number): BlockRecord[] {
     } as const;
     const roster = identities.map((_identity, k) => hash(1_000_000 + i * VOTERS + k));
     const tips = identities.map((_identity, k) => hash(2_000_000 + i * VOTERS + k));
-    const block = makeBlock(header, { tips, roster, weights: roster.map(() => 4_096), evidence: [] });
+    const block = makeBlock(header, { tips, roster, weights: roster.map(() => 4_096), evidence: [], dropped: [] });
     const place = { epoch: i + 1, round: 0, step: 'precommit', block: block.hash } as const;
     const votes = identities.slice(0, quorumOf(VOTERS)).map((identity) => {
       const voter = identity.fingerprint;

@@ -39,6 +39,7 @@ const STREAMED: Readonly<Record<StreamProtocol, string>> = {
   blocks: 'ledger',
   archive: 'ledger',
   challenge: 'challenges',
+  average: 'averaging',
 };
 /** Bytes that a contributor may add to the ledger in an epoch after pruning (PROTOCOL section 3). */
 const GROWTH_AIM = 250;

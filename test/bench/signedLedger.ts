@@ -19,6 +19,8 @@ export const contributionBody = (epoch: number) => ({
   samples: 350,
   maxAbs: [28_113, 12_001, 30_502, 9_750],
   metrics: { loss: 0.3172 },
+  commitment: null,
+  staleness: 0,
 });
 
 /**

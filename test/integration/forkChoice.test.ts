@@ -57,7 +57,7 @@ describe('who may choose between branches', function () {
       // Newcomers of class core hold seats once they are admitted: more than there were before them.
       if (nodeClass === 'core') assert.ok(await world.clock.runUntil(() => membersOf(world) === 9, world.clock.nowMs() + 20_000));
       const least = Math.min(...epochsOf(world));
-      for (const stranger of many) stranger.decide({ epoch: 1, prev, roster: [], weights: [], aggregateHash: ZERO_HASH });
+      for (const stranger of many) stranger.decide({ epoch: 1, prev, roster: [], weights: [], aggregateHash: ZERO_HASH, dropped: [] });
       await world.run(1_000);
       assert.ok(Math.min(...epochsOf(world)) >= least, `${epochsOf(world)} after ${least}`);
       assert.ok(await world.reach(least + 3, 30_000), `it goes on: ${epochsOf(world)}`);
@@ -86,7 +86,7 @@ describe('who may choose between branches', function () {
       const head = first?.up.ctx.chain.head ?? assert.fail('node 0');
       if (ground.has(head.id)) return;
       ground.add(head.id);
-      const body = { epoch: head.state.epoch + 1, prev: head.id, roster: [], weights: [] };
+      const body = { epoch: head.state.epoch + 1, prev: head.id, roster: [], weights: [], dropped: [] };
       const [lowest] = Array.from({ length: 16 }, (_, k) => ({ ...body, aggregateHash: k.toString(16).padStart(64, 'e') }))
         .map((b) => ({ b, id: decisionId(b) }))
         .sort((a, b) => (a.id < b.id ? -1 : 1));

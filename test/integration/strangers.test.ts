@@ -40,7 +40,16 @@ function joinOf(world: World, identity: Identity, nodeClass: NodeClass): SignedE
 function contributionOf(world: World, identity: Identity, prev: SignedEntry, epoch: number, anchorBlock: string) {
   const ints = bytesOf(new Int16Array(world.initialModel.length).fill(3));
   const salt = new Uint8Array(32).fill(7);
-  const body = { epoch, updateHash: updateHash(salt, ints), sizeBytes: ints.length, samples: 10, maxAbs: [3], metrics: {} };
+  const body = {
+    epoch,
+    updateHash: updateHash(salt, ints),
+    sizeBytes: ints.length,
+    samples: 10,
+    maxAbs: [3],
+    metrics: {},
+    commitment: null,
+    staleness: 0,
+  };
   const next = { seq: prev.core.seq + 1, prev: prev.id, lam: prev.core.lam + 1, epochSeen: epoch - 1, anchorBlock };
   const entry = signed(identity, { ...prev.core, ...next, kind: 'contribution', body } as AnyEntryCore);
   const key = new Uint8Array(32).fill(9);

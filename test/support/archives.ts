@@ -23,7 +23,7 @@ export function blockAt(epoch: number, salt = 0): BlockRecord {
       votersHash: zero,
       nextVotersHash: zero,
     },
-    { tips: [], roster: [], weights: [], evidence: [] },
+    { tips: [], roster: [], weights: [], evidence: [], dropped: [] },
   );
   return { block, certificate: certificateOf(epoch, block.hash) };
 }

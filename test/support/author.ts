@@ -80,7 +80,16 @@ export class Author {
     const ints = new Uint8Array(new Int16Array(parameterCount(tensors)).fill(value).buffer);
     const [salt, key] = [random(32), random(32)];
     const maxAbs = tensors.map(() => Math.abs(value));
-    const body = { epoch, updateHash: updateHash(salt, ints), sizeBytes: ints.byteLength, samples: 10, maxAbs, metrics: {} };
+    const body = {
+      epoch,
+      updateHash: updateHash(salt, ints),
+      sizeBytes: ints.byteLength,
+      samples: 10,
+      maxAbs,
+      metrics: {},
+      commitment: null,
+      staleness: 0,
+    };
     const entry = this.next(body, anchorBlock);
     return { entry, ...sealed(entry, key, encodeUpdate({ salt, encoding: 'dense', dtype: 'int16', payload: ints })) };
   }

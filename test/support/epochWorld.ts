@@ -241,6 +241,7 @@ export class TestSwarm {
       updateDtype: 'int16',
       encoding: 'dense',
       topkShare: 0.05,
+      schedule: 'auto',
       scaleExponents: tensors.map(() => -12),
       eta: 1,
       lambda: 1,
@@ -318,6 +319,7 @@ export const emptyDecision = (ctx: EpochContext, roster: readonly EntryId[] = []
   roster: sorted(roster),
   weights: roster.map(() => 0),
   aggregateHash: '0'.repeat(64),
+  dropped: [],
 });
 
 /** An entry with this core, truly signed by its author, whatever the rules say of it. */

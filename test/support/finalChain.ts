@@ -75,6 +75,7 @@ export class FinalChain {
       updateDtype: 'int16',
       encoding: 'dense',
       topkShare: 0.05,
+      schedule: 'auto',
       scaleExponents: [-12],
       eta: 1,
       lambda: 0.5,
@@ -141,7 +142,16 @@ export class FinalChain {
   contribute(author: Identity): SignedEntry {
     const epoch = this.head.epoch + 1;
     const updateHash = hashOf(`update ${epoch} ${author.fingerprint}`);
-    return this.append(author, 'contribution', { epoch, updateHash, sizeBytes: 4, samples: 10, maxAbs: [5], metrics: {} });
+    return this.append(author, 'contribution', {
+      epoch,
+      updateHash,
+      sizeBytes: 4,
+      samples: 10,
+      maxAbs: [5],
+      metrics: {},
+      commitment: null,
+      staleness: 0,
+    });
   }
 
   /** The next block: averages these contributions (or nothing), and takes in these entries with what they stand on. */
@@ -155,11 +165,19 @@ export class FinalChain {
     const cut = this.order.append(epoch, [...roster, ...tips]);
     const aggregateHash = roster.length === 0 ? ZERO_HASH : hashOf(`aggregate ${epoch}`);
     const distances = roster.map((_, i) => String(10 + 7 * i));
-    const header = { v: 1, epoch, weightTotal: 100 * roster.length, sumRoot: hashOf(`sum ${epoch}`), sumBytes: 8, distances } as const;
+    const header = {
+      v: 1,
+      epoch,
+      weightTotal: 100 * roster.length,
+      sumRoot: hashOf(`sum ${epoch}`),
+      sumBytes: 8,
+      distances,
+      opening: null,
+    } as const;
     const timeMs = this.genesis.createdMs + 1_000 * epoch;
     const step: Step = {
       id: before.decision,
-      body: { epoch, prev: before.decision, roster, weights, aggregateHash },
+      body: { epoch, prev: before.decision, roster, weights, aggregateHash, dropped: [] },
       header: roster.length === 0 ? undefined : header,
       cut: cut.filter((placed) => !placed.void).map(({ entry }) => entry),
       forked: [],
@@ -180,7 +198,6 @@ export class FinalChain {
         prev: before.decision,
         treeSize: after.treeSize,
         treeRoot: after.treeRoot,
-        survivorsHash: rosterHash(roster, weights),
         aggregateHash,
         modelRoot: after.modelRoot,
         stateRoot: stateRoot(after),
@@ -188,7 +205,7 @@ export class FinalChain {
         nextVotersHash: votersHash(votersOf(after)),
         timeMs,
       },
-      { tips, roster, weights, evidence: [] },
+      { tips, roster, weights, evidence: [], dropped: [] },
     );
     const record = { block, certificate: this.certify(block.hash, epoch, before) };
     this.blocks.push(record);

@@ -28,7 +28,6 @@ import {
   entryId,
   makeBlock,
   makeCertificate,
-  rosterHash,
   signVote,
   UPDATE_CONTEXT,
   votersHash,
@@ -53,6 +52,7 @@ export const TINY_SWARM: SwarmConfig = {
   retainEpochs: 10,
   encoding: 'dense',
   topkShare: 0.05,
+  schedule: 'auto',
   scaleExponent: -10,
 };
 
@@ -158,7 +158,7 @@ export class LedgerWriter {
     const roster = isOpen && this.graph.get(id)?.core.kind === 'contribution' ? [id] : [];
     const weights = roster.map(() => WEIGHT_TOTAL);
     const header = roster.length === 0 ? undefined : await this.#keepAggregate(epoch, sum);
-    const body = { epoch, prev: base.id, roster, weights, aggregateHash: header === undefined ? ZERO : aggregateHash(header) };
+    const body = { epoch, prev: base.id, roster, weights, aggregateHash: header === undefined ? ZERO : aggregateHash(header), dropped: [] };
     const parts = { tips: isOpen && roster.length === 0 ? [id] : [], evidence: [], timeMs: Date.now() + epoch };
     const certified = header === undefined ? base.state.modelRoot : contentOf(sum.subarray(4)).root;
     const draft = await this.#chain.draft(base, body, { header, sum: undefined }, parts, certified);
@@ -171,7 +171,6 @@ export class LedgerWriter {
         prev: base.id,
         treeSize: draft.state.treeSize,
         treeRoot: draft.state.treeRoot,
-        survivorsHash: rosterHash(roster, weights),
         aggregateHash: body.aggregateHash,
         modelRoot: draft.state.modelRoot,
         stateRoot: draft.stateRoot,
@@ -179,7 +178,7 @@ export class LedgerWriter {
         nextVotersHash: votersHash(votersOf(draft.state)),
         timeMs: parts.timeMs,
       },
-      { tips: parts.tips, roster, weights, evidence: [] },
+      { tips: parts.tips, roster, weights, evidence: [], dropped: [] },
     );
     const vote: VoteBody = { epoch, round: 0, step: 'precommit', block: block.hash, voter: identity.fingerprint };
     const { voter, signature } = signVote(swarm, vote, identity);
@@ -205,7 +204,15 @@ export class LedgerWriter {
 
   async #keepAggregate(epoch: number, sum: Uint8Array): Promise<AggregateHeader> {
     const sumRoot: ContentRoot = await this.#stores.blobs.put(sum);
-    const header: AggregateHeader = { v: 1, epoch, weightTotal: WEIGHT_TOTAL, sumRoot, sumBytes: sum.byteLength, distances: ['0'] };
+    const header: AggregateHeader = {
+      v: 1,
+      epoch,
+      weightTotal: WEIGHT_TOTAL,
+      sumRoot,
+      sumBytes: sum.byteLength,
+      distances: ['0'],
+      opening: null,
+    };
     this.#stores.store.set(`aggregate/${aggregateHash(header)}`, encodeAggregate(header));
     return header;
   }
@@ -237,6 +244,6 @@ function coreOf(common: Common, certificate: ReturnType<typeof makeCertificate>)
   return {
     ...common,
     kind: 'contribution',
-    body: { epoch: common.seq, updateHash, sizeBytes: 30, samples: 1, maxAbs: [1, 1], metrics: {} },
+    body: { epoch: common.seq, updateHash, sizeBytes: 30, samples: 1, maxAbs: [1, 1], metrics: {}, commitment: null, staleness: 0 },
   };
 }

@@ -28,6 +28,7 @@ const genesis: Genesis = {
   updateDtype: 'int16',
   encoding: 'dense',
   topkShare: 0.05,
+  schedule: 'auto',
   scaleExponents: [-12],
   eta: 1,
   lambda: 1,

@@ -1,11 +1,11 @@
-import { INLINE_MESSAGE_MAX_BYTES, INLINE_SWARM_MAX_BYTES, QMAX, type UpdateDtype, WEIGHT_TOTAL } from '../../spec/index.ts';
+import { INLINE_MESSAGE_MAX_BYTES, INLINE_SWARM_MAX_BYTES, QMAX, type Schedule, type UpdateDtype, WEIGHT_TOTAL } from '../../spec/index.ts';
 import { dtypeBytes } from '../integers.ts';
 import { RING_MAX_MEMBERS } from './arrange.ts';
 import { butterflyPlan } from './butterfly.ts';
 import { gridOf, gridPlan, ringOf } from './grid.ts';
 import { bytesIn, type Plan, type Summands } from './plan.ts';
 
-export type ScheduleKind = 'gossip' | 'ring' | 'grid' | 'butterfly';
+export type ScheduleKind = Exclude<Schedule, 'auto'>;
 
 export interface Situation {
   readonly parameters: number;
@@ -17,6 +17,8 @@ export interface Situation {
   readonly rowsMayBeSeen: boolean;
   /** Failed links among the members. */
   readonly brokenLinks: number;
+  /** What the genesis asks for; auto where nothing does. */
+  readonly wanted?: Schedule;
 }
 
 export interface Choice {
@@ -35,14 +37,17 @@ const BUTTERFLY_SUM_MAX_MEMBERS = 9;
  * gossip, ring, grid or butterfly, from sizes and rule alone, so that every member chooses the same (PROTOCOL sections 4 and 6).
  * Inline updates are gossiped, and everybody sums. Rules over rows, and sums among a few, go by butterfly: two steps and the
  * fewest bytes, over a stream to everyone. A ring needs two streams a member, a grid two a dimension and steps of order log N.
+ * A schedule that is wanted is taken, but for a butterfly whose links have failed.
  */
 export function chooseSchedule(situation: Situation): Choice {
-  const { parameters, dtype, members, rule, rowsMayBeSeen, brokenLinks } = situation;
+  const { parameters, dtype, members, rule, rowsMayBeSeen, brokenLinks, wanted = 'auto' } = situation;
   const bytes = parameters * dtypeBytes(dtype);
   const size = `${members} members x ${bytes} bytes`;
   if (members <= 1) return { schedule: 'gossip', why: 'nobody else takes part', bytes: 0, steps: 0 };
-  if (bytes <= INLINE_MESSAGE_MAX_BYTES && members * bytes <= INLINE_SWARM_MAX_BYTES)
-    return { schedule: 'gossip', why: `${size}: inline in the message, every node sums`, bytes: bytes * (members - 1), steps: 1 };
+  const gossip = (why: string): Choice => ({ schedule: 'gossip', why: `${size}: ${why}`, bytes: bytes * (members - 1), steps: 1 });
+  if (wanted === 'gossip') return gossip('the genesis says so, every node sums');
+  if (wanted === 'auto' && bytes <= INLINE_MESSAGE_MAX_BYTES && members * bytes <= INLINE_SWARM_MAX_BYTES)
+    return gossip('inline in the message, every node sums');
   const qmax = QMAX[dtype];
   const each = Math.floor(WEIGHT_TOTAL / members);
   const summands: Summands = { elements: parameters, weights: new Array<number>(members).fill(each), qmax };
@@ -56,20 +61,23 @@ export function chooseSchedule(situation: Situation): Choice {
     const plan = butterflyPlan(0, summands, { ruleBound: WEIGHT_TOTAL * qmax });
     return choice('butterfly', plan, 'the rule needs every row of a coordinate: each member gets all rows of a segment');
   }
-  if (rowsMayBeSeen && brokenLinks === 0 && members <= BUTTERFLY_SUM_MAX_MEMBERS)
-    return choice(
-      'butterfly',
-      butterflyPlan(0, summands),
-      `two steps and the fewest bytes, with a stream to each of ${members - 1} others`,
-    );
-  if (members <= RING_MAX_MEMBERS) {
+  const byWish = 'the genesis says so';
+  const whole = rowsMayBeSeen && brokenLinks === 0;
+  if (whole && (wanted === 'butterfly' || (wanted === 'auto' && members <= BUTTERFLY_SUM_MAX_MEMBERS))) {
+    const why = `two steps and the fewest bytes, with a stream to each of ${members - 1} others`;
+    return choice('butterfly', butterflyPlan(0, summands), wanted === 'butterfly' ? byWish : why);
+  }
+  const ring = gridPlan(ringOf(members), 0, summands);
+  if (wanted === 'ring') return choice('ring', ring, byWish);
+  if (wanted !== 'grid' && members <= RING_MAX_MEMBERS) {
     const why =
       brokenLinks > 0
         ? 'some links failed: a ring needs two of each member'
         : `a stream each way instead of one to each of ${members - 1} others`;
-    return choice('ring', gridPlan(ringOf(members), 0, summands), why);
+    return choice('ring', ring, why);
   }
   const grid = gridOf(members);
   const plan = gridPlan(grid, 0, summands);
-  return choice('grid', plan, `a ring would take ${2 * (members - 1)} steps, a grid of ${grid.sides.join(' x ')} takes ${plan.steps}`);
+  const why = `a ring would take ${2 * (members - 1)} steps, a grid of ${grid.sides.join(' x ')} takes ${plan.steps}`;
+  return choice('grid', plan, wanted === 'grid' ? byWish : why);
 }

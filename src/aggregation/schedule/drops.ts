@@ -1,5 +1,5 @@
 /** Who is left out of the next attempt (PROTOCOL section 6, Drops). */
-import type { Fingerprint } from '../../spec/index.ts';
+import type { Dropped, Fingerprint } from '../../spec/index.ts';
 
 /** What one member finds after an accusation, when each tries to reach all others. */
 export interface ReachReport {
@@ -13,7 +13,7 @@ export interface Drop {
    * evidence: it signed what it must not. unreachable: more than half of the others, who can reach most, cannot reach it. links: its
    * links to more than half of the others failed in this epoch's attempts (reform.ts).
    */
-  readonly why: 'evidence' | 'unreachable' | 'links';
+  readonly why: Dropped['why'];
   /** Who reported it, or the other ends, ascending; empty for evidence. */
   readonly by: readonly Fingerprint[];
 }

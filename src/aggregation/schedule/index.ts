@@ -7,6 +7,7 @@ export * from './drops.ts';
 export * from './exchange.ts';
 export * from './grid.ts';
 export * from './locality.ts';
+export * from './mode.ts';
 export * from './packing.ts';
 export * from './plan.ts';
 export * from './rank.ts';

@@ -1,11 +1,8 @@
 /** What a schedule is made of. Ranges count elements of the concatenated tensors, ranks count from 0. */
-import { CHUNK_BYTES, StarlingError, WEIGHT_TOTAL } from '../../spec/index.ts';
+import { CHUNK_BYTES, StarlingError, type TransferPhase, WEIGHT_TOTAL } from '../../spec/index.ts';
 import { type Width, widthFor } from './packing.ts';
 
 export type Rank = number;
-
-/** fold, unfold: what a leaf gives to its partners before, and gets back after, the others are done (grid.ts). */
-export type TransferPhase = 'fold' | 'reduceScatter' | 'allGather' | 'unfold';
 
 /** How the integers of a transfer are written. Both ends derive it from the plan; none of it is on the wire. */
 export interface Encoding {

@@ -1,5 +1,5 @@
 import { fromHex, hashWithDomain, toHex, utf8 } from '../../crypto/index.ts';
-import { type BlockHash, type DecisionId, type Fingerprint, type Hex, StarlingError } from '../../spec/index.ts';
+import { type BlockHash, type DecisionId, type Fingerprint, StarlingError } from '../../spec/index.ts';
 import { DOMAINS } from '../../wire/index.ts';
 
 /** sha256(domain || base block hash || epoch): known to all, and to nobody before the base block was (PROTOCOL section 6). 32 bytes. */
@@ -18,7 +18,3 @@ export function rankOrder(beacon: Uint8Array, attempt: number, members: readonly
     .sort((a, b) => (a.key < b.key ? -1 : 1))
     .map(({ member }) => member);
 }
-
-/** Id of one try at an average: hash of epoch, number of the attempt and survivors in any order (PROTOCOL section 6, Drops). */
-export const attemptId = (epoch: number, attempt: number, survivors: readonly Fingerprint[]): Hex =>
-  toHex(hashWithDomain(DOMAINS.attempt, utf8(`${epoch} ${attempt} `), ...[...survivors].sort().map(fromHex)));

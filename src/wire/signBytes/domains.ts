@@ -16,6 +16,7 @@ export const DOMAINS = {
   invite: 'starling/invite/1',
   cut: 'starling/cut/1',
   roster: 'starling/roster/1',
+  survivors: 'starling/survivors/1',
   voters: 'starling/voters/1',
   evidence: 'starling/evidence/1',
   block: 'starling/block/1',

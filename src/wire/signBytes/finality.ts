@@ -1,23 +1,26 @@
 /** Blocks, the votes that make them final, and what a block proves. */
-import type {
-  Beat,
-  BlockHash,
-  BlockHeader,
-  EntryId,
-  Evidence,
-  FederatedRecord,
-  Fingerprint,
-  Hex,
-  Leaf,
-  ProposalBody,
-  SwarmId,
-  SystemEvent,
-  Vote,
-  VoteBody,
-  VoteStep,
+import {
+  type Beat,
+  type BlockBody,
+  type BlockHash,
+  type BlockHeader,
+  type EntryId,
+  type Evidence,
+  type FederatedRecord,
+  type Fingerprint,
+  type Hex,
+  type Leaf,
+  type ProposalBody,
+  type SwarmId,
+  type SystemEvent,
+  survivorsOf,
+  type Vote,
+  type VoteBody,
+  type VoteStep,
 } from '../../spec/index.ts';
 import { encode } from '../cbor.ts';
 import { hashBytes, hashList } from '../fields.ts';
+import { droppedFields } from './attempt.ts';
 import { DOMAINS, hashOf, withDomain } from './domains.ts';
 
 /** On the wire, and in what is signed, a step is its place in this list. Append only. */
@@ -38,6 +41,14 @@ export const leafFields = ({ id, prev, lam, void: isVoid }: Leaf): readonly unkn
 /** `roster` ascending, one weight each. */
 export const rosterHash = (roster: readonly EntryId[], weights: readonly number[]): Hex =>
   hashOf(withDomain(DOMAINS.roster, encode([hashList(roster), weights])));
+
+/** Over what a roster comes to: as `rosterHash` where nobody was dropped. Covers why they were, so that one block has one form. */
+export function survivorsHash(body: Pick<BlockBody, 'roster' | 'weights' | 'dropped'>): Hex {
+  if (body.dropped.length === 0) return rosterHash(body.roster, body.weights);
+  const out = new Set(body.dropped.map(({ id }) => id));
+  const weights = body.weights.filter((_, i) => !out.has(body.roster[i] as EntryId));
+  return hashOf(withDomain(DOMAINS.survivors, encode([hashList(survivorsOf(body)), weights, hashList(body.roster), droppedFields(body)])));
+}
 
 /** Over a committee, whatever order it comes in. */
 export const votersHash = (voters: readonly Fingerprint[]): Hex => hashOf(withDomain(DOMAINS.voters, encode(hashList(sorted(voters)))));

@@ -2,6 +2,7 @@
 import type { AggregateHeader, DecisionBody, DecisionId, EntryId, Hex, Invite, NodeCertificate } from '../../spec/index.ts';
 import { encode } from '../cbor.ts';
 import { hashBytes, hashList } from '../fields.ts';
+import { droppedFields } from './attempt.ts';
 import { DOMAINS, hashOf, withDomain } from './domains.ts';
 
 /** What an author signs with Ed25519, and with the composite in UPDATE_CONTEXT beside contributions. */
@@ -41,6 +42,7 @@ export const decisionFields = (body: DecisionBody): readonly unknown[] => [
   hashList(body.roster),
   body.weights,
   hashBytes(body.aggregateHash),
+  droppedFields(body),
 ];
 
 /** Hash over the decision alone, so that equal decisions of many authors are one (PROTOCOL section 3). */
@@ -53,6 +55,7 @@ export const aggregateFields = (header: AggregateHeader): readonly unknown[] => 
   hashBytes(header.sumRoot),
   header.sumBytes,
   header.distances,
+  header.opening === null ? null : [hashBytes(header.opening.root), header.opening.bytes],
 ];
 
 /** The `aggregateHash` of a decision. */

@@ -6,7 +6,14 @@ import { hashOf } from '../ledger/entries.ts';
 
 const ROOT = hashOf('root');
 const AUTHORS = Array.from({ length: 7 }, (_, i) => hashOf(`author ${i}`));
-const bodyOf = (prev: string, epoch: number): DecisionBody => ({ epoch, prev, roster: [], weights: [], aggregateHash: hashOf('none') });
+const bodyOf = (prev: string, epoch: number): DecisionBody => ({
+  epoch,
+  prev,
+  roster: [],
+  weights: [],
+  aggregateHash: hashOf('none'),
+  dropped: [],
+});
 
 interface Said {
   readonly author: string;

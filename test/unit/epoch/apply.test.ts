@@ -93,7 +93,7 @@ describe('another branch', () => {
         const roster = sorted(ids.slice(1));
         const aggregate = await average(ctx, ctx.chain.head.state, roster);
         await keepAggregate(ctx, aggregate);
-        branch = { epoch: 3, prev: ctx.chain.head.id, roster, weights: aggregate.weights, aggregateHash: aggregate.hash };
+        branch = { epoch: 3, prev: ctx.chain.head.id, roster, weights: aggregate.weights, aggregateHash: aggregate.hash, dropped: [] };
       }
       for (const node of swarm.nodes) await node.decide(ids);
       swarm.share();

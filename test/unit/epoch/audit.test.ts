@@ -122,7 +122,17 @@ describe('the audit of a decision', () => {
         anchorBlock: swarm.id,
         kind: 'contribution',
         deps: [],
-        body: { epoch: 1, updateHash: hashOf('u'), sizeBytes: 16, samples: 10, maxAbs: [1, 1], metrics: {}, ...body },
+        body: {
+          epoch: 1,
+          updateHash: hashOf('u'),
+          sizeBytes: 16,
+          samples: 10,
+          maxAbs: [1, 1],
+          metrics: {},
+          commitment: null,
+          staleness: 0,
+          ...body,
+        },
         ...change,
       } as unknown as AnyEntryCore;
       assert.notEqual(tip, undefined);

@@ -202,7 +202,7 @@ describe('a forked chain', () => {
     );
     for (const node of [first, second, third]) node.take(said);
     const base = first.ctx.chain.finalized;
-    const body = { epoch: 2, prev: base.id, roster: [], weights: [], aggregateHash: ZERO_HASH };
+    const body = { epoch: 2, prev: base.id, roster: [], weights: [], aggregateHash: ZERO_HASH, dropped: [] };
     const parts = { tips: said.map(({ id }) => id).sort(), evidence: [], timeMs: 2 };
     const draft = await first.ctx.chain.draft(base, body, { header: undefined, sum: undefined }, parts);
     const status = draft.state.members.find((m) => m.fingerprint === author.identity.fingerprint)?.status;

@@ -251,7 +251,7 @@ describe('a rollback', () => {
     assert.equal(chain.finalized, finalized);
     const draft = await chain.draft(
       finalized,
-      { epoch: 3, prev: finalized.id, roster: [], weights: [], aggregateHash: '0'.repeat(64) },
+      { epoch: 3, prev: finalized.id, roster: [], weights: [], aggregateHash: '0'.repeat(64), dropped: [] },
       { header: undefined, sum: undefined },
     );
     const block = swarm.node(0).blocks.get(1)?.block ?? assert.fail('block 1');

@@ -205,6 +205,7 @@ describe('pruning', function () {
         roster: [old.id],
         weights: [WEIGHT_TOTAL],
         aggregateHash: 'ab'.repeat(32),
+        dropped: [],
       };
       assert.throws(() => auditRoster(ctx, state, body), code('INCOMPATIBLE'));
     });
@@ -214,7 +215,15 @@ describe('pruning', function () {
     await inWorld({ nodes: 1 }, async (world) => {
       assert.ok(await finals(world, 6, [0]));
       const { ctx } = world.node(0).up;
-      const lost: AggregateHeader = { v: 1, epoch: 2, weightTotal: 1, sumRoot: 'ab'.repeat(32), sumBytes: 256, distances: ['1'] };
+      const lost: AggregateHeader = {
+        v: 1,
+        epoch: 2,
+        weightTotal: 1,
+        sumRoot: 'ab'.repeat(32),
+        sumBytes: 256,
+        distances: ['1'],
+        opening: null,
+      };
       const late = { ...lost, epoch: 1_000 };
       for (const header of [lost, late]) keepHeader(ctx, aggregateHash(header), header);
       assert.ok(await finals(world, 16, [0]));

@@ -17,7 +17,7 @@ function history(): { readonly swarm: TestSwarm; readonly entries: readonly Sign
       else
         node.ctx.replica.append(
           'decision',
-          { epoch: round, prev: swarm.id, roster: [], weights: [], aggregateHash: hashOf(`${round}`) },
+          { epoch: round, prev: swarm.id, roster: [], weights: [], aggregateHash: hashOf(`${round}`), dropped: [] },
           swarm.id,
           0,
         );
@@ -139,7 +139,7 @@ describe('the ledger of one node', () => {
   it('signs its own chain so that others accept it: numbers, lam, deps', () => {
     const swarm = new TestSwarm({ nodes: 2 }).joined();
     const [one, two] = [swarm.node(0), swarm.node(1)];
-    const body = { epoch: 1, prev: swarm.id, roster: [], weights: [], aggregateHash: hashOf('x') };
+    const body = { epoch: 1, prev: swarm.id, roster: [], weights: [], aggregateHash: hashOf('x'), dropped: [] };
     const entry = one.ctx.replica.append('decision', body, swarm.id, 3);
     assert.deepEqual(
       [entry.core.seq, entry.core.prev, entry.core.lam, entry.core.deps, entry.core.epochSeen, entry.core.anchorBlock],
@@ -156,7 +156,12 @@ describe('the ledger of one node', () => {
     const restored = new Replica({ swarm: swarm.id, identity, store: new MemoryEntryStore() });
     assert.deepEqual(restored.offer(entries).rejected, [], 'before the first append: a backup was restored');
     assert.equal(restored.tip?.id, own.at(-1)?.id);
-    restored.append('decision', { epoch: 9, prev: swarm.id, roster: [], weights: [], aggregateHash: hashOf('9') }, swarm.id, 0);
+    restored.append(
+      'decision',
+      { epoch: 9, prev: swarm.id, roster: [], weights: [], aggregateHash: hashOf('9'), dropped: [] },
+      swarm.id,
+      0,
+    );
     const elsewhere = signed(identity, {
       ...(own.at(-1) as SignedEntry).core,
       seq: 3,

@@ -214,7 +214,7 @@ describe('an entry', () => {
     const child = signed(author.identity, {
       ...entry.core,
       kind: 'decision',
-      body: { epoch: 1, prev: swarm.id, roster: [], weights: [], aggregateHash: '0'.repeat(64) },
+      body: { epoch: 1, prev: swarm.id, roster: [], weights: [], aggregateHash: '0'.repeat(64), dropped: [] },
       seq: 2,
       prev: entry.id,
       lam: 9,

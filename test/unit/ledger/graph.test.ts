@@ -124,7 +124,7 @@ describe('ledger/graph', () => {
     const decision = draft({
       author,
       prev: two,
-      change: { kind: 'decision', body: { epoch: 1, prev: hashOf(''), roster: [], weights: [], aggregateHash: hashOf('') } },
+      change: { kind: 'decision', body: { epoch: 1, prev: hashOf(''), roster: [], weights: [], aggregateHash: hashOf(''), dropped: [] } },
     });
     for (const entry of [one, two, decision]) graph.add(entry);
     assert.deepEqual(graph.contributionsOf(2), [two]);

@@ -41,7 +41,7 @@ describe('ledger/rules', () => {
   it('accepts a join, a contribution and a decision, in that order', () => {
     const decision = {
       kind: 'decision',
-      body: { epoch: 1, prev: hashOf(''), roster: [ada1.id], weights: [5], aggregateHash: hashOf('') },
+      body: { epoch: 1, prev: hashOf(''), roster: [ada1.id], weights: [5], aggregateHash: hashOf(''), dropped: [] },
     } as const;
     for (const entry of [adaJoin, bobJoin, ada1, next(bob, { prev: bobJoin, deps: [ada1], change: decision })]) {
       assert.deepEqual(check(entry), { kind: 'accept' });

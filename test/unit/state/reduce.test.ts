@@ -45,16 +45,24 @@ function stepOf(state: SwarmState, { by = [], distances, maxAbs = [20_000, 20_00
   const header: AggregateHeader | undefined =
     by.length === 0
       ? undefined
-      : { v: 1, epoch, weightTotal: 60_000, sumRoot: hashOf('sum'), sumBytes: 28, distances: distances ?? by.map(() => '10') };
+      : {
+          v: 1,
+          epoch,
+          weightTotal: 60_000,
+          sumRoot: hashOf('sum'),
+          sumBytes: 28,
+          distances: distances ?? by.map(() => '10'),
+          opening: null,
+        };
   return {
     id: hashOf(`decision ${epoch}`),
-    body: { epoch, prev: state.decision, roster: [], weights: [], aggregateHash: hashOf('aggregate') },
+    body: { epoch, prev: state.decision, roster: [], weights: [], aggregateHash: hashOf('aggregate'), dropped: [] },
     header,
     cut,
     forked: [],
     contributions: by.map((i) => ({
       author: i.fingerprint,
-      body: { epoch, updateHash: hashOf('u'), sizeBytes: 14, samples: 10, maxAbs, metrics: {} },
+      body: { epoch, updateHash: hashOf('u'), sizeBytes: 14, samples: 10, maxAbs, metrics: {}, commitment: null, staleness: 0 },
     })),
     treeSize: state.treeSize + cut.length,
     treeRoot: hashOf(`tree ${epoch}`),

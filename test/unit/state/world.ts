@@ -109,16 +109,40 @@ export function stepOf(state: SwarmState, given: Given): Step {
   const epoch = state.epoch + ahead;
   const step: Step = {
     id: hashOf(`decision ${epoch}`),
-    body: { epoch, prev: state.decision, roster: [], weights: weights ?? by.map(() => 7), aggregateHash: hashOf(`aggregate ${epoch}`) },
+    body: {
+      epoch,
+      prev: state.decision,
+      roster: [],
+      weights: weights ?? by.map(() => 7),
+      aggregateHash: hashOf(`aggregate ${epoch}`),
+      dropped: [],
+    },
     header:
       by.length === 0
         ? undefined
-        : { v: 1, epoch, weightTotal: 60_000, sumRoot: hashOf('sum'), sumBytes: 28, distances: distances ?? by.map(() => '10') },
+        : {
+            v: 1,
+            epoch,
+            weightTotal: 60_000,
+            sumRoot: hashOf('sum'),
+            sumBytes: 28,
+            distances: distances ?? by.map(() => '10'),
+            opening: null,
+          },
     cut: [],
     forked: forked.map(who),
     contributions: by.map((n) => ({
       author: who(n),
-      body: { epoch, updateHash: hashOf(`update ${n} ${epoch}`), sizeBytes: 14, samples: 10, maxAbs: [32_767, 20_000], metrics: {} },
+      body: {
+        epoch,
+        updateHash: hashOf(`update ${n} ${epoch}`),
+        sizeBytes: 14,
+        samples: 10,
+        maxAbs: [32_767, 20_000],
+        metrics: {},
+        commitment: null,
+        staleness: 0,
+      },
     })),
     treeSize: state.treeSize + cut.length,
     leavesHash: hashOf(`leaves ${epoch}`),

@@ -24,7 +24,7 @@ function entry(seq: number, composite = false): SignedEntry {
     anchorBlock: zero,
     kind: 'contribution',
     deps: [],
-    body: { epoch: seq, updateHash: zero, sizeBytes: 2, samples: 1, maxAbs: [seq], metrics: { loss: 0.5 } },
+    body: { epoch: seq, updateHash: zero, sizeBytes: 2, samples: 1, maxAbs: [seq], metrics: { loss: 0.5 }, commitment: null, staleness: 0 },
   };
   const coreBytes = Uint8Array.from(encodeCore(core));
   const signature = new Uint8Array(64).fill(seq);
@@ -38,7 +38,7 @@ function block(epoch: number): BlockRecord {
   const votes = { prev: zero, votersHash: zero, nextVotersHash: zero };
   const made = makeBlock(
     { v: 1, swarm: zero, epoch, treeSize: epoch, timeMs: epoch, ...header, ...votes },
-    { tips: [], roster: [], weights: [], evidence: [] },
+    { tips: [], roster: [], weights: [], evidence: [], dropped: [] },
   );
   const signature = new Uint8Array(64).fill(epoch);
   return { block: made, certificate: { epoch, round: 0, step: 'precommit', block: made.hash, votes: [{ voter: zero, signature }] } };

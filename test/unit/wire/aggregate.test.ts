@@ -10,12 +10,15 @@ const header: AggregateHeader = {
   sumRoot: id(0x60),
   sumBytes: 28,
   distances: ['0', '98765432109876543210'],
+  opening: null,
 };
 const malformed = { code: 'MALFORMED' };
 
 describe('aggregate headers', () => {
   it('decode to what was encoded', () => {
     assert.deepEqual(decodeAggregate(encodeAggregate(header)), header);
+    const opened = { ...header, distances: [], opening: { root: id(0x61), bytes: 82_000 } };
+    assert.deepEqual(decodeAggregate(encodeAggregate(opened)), opened);
   });
 
   it('are known by a hash that every field changes', () => {
@@ -25,13 +28,22 @@ describe('aggregate headers', () => {
       { sumRoot: id(1) },
       { sumBytes: 32 },
       { distances: ['0'] },
+      { opening: { root: id(0x61), bytes: 82_000 } },
+      { opening: { root: id(0x61), bytes: 82_001 } },
     ];
     const hashes = [header, ...changes.map((change) => ({ ...header, ...change }))].map(aggregateHash);
-    assert.equal(new Set(hashes).size, 6);
+    assert.equal(new Set(hashes).size, 8);
   });
 
   it('refuse figures out of range and distances that are not plain decimal', () => {
-    for (const change of [{ epoch: 0 }, { weightTotal: 0 }, { weightTotal: 65_537 }, { sumBytes: 30 }, { sumBytes: 2 ** 31 }])
+    for (const change of [
+      { epoch: 0 },
+      { weightTotal: 0 },
+      { weightTotal: 65_537 },
+      { sumBytes: 30 },
+      { sumBytes: 2 ** 31 },
+      { opening: { root: id(1), bytes: 0 } },
+    ])
       assert.throws(() => decodeAggregate(encodeAggregate({ ...header, ...change })), malformed);
     for (const digits of ['', '01', '-1', '1e3', '1.5', ' 1', '9'.repeat(41)])
       assert.throws(() => decodeAggregate(encodeAggregate({ ...header, distances: [digits] })), malformed);

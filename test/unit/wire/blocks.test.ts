@@ -43,7 +43,7 @@ describe('blocks', () => {
   it('of the largest body fit their bound, and of one entry more do not decode', () => {
     const evidence = new Array(MAX_EVIDENCE).fill(doubleVote);
     const weights = new Array(MAX_ROSTER).fill(85);
-    const largest = remade({ tips: hashes(1, MAX_TIPS), roster: hashes(1_000, MAX_ROSTER), weights, evidence });
+    const largest = remade({ tips: hashes(1, MAX_TIPS), roster: hashes(1_000, MAX_ROSTER), weights, evidence, dropped: [] });
     assert.ok(encodeBlock(largest).byteLength < BLOCK_MAX_BYTES, `${encodeBlock(largest).byteLength}`);
     assert.deepEqual(decodeBlock(encodeBlock(largest)), largest);
     const decoding = (change: Partial<Block['body']>) => () => decodeBlock(encodeBlock(remade(change)));

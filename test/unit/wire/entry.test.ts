@@ -1,7 +1,15 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { toHex, verifyComposite, verifyEd25519 } from '../../../src/crypto/index.ts';
-import { type AnyEntryCore, ENTRY_MAX_BYTES, type EntryCore, type EntryKind, StarlingError } from '../../../src/spec/index.ts';
+import {
+  type AnyEntryCore,
+  DROP_REASONS,
+  ENTRY_MAX_BYTES,
+  type EntryCore,
+  type EntryKind,
+  StarlingError,
+  TRANSFER_PHASES,
+} from '../../../src/spec/index.ts';
 import { decodeCore, decodeEntry, encode, encodeCore, encodeEntry, entryBytes, UPDATE_CONTEXT } from '../../../src/wire/index.ts';
 import {
   alice,
@@ -42,7 +50,18 @@ const contribution = fc.record({
     fc.double({ noNaN: true, noDefaultInfinity: true }).map((x) => x + 0),
     { maxKeys: 4, noNullPrototype: true },
   ),
+  commitment: fc.option(hash),
+  staleness: uint,
 });
+const reason = fc.constantFrom(...DROP_REASONS);
+const place = fc.record({ phase: fc.constantFrom(...TRANSFER_PHASES), from: hash, to: hash }, { noNullPrototype: true });
+const droppedOf = (roster: readonly string[]) =>
+  fc
+    .tuple(
+      fc.subarray([...roster]),
+      fc.array(fc.record({ why: reason, by: hashSet(3), at: fc.option(place) }), { minLength: 5, maxLength: 5 }),
+    )
+    .map(([ids, drops]) => ids.map((id, i) => ({ id, ...(drops[i] as (typeof drops)[number]) })));
 const decision = hashSet(5).chain((roster) =>
   fc.record({
     epoch: fc.integer({ min: 1 }),
@@ -50,6 +69,7 @@ const decision = hashSet(5).chain((roster) =>
     roster: fc.constant(roster),
     weights: fc.array(fc.nat(10_000), { minLength: roster.length, maxLength: roster.length }),
     aggregateHash: hash,
+    dropped: droppedOf(roster),
   }),
 );
 const membership = fc.record({ action: fc.constantFrom('away' as const, 'leave' as const, 'resume' as const) });
@@ -77,8 +97,15 @@ function withField(core: AnyEntryCore, position: number, value: unknown): Uint8A
   const { certificate } = joinCore.body;
   const bodies: Record<EntryKind, () => readonly unknown[]> = {
     join: () => [[1, certificate.mldsaPublicKey, certificate.ed25519PublicKey, 'core', ['train', 'relay'], certificate.signature], null],
-    contribution: () => [7, b(id(0x40)), 4820, 300, [32_767, 0], { loss: 0.25, accuracy: 1 }],
-    decision: () => [7, b(id(0x20)), [b(id(0x41)), b(id(0x42))], [65_535, 1], b(id(0x50))],
+    contribution: () => [7, b(id(0x40)), 4820, 300, [32_767, 0], { loss: 0.25, accuracy: 1 }, b(id(0x45)), 2],
+    decision: () => [
+      7,
+      b(id(0x20)),
+      [b(id(0x41)), b(id(0x42))],
+      [65_535, 1],
+      b(id(0x50)),
+      [[1, 1, [b(id(0x02)), b(id(0x03))], [2, b(id(0x04)), b(id(0x02))]]],
+    ],
     membership: () => [2],
     verdict: () => [7, b(id(0x20)), b(id(0x50)), false, 'the loss rose'],
     ballot: () => [1, b(id(0x43)), 7],
@@ -104,12 +131,12 @@ const hashes = (n: number) => Array.from({ length: n }, (_, i) => Buffer.alloc(3
 const contributionBody = (position: number, value: unknown): [EntryCore<'contribution'>, number, unknown] => [
   contributionCore,
   10,
-  [7, Buffer.alloc(32), 4820, 300, [1], {}].with(position, value as never),
+  [7, Buffer.alloc(32), 4820, 300, [1], {}, null, 0].with(position, value as never),
 ];
 const decisionBody = (position: number, value: unknown): [EntryCore<'decision'>, number, unknown] => [
   decisionCore,
   10,
-  [7, Buffer.alloc(32), hashes(2), [1, 1], Buffer.alloc(32)].with(position, value as never),
+  [7, Buffer.alloc(32), hashes(2), [1, 1], Buffer.alloc(32), []].with(position, value as never),
 ];
 const certificateBody = (position: number, value: unknown): [EntryCore<'join'>, number, unknown] => [
   joinCore,
@@ -147,12 +174,14 @@ const refusals: readonly (readonly [string, [AnyEntryCore, number, unknown], str
   ['nine deps', [decisionCore, 9, hashes(9)], 'entry.deps'],
   ['unsorted deps', [decisionCore, 9, hashes(3).reverse()], 'entry.deps[1]'],
   ['a dep twice', [decisionCore, 9, [Buffer.alloc(32), Buffer.alloc(32)]], 'entry.deps[1]'],
-  ['a body with a field more', [decisionCore, 10, [1, 2, 3, 4, 5, 6]], 'decision'],
+  ['a body with a field more', [decisionCore, 10, [1, 2, 3, 4, 5, 6, 7]], 'decision'],
   ['a decision about epoch 0', decisionBody(0, 0), 'decision.epoch'],
   ['an unsorted roster', decisionBody(2, hashes(2).reverse()), 'decision.roster[1]'],
   ['a roster with one weight missing', decisionBody(3, [1]), 'decision.weights'],
   ['a negative weight', decisionBody(3, [-1, 1]), 'decision.weights[0]'],
   ['weights above the total', decisionBody(3, [65_536, 1]), 'decision.weights'],
+  ['a drop of what is not rostered', decisionBody(5, [[2, 0, [], null]]), 'decision.dropped[0].id'],
+  ['a drop without a reason', decisionBody(5, [[1, 3, [], null]]), 'decision.dropped[0].why'],
   ['an update of no bytes', contributionBody(2, 0), 'contribution.sizeBytes'],
   ['an update of 2^40 bytes', contributionBody(2, 2 ** 40), 'contribution.sizeBytes'],
   ['no samples', contributionBody(3, 0), 'contribution.samples'],
@@ -160,6 +189,8 @@ const refusals: readonly (readonly [string, [AnyEntryCore, number, unknown], str
   ['a metric that is text', contributionBody(5, { loss: 'low' }), 'contribution.metrics.loss'],
   ['17 metrics', contributionBody(5, Object.fromEntries(Array.from({ length: 17 }, (_, i) => [`m${i}`, 1]))), 'contribution.metrics'],
   ['a metric called __proto__', contributionBody(5, JSON.parse('{"__proto__": 1}')), 'contribution.metrics'],
+  ['a commitment of 31 bytes', contributionBody(6, Buffer.alloc(31)), 'contribution.commitment'],
+  ['a negative staleness', contributionBody(7, -1), 'contribution.staleness'],
   ['metrics as a list', contributionBody(5, [1]), 'contribution.metrics'],
   ['a certificate with a short key', certificateBody(1, Buffer.alloc(1951)), 'join.certificate.mldsaPublicKey'],
   ['an unknown class', certificateBody(3, 'king'), 'join.certificate.nodeClass'],

@@ -1,7 +1,7 @@
 /** Valid values of everything that a committee says, signed by Alice. */
 import type { Beat, Block, Checkpoint, Evidence, Invite, QuorumCertificate, Vote, VoteBody } from '../../../src/spec/index.ts';
 import { type BlockRecord, makeBlock, makeInvite, signBeat, signProposal, signVote } from '../../../src/wire/index.ts';
-import { alice, id } from './samples.ts';
+import { alice, drop, id } from './samples.ts';
 
 export const SWARM = id(0x10);
 const node = alice.fingerprint;
@@ -28,7 +28,6 @@ export const block: Block = makeBlock(
     prev: id(0x20),
     treeSize: 70_000,
     treeRoot: id(0x80),
-    survivorsHash: id(0x81),
     aggregateHash: id(0x50),
     modelRoot: id(0x82),
     stateRoot: id(0x83),
@@ -36,7 +35,13 @@ export const block: Block = makeBlock(
     nextVotersHash: id(0x85),
     timeMs: 1_700_000_000_001,
   },
-  { tips: [id(0x43), id(0x44)], roster: [id(0x41), id(0x42)], weights: [65_535, 1], evidence: [doubleVote, otherDoubleVote] },
+  {
+    tips: [id(0x43), id(0x44)],
+    roster: [id(0x41), id(0x42)],
+    weights: [65_535, 1],
+    evidence: [doubleVote, otherDoubleVote],
+    dropped: [drop],
+  },
 );
 
 /** Votes of `voters` for the block; only Alice's own would verify. */

@@ -76,6 +76,7 @@ const refusals: readonly (readonly [string, Record<string, unknown>, string])[] 
   ['an unknown dtype', { ...wire, updateDtype: 'int4' }, 'genesis.updateDtype'],
   ['an unknown encoding', { ...wire, encoding: 'fourier' }, 'genesis.encoding'],
   ['a share of nothing', { ...wire, topkShare: 0.0009 }, 'genesis.topkShare'],
+  ['an unknown schedule', { ...wire, schedule: 'star' }, 'genesis.schedule'],
   ['more than all of it', { ...wire, topkShare: 1.01 }, 'genesis.topkShare'],
   ['an exponent below -60', { ...wire, scaleExponents: [-61, 0] }, 'genesis.scaleExponents[0]'],
   ['an exponent above 20', { ...wire, scaleExponents: [0, 21] }, 'genesis.scaleExponents[1]'],

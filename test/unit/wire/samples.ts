@@ -3,6 +3,8 @@ import assert from 'node:assert/strict';
 import { type Identity, identityFromSeeds, nobleMldsa } from '../../../src/crypto/index.ts';
 import {
   type AnyEntryCore,
+  type Attempt,
+  type Dropped,
   type EntryCore,
   type ErrorCode,
   type Genesis,
@@ -37,6 +39,7 @@ export const genesis: Genesis = {
   updateDtype: 'int16',
   encoding: 'dense',
   topkShare: 0.05,
+  schedule: 'auto',
   scaleExponents: [-12, 0],
   eta: 1,
   lambda: 0.5,
@@ -64,6 +67,26 @@ export const joinCore: EntryCore<'join'> = {
   body: { certificate: aliceCertificate, invite: null },
 };
 
+/** Of the second entry of a roster of two. */
+export const drop: Dropped = {
+  id: id(0x42),
+  why: 'unreachable',
+  by: [id(0x02), id(0x03)],
+  at: { phase: 'allGather', from: id(0x04), to: id(0x02) },
+};
+export const attempt: Attempt = {
+  swarm: id(0x10),
+  epoch: 7,
+  base: id(0x20),
+  number: 2,
+  roster: [id(0x41), id(0x42), id(0x43)],
+  dropped: [drop],
+  broken: [
+    [id(0x01), id(0x02)],
+    [id(0x01), id(0x03)],
+  ],
+};
+
 export const contributionCore: EntryCore<'contribution'> = {
   ...common,
   seq: 1,
@@ -72,7 +95,16 @@ export const contributionCore: EntryCore<'contribution'> = {
   epochSeen: 6,
   kind: 'contribution',
   deps: [id(0x31), id(0x32)],
-  body: { epoch: 7, updateHash: id(0x40), sizeBytes: 4_820, samples: 300, maxAbs: [32_767, 0], metrics: { loss: 0.25, accuracy: 1 } },
+  body: {
+    epoch: 7,
+    updateHash: id(0x40),
+    sizeBytes: 4_820,
+    samples: 300,
+    maxAbs: [32_767, 0],
+    metrics: { loss: 0.25, accuracy: 1 },
+    commitment: id(0x45),
+    staleness: 2,
+  },
 };
 
 export const decisionCore: EntryCore<'decision'> = {
@@ -83,7 +115,7 @@ export const decisionCore: EntryCore<'decision'> = {
   epochSeen: 7,
   kind: 'decision',
   deps: [],
-  body: { epoch: 7, prev: id(0x20), roster: [id(0x41), id(0x42)], weights: [65_535, 1], aggregateHash: id(0x50) },
+  body: { epoch: 7, prev: id(0x20), roster: [id(0x41), id(0x42)], weights: [65_535, 1], aggregateHash: id(0x50), dropped: [drop] },
 };
 
 const later = { ...common, seq: 3, prev: id(0x34), lam: 302, epochSeen: 7, deps: [] } as const;

@@ -5,6 +5,8 @@ import { toHex } from '../../../src/crypto/index.ts';
 import type { AggregateHeader, FederatedRecord, SystemEvent } from '../../../src/spec/index.ts';
 import {
   aggregateHash,
+  attemptBytes,
+  attemptId,
   attestBytes,
   beatBytes,
   blockHash,
@@ -25,6 +27,7 @@ import {
   recordLeaf,
   rosterHash,
   stanceBytes,
+  survivorsHash,
   swarmIdOf,
   voteBytes,
   votersHash,
@@ -33,6 +36,7 @@ import { beat, block, checkpoint, doubleVote, invite, otherDoubleVote, reproposa
 import {
   alice,
   aliceCertificate,
+  attempt,
   ballotCore,
   cbor,
   contributionCore,
@@ -59,6 +63,7 @@ const aggregate: AggregateHeader = {
   sumRoot: id(0x60),
   sumBytes: 28,
   distances: ['0', '12345678901234567890'],
+  opening: { root: id(0x61), bytes: 82_000 },
 };
 
 const record: FederatedRecord = { nodeId: node, deltaHash: id(0x40), trustBefore: 2 ** 28, trustAfter: 2 ** 29, parentBlock: id(0x20) };
@@ -79,6 +84,8 @@ const actual: Record<string, string> = {
   decision: toHex(entryBytes(encodeCore(decisionCore))),
   decisionId: decisionId(decisionCore.body),
   aggregateHash: aggregateHash(aggregate),
+  attempt: toHex(attemptBytes(attempt)),
+  attemptId: attemptId(attempt),
   attest: toHex(attestBytes(attest)),
   stance: toHex(stanceBytes(stance)),
   have: toHex(haveBytes(have)),
@@ -90,6 +97,8 @@ const actual: Record<string, string> = {
   invite: toHex(inviteBytes(invite)),
   cutHash: cutHash([id(0x43), id(0x42)], [id(0x41), id(0x42)]),
   rosterHash: rosterHash([id(0x41), id(0x42)], [65_535, 1]),
+  survivorsHash: survivorsHash(block.body),
+  survivorsWithoutDrops: survivorsHash({ ...block.body, dropped: [] }),
   votersHash: votersHash([id(0x02), node, id(0x01)]),
   evidenceHash: evidenceHash([doubleVote, otherDoubleVote]),
   noEvidenceHash: evidenceHash([]),
@@ -116,9 +125,27 @@ const contribution = core(
   6,
   1,
   [b(id(0x31)), b(id(0x32))],
-  [7, b(id(0x40)), 4820, 300, [32_767, 0], { loss: 0.25, accuracy: 1 }],
+  [7, b(id(0x40)), 4820, 300, [32_767, 0], { loss: 0.25, accuracy: 1 }, b(id(0x45)), 2],
 );
-const decision = [7, b(id(0x20)), [b(id(0x41)), b(id(0x42))], [65_535, 1], b(id(0x50))];
+const dropped = [[1, 1, [b(id(0x02)), b(id(0x03))], [2, b(id(0x04)), b(id(0x02))]]];
+const decision = [7, b(id(0x20)), [b(id(0x41)), b(id(0x42))], [65_535, 1], b(id(0x50)), dropped];
+const attemptIs = domain('starling/attempt/1', [
+  b(id(0x10)),
+  7,
+  b(id(0x20)),
+  2,
+  [b(id(0x41)), b(id(0x42)), b(id(0x43))],
+  dropped,
+  [
+    [b(id(0x01)), b(id(0x02))],
+    [b(id(0x01)), b(id(0x03))],
+  ],
+]);
+const rosterIs = domain('starling/roster/1', [
+  [b(id(0x41)), b(id(0x42))],
+  [65_535, 1],
+]);
+const survivorsIs = domain('starling/survivors/1', [[b(id(0x41))], [65_535], [b(id(0x41)), b(id(0x42))], dropped]);
 
 const swarm = b(SWARM);
 const inviteFields = [1, swarm, 'relay', true, 1_800_000_000_000, 3, Buffer.alloc(16, 0x0f), b(node)];
@@ -153,7 +180,7 @@ const header = [
       ]),
     ),
   ),
-  b(id(0x81)),
+  b(sha(survivorsIs)),
   b(id(0x50)),
   b(id(0x82)),
   b(id(0x83)),
@@ -172,7 +199,9 @@ const independent: Record<string, string> = {
   contributionId: sha(contribution),
   decision: core(2, b(id(0x33)), 301, 7, 2, [], decision).toString('hex'),
   decisionId: sha(domain('starling/decision/1', decision)),
-  aggregateHash: sha(domain('starling/aggregate/1', [1, 7, 65_536, b(id(0x60)), 28, ['0', '12345678901234567890']])),
+  aggregateHash: sha(domain('starling/aggregate/1', [1, 7, 65_536, b(id(0x60)), 28, ['0', '12345678901234567890'], [b(id(0x61)), 82_000]])),
+  attempt: attemptIs.toString('hex'),
+  attemptId: sha(attemptIs),
   attest: domain('starling/attest/1', [7, b(id(0x20)), b(node), [b(id(1)), b(id(2))]]).toString('hex'),
   stance: domain('starling/stance/1', [7, b(id(0x20)), b(node), 3, b(id(9)), [b(id(1))], [[b(id(9)), 65_535]]]).toString('hex'),
   have: domain('starling/have/1', [7, b(id(0x20)), b(node), 300, [], 1]).toString('hex'),
@@ -217,6 +246,8 @@ const independent: Record<string, string> = {
       [65_535, 1],
     ]),
   ),
+  survivorsHash: sha(survivorsIs),
+  survivorsWithoutDrops: sha(rosterIs),
   votersHash: sha(domain('starling/voters/1', [b(id(0x01)), b(id(0x02)), b(node)])),
   evidenceHash: sha(domain('starling/evidence/1', evidence)),
   noEvidenceHash: sha(domain('starling/evidence/1', [])),

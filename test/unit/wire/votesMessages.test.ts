@@ -69,7 +69,15 @@ describe('heartbeats', () => {
 });
 
 describe('blocks messages', () => {
-  const header: AggregateHeader = { v: 1, epoch: 7, weightTotal: 65_536, sumRoot: id(0x60), sumBytes: 28, distances: ['0', '12'] };
+  const header: AggregateHeader = {
+    v: 1,
+    epoch: 7,
+    weightTotal: 65_536,
+    sumRoot: id(0x60),
+    sumBytes: 28,
+    distances: ['0', '12'],
+    opening: null,
+  };
   const item = (change: Partial<Block['header']>, body = block.body, withHeader: AggregateHeader | null = null): BlockItem => {
     const made = makeBlock({ ...block.header, ...change }, body);
     return { record: { block: made, certificate: quorum({ epoch: made.header.epoch, block: made.hash }) }, header: withHeader };
@@ -104,7 +112,7 @@ describe('blocks messages', () => {
 
   it('fill a frame and no more', () => {
     const roster = Array.from({ length: MAX_ROSTER }, (_, i) => i.toString(16).padStart(64, '0'));
-    const large = { ...block.body, roster, weights: roster.map(() => 85) };
+    const large = { ...block.body, roster, weights: roster.map(() => 85), dropped: [] };
     const records = Array.from({ length: 60 }, (_, i) => item({ epoch: i + 1 }, large));
     const frame = encodeBlocksAnswer({ head: 60, base: 0, records });
     assert.ok(frame.byteLength <= FRAME_MAX_BYTES && frame.byteLength > FRAME_MAX_BYTES - 40_000, `${frame.byteLength}`);

@@ -3,7 +3,6 @@ import { createHash } from 'node:crypto';
 import fc from 'fast-check';
 import {
   arrange,
-  attemptId,
   type BrokenLink,
   beaconOf,
   chooseSchedule,
@@ -39,16 +38,11 @@ describe('ranks', () => {
     assert.throws(() => rankOrder(BEACON, 0, ['ab', 'ab']), { code: 'DUPLICATE' });
   });
 
-  it('the beacon hangs on base block and epoch, the id of an attempt on epoch, number and survivors', () => {
+  it('the beacon hangs on base block and epoch', () => {
     const plain = createHash('sha256')
       .update(Buffer.concat([Buffer.from('starling/beacon/1\0'), Buffer.from(hash('block'), 'hex'), Buffer.from('7')]))
       .digest('hex');
     assert.equal(Buffer.from(BEACON).toString('hex'), plain);
-    const members = named(3);
-    const id = attemptId(7, 0, members);
-    assert.equal(attemptId(7, 0, [...members].reverse()), id);
-    for (const other of [attemptId(8, 0, members), attemptId(7, 1, members), attemptId(7, 0, members.slice(1)), attemptId(70, 0, members)])
-      assert.notEqual(other, id);
   });
 });
 
