@@ -26,8 +26,18 @@ export function auditRoster(ctx: EpochContext, base: SwarmState, body: DecisionB
   const weights = weightsOf(ctx, base, body.roster);
   if (weights.length !== body.weights.length || weights.some((w, i) => w !== body.weights[i]))
     throw broken('weights', 'the weights are not those that samples and trust give');
+  requireDrops(ctx, base, body);
   if (totalOf(body) === 0 && body.aggregateHash !== ZERO_HASH)
     throw broken('aggregateHash', 'an aggregate is named where nothing has a weight');
+}
+
+/** Only from a sum made by a schedule something is dropped, and only contributions. That the attempt says so is the opening's to show. */
+function requireDrops(ctx: EpochContext, base: SwarmState, { dropped, aggregateHash }: DecisionBody): void {
+  if (dropped.length === 0) return;
+  if (!ctx.isScheduled(base) || aggregateHash === ZERO_HASH)
+    throw broken('dropped', 'nothing was summed by a schedule, and so nobody dropped');
+  for (const { id } of dropped)
+    if (ctx.replica.graph.get(id)?.core.kind !== 'contribution') throw broken('dropped', `entry ${id} is no contribution`);
 }
 
 /**
@@ -46,7 +56,8 @@ export async function auditSum(
       ? totalOf(body) === 0
       : (ctx.genesis.aggregation !== 'mean' || header.weightTotal === totalOf(body)) &&
         header.epoch === body.epoch &&
-        header.distances.length === contributions;
+        (header.opening !== null) === ctx.isScheduled(base) &&
+        header.distances.length === (header.opening === null ? contributions : 0);
   if (!fits) throw broken('aggregateHash', 'the aggregate does not belong to this roster');
   if (header === undefined || !holdsRows(ctx, body)) return;
   const own = await average(ctx, base, body.roster);
@@ -76,6 +87,9 @@ export function ineligible(ctx: EpochContext, base: SwarmState, entry: SignedEnt
   const sizeBytes = (ctx.spans.at(-1)?.end ?? 0) * dtypeBytes(ctx.genesis.updateDtype);
   if (core.body.sizeBytes !== sizeBytes) return `it holds ${core.body.sizeBytes} bytes, an update has ${sizeBytes}`;
   if (core.body.maxAbs.length !== ctx.genesis.tensors.length) return 'it reports on other tensors';
+  const isScheduled = ctx.isScheduled(base);
+  if (isScheduled !== (core.body.commitment !== null))
+    return isScheduled ? 'it commits to no values' : 'it commits to values that everyone sees';
   return undefined;
 }
 
@@ -92,4 +106,8 @@ export function classOf(ctx: EpochContext, base: SwarmState, entry: SignedEntry)
 }
 
 const broken = (field: string, message: string): StarlingError => new StarlingError('INCOMPATIBLE', message, { field, phase: 'audit' });
-const totalOf = (body: DecisionBody): number => body.weights.reduce((a, b) => a + b, 0);
+/** D: the weights of those in the sum. */
+function totalOf({ roster, weights, dropped }: DecisionBody): number {
+  const out = new Set(dropped.map(({ id }) => id));
+  return weights.reduce((sum, weight, i) => (out.has(roster[i] ?? '') ? sum : sum + weight), 0);
+}

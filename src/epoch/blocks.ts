@@ -209,7 +209,7 @@ function requireWork(ctx: EpochContext, base: Applied, decision: DecisionBody, r
   if (decision.aggregateHash !== ZERO_HASH || wasValid || round >= VOTING.emptyFromRound) return;
   const eligible = ctx.replica.graph
     .contributionsOf(decision.epoch)
-    .some((e) => ineligible(ctx, base.state, e) === undefined && ctx.updates.row(e.id) !== undefined);
+    .some((e) => ineligible(ctx, base.state, e) === undefined && (ctx.isScheduled(base.state) || ctx.updates.row(e.id) !== undefined));
   if (eligible) throw broken('roster', `an empty block before round ${VOTING.emptyFromRound}, and contributions are at hand`);
 }
 

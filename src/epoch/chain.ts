@@ -21,6 +21,7 @@ import {
   StarlingError,
   type SwarmId,
   type SwarmState,
+  survivorsOf,
 } from '../spec/index.ts';
 import { genesisDecision, initialState, isRefused, reduce, restoredEpoch, type Step, stateRoot } from '../state/index.ts';
 import { rosterHash } from '../wire/index.ts';
@@ -216,9 +217,9 @@ export class Chain {
     return applied;
   }
 
-  /** The contributions of a decision's roster, in roster order. */
-  contributionsOf(body: DecisionBody): EntryOf<'contribution'>[] {
-    return body.roster.flatMap((id) => {
+  /** The contributions of a decision that are in its sum, in roster order. */
+  contributionsOf(body: Pick<DecisionBody, 'roster' | 'dropped'>): EntryOf<'contribution'>[] {
+    return survivorsOf(body).flatMap((id) => {
       const entry = this.#init.graph.get(id);
       return entry !== undefined && isKind(entry, 'contribution') ? [entry] : [];
     });
@@ -312,11 +313,12 @@ export class Chain {
     };
   }
 
-  #common(body: DecisionBody, parts: BlockParts | undefined): Pick<Step, 'id' | 'contributions' | 'block' | 'modelRootAt'> {
+  #common(body: DecisionBody, parts: BlockParts | undefined): Pick<Step, 'id' | 'contributions' | 'faulty' | 'block' | 'modelRootAt'> {
     return {
       // Filled in when the step is taken.
       id: body.prev,
       contributions: this.contributionsOf(body).map((e) => ({ author: e.core.author, body: e.core.body })),
+      faulty: body.dropped.flatMap(({ id, why }) => (why === 'evidence' ? (this.#init.graph.get(id)?.core.author ?? []) : [])),
       block:
         parts === undefined
           ? undefined

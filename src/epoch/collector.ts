@@ -14,7 +14,7 @@ import { classOf, ineligible } from './audit.ts';
 import { type EpochContext, peerOf } from './context.ts';
 import { isForked } from './cuts.ts';
 import { fetchUpdate } from './fetch.ts';
-import { publish } from './publish.ts';
+import { publish, publishEntry } from './publish.ts';
 import type { Residual } from './residual.ts';
 import { ownContribution } from './submit.ts';
 
@@ -72,6 +72,7 @@ export class Collector {
     const epoch = this.#ctx.chain.head.state.epoch + 1;
     for (const entry of this.#ctx.replica.graph.contributionsOf(epoch)) this.accepted(entry);
     const own = ownContribution(this.#ctx, epoch);
+    if (own !== undefined && this.#ctx.isScheduled(this.#ctx.chain.head.state)) return publishEntry(this.#ctx, own);
     const update = own === undefined || this.#ctx.updates.row(own.id) !== undefined ? undefined : residual.get(own.core.body.updateHash);
     if (own === undefined || update === undefined) return;
     await publish(this.#ctx, own, update);
@@ -83,6 +84,11 @@ export class Collector {
     if (!this.#isCurrent(entry)) return false;
     this.#listener.seen();
     if (!isFirst(this.#ctx, entry)) return true;
+    // Its values go to nobody whole: the entry, with its commitment's hash, is all that there is to hold.
+    if (this.#ctx.isScheduled(this.#ctx.chain.head.state)) {
+      this.#hold(entry);
+      return true;
+    }
     this.#ctx.updates.expect(entry);
     if (!this.#wanted.has(entry.id)) this.#wanted.set(entry.id, { sinceMs: this.#nowMs, busy: false });
     this.news(entry.id);
@@ -93,6 +99,7 @@ export class Collector {
   news(id: EntryId): void {
     const entry = this.#ctx.replica.graph.get(id);
     if (entry === undefined || !isKind(entry, 'contribution') || !this.#isCurrent(entry)) return;
+    if (this.#ctx.isScheduled(this.#ctx.chain.head.state)) return;
     try {
       if (this.#ctx.updates.open(id, this.#ctx.chain.head.state.scaleExponents)) this.#hold(entry);
     } catch (error) {

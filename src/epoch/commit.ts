@@ -3,6 +3,7 @@ import { bytesOf } from '../aggregation/index.ts';
 import { type EntryOf, isKind } from '../ledger/index.ts';
 import { StarlingError, type SwarmState } from '../spec/index.ts';
 import { SALT_BYTES, updateHash } from '../wire/index.ts';
+import type { Committed as Commitment } from './commitment.ts';
 import type { EpochContext } from './context.ts';
 import type { Prepared } from './prepare.ts';
 import type { OwnUpdate, Residual } from './residual.ts';
@@ -13,11 +14,15 @@ export interface Committed {
   readonly update: OwnUpdate;
 }
 
-/** Appends the contribution entry: hash, sizes and metrics, never the values. Durable when it returns. */
+/**
+ * Appends the contribution entry: hash, sizes and metrics, never the values. `commitment`: where nobody sees them. Durable when it
+ * returns.
+ */
 export function commit(
   ctx: EpochContext,
   residual: Residual,
   prepared: Prepared,
+  commitment: Commitment | undefined,
   submission: UpdateSubmission,
   base: SwarmState,
 ): Committed {
@@ -30,7 +35,9 @@ export function commit(
     salt,
     integers: prepared.integers,
     exponents: base.scaleExponents,
+    secret: commitment?.secret ?? null,
   };
+  const staleness = residual.staleness(update.epoch);
   residual.keep(update, prepared.values);
   const body = {
     epoch: update.epoch,
@@ -39,8 +46,8 @@ export function commit(
     samples: Math.min(submission.samples, ctx.genesis.maxSamples),
     maxAbs: prepared.maxAbs,
     metrics: submission.metrics,
-    commitment: null,
-    staleness: 0,
+    commitment: commitment?.hash ?? null,
+    staleness,
   };
   const entry = ctx.replica.append('contribution', body, base.decision, base.epoch);
   residual.commit(prepared.values);

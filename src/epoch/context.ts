@@ -1,4 +1,4 @@
-import type { TensorSpan } from '../aggregation/index.ts';
+import { isScheduled, type TensorSpan } from '../aggregation/index.ts';
 import type { Compute } from '../compute/api.ts';
 import { DecisionTree } from '../consensus/forkChoice.ts';
 import { type Identity, peerIdOf } from '../crypto/index.ts';
@@ -15,6 +15,7 @@ import type {
   SignedEntry,
   StarlingError,
   SwarmId,
+  SwarmState,
 } from '../spec/index.ts';
 import { decisionId } from '../wire/index.ts';
 import { archivedHeader, readArchive, standOn } from './archive.ts';
@@ -87,6 +88,8 @@ export interface EpochContext extends EpochInit {
   readonly fetching: Map<Hex, Promise<HeldAggregate>>;
   /** Models and sums that are pulled, with what earlier attempts have left. */
   readonly pulls: ResumedPulls;
+  /** Whether the epoch over `base` goes by a schedule: nobody then sees the updates of others. */
+  readonly isScheduled: (base: SwarmState) => boolean;
   /** When each step happened here. */
   readonly timeline: Timeline;
   readonly updates: Updates;
@@ -132,9 +135,20 @@ export function createContext(init: EpochInit): EpochContext {
     unavailable: new Map(),
     fetching: new Map(),
     pulls: new ResumedPulls(),
+    isScheduled: scheduledIn(genesis),
     timeline: new Timeline(ports.clock),
     updates,
     directory,
+  };
+}
+
+/** As the schedule's rule says, worked out once a state; where the genesis leaves it open, everyone sums so far. */
+function scheduledIn(genesis: Genesis): (base: SwarmState) => boolean {
+  const known = new WeakMap<SwarmState, boolean>();
+  return (base) => {
+    const found = known.get(base) ?? (genesis.schedule !== 'auto' && isScheduled(genesis, base));
+    known.set(base, found);
+    return found;
   };
 }
 

@@ -3,12 +3,18 @@ import { encodePayload } from '../aggregation/index.ts';
 import { contentOf, fromHex, sealSegments } from '../crypto/index.ts';
 import type { EntryOf } from '../ledger/index.ts';
 import { INLINE_MESSAGE_MAX_BYTES, INLINE_SWARM_MAX_BYTES } from '../spec/index.ts';
-import { encodeKeysMessage, encodeMetaUpdate, encodeUpdate, epochTopic, type UpdateKey } from '../wire/index.ts';
+import { encodeEntry, encodeKeysMessage, encodeMetaUpdate, encodeUpdate, epochTopic, ledgerTopic, type UpdateKey } from '../wire/index.ts';
 import type { EpochContext } from './context.ts';
 import type { OwnUpdate } from './residual.ts';
 
 /** Bytes of a sender's key (ChaCha20-Poly1305). */
 const KEY_BYTES = 32;
+
+/** Announces an own contribution of a scheduled epoch: the entry alone, its values go to nobody whole. */
+export async function publishEntry(ctx: EpochContext, entry: EntryOf<'contribution'>): Promise<void> {
+  const { recipients } = await ctx.ports.gossip.publish(ledgerTopic(ctx.swarm), encodeEntry(entry));
+  ctx.ports.journal.log('debug', 'epoch', 'contribution announced', { epoch: entry.core.body.epoch, entry: entry.id, recipients });
+}
 
 /** Seals an own update under a fresh key and announces it. A restart draws a new key: nonces never repeat. */
 export async function publish(ctx: EpochContext, entry: EntryOf<'contribution'>, update: OwnUpdate): Promise<void> {

@@ -7,7 +7,7 @@ import type { IntRow } from '../compute/api.ts';
 import { fromHex } from '../crypto/index.ts';
 import { isKind } from '../ledger/index.ts';
 import { type Hex, MAX_PARAMETERS, type UpdateDtype } from '../spec/index.ts';
-import { decode, encode, readBytes, readHash, readInt, readList, readOneOf, readTuple } from '../wire/index.ts';
+import { decode, encode, readBytes, readHash, readInt, readList, readNullable, readOneOf, readTuple } from '../wire/index.ts';
 import type { EpochContext } from './context.ts';
 import type { NodeStore } from './ports.ts';
 
@@ -19,6 +19,8 @@ export interface OwnUpdate {
   readonly salt: Uint8Array;
   readonly integers: IntRow;
   readonly exponents: readonly number[];
+  /** What the rho of its commitment comes from; null where it has none. */
+  readonly secret: Uint8Array | null;
 }
 
 /** Epochs for which own updates are kept: a fork that reaches further back than this returns nothing to the residual. */
@@ -82,7 +84,7 @@ export class Residual {
     this.#saveIndex();
     this.#store.set(
       ownKey(update.updateHash),
-      encode([update.epoch, update.dtype, update.salt, bytesOf(update.integers), [...update.exponents]]),
+      encode([update.epoch, update.dtype, update.salt, bytesOf(update.integers), [...update.exponents], update.secret]),
       'soon',
     );
     this.#store.set(PENDING, encode([fromHex(update.updateHash), bytesOf(prepared)]));
@@ -97,6 +99,18 @@ export class Residual {
   get(updateHash: Hex): OwnUpdate | undefined {
     const saved = this.#store.get(ownKey(updateHash));
     return saved === undefined ? undefined : decodeOwn(updateHash, saved);
+  }
+
+  /**
+   * Epochs from the oldest own update that is committed and in no model, and in no later one that is, to `epoch`: what an update
+   * of it brings late. 0 where there is none.
+   */
+  staleness(epoch: number): number {
+    const inModel = Math.max(0, ...[...this.#settled].map((updateHash) => this.#epochs.get(updateHash) ?? 0));
+    const owed = [...this.#epochs].flatMap(([updateHash, of]) =>
+      of > inModel && of < epoch && !this.#settled.has(updateHash) ? [of] : [],
+    );
+    return owed.length === 0 ? 0 : epoch - Math.min(...owed);
   }
 
   /**
@@ -175,7 +189,7 @@ function decodeIndex(bytes: Uint8Array | undefined): Map<Hex, number> {
 }
 
 function decodeOwn(updateHash: Hex, bytes: Uint8Array): OwnUpdate {
-  const [epoch, dtypeName, salt, integers, exponents] = readTuple(decode(bytes, 'ownUpdate', RECORD_MAX_BYTES), 'ownUpdate', 5);
+  const [epoch, dtypeName, salt, integers, exponents, secret] = readTuple(decode(bytes, 'ownUpdate', RECORD_MAX_BYTES), 'ownUpdate', 6);
   const dtype = readOneOf(dtypeName, 'ownUpdate.dtype', ['int16', 'int8']);
   return {
     updateHash,
@@ -184,5 +198,6 @@ function decodeOwn(updateHash: Hex, bytes: Uint8Array): OwnUpdate {
     salt: readBytes(salt, 'ownUpdate.salt', 0, 64),
     integers: integersOf(readBytes(integers, 'ownUpdate.integers', 0, RECORD_MAX_BYTES), dtype),
     exponents: readList(exponents, 'ownUpdate.exponents', 10_000, (item, field) => readInt(item, field, -1_000, 1_000)),
+    secret: readNullable(secret, 'ownUpdate.secret', (value, field) => readBytes(value, field, 32)),
   };
 }

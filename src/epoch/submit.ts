@@ -1,10 +1,11 @@
 /** Step 1, submit: a trainer hands over what it learned; it becomes this node's contribution to the epoch. */
 import { type EntryId, type Hex, mayContribute, StarlingError } from '../spec/index.ts';
 import { commit } from './commit.ts';
+import { type Committed, commitTo } from './commitment.ts';
 import type { EpochContext } from './context.ts';
 import { isForked } from './cuts.ts';
 import { type Prepared, prepare } from './prepare.ts';
-import { publish } from './publish.ts';
+import { publish, publishEntry } from './publish.ts';
 import type { Residual } from './residual.ts';
 import { pinnedError } from './rollback.ts';
 import type { UpdateSubmission } from './submission.ts';
@@ -30,6 +31,7 @@ export async function submit(ctx: EpochContext, residual: Residual, submission: 
   const exponents = base.scaleExponents;
   let owed: Float32Array;
   let prepared: Prepared;
+  let commitment: Committed | undefined;
   do {
     owed = residual.values;
     prepared = await prepare(
@@ -37,17 +39,19 @@ export async function submit(ctx: EpochContext, residual: Residual, submission: 
       ctx.ports.compute,
       ctx.ports.entropy,
     );
+    commitment = ctx.isScheduled(base) ? await commitTo(ctx, epoch, prepared.integers) : undefined;
     // A decision that was being applied may have taken its part out of the residual meanwhile: what it took must not come back.
   } while (residual.values !== owed);
   timeline.mark(epoch, 'prepare', sinceMs);
   // Everything that was awaited may have let a decision in.
   if (ctx.chain.head.id !== base.decision) throw past(submission.epoch, ctx.chain.head.state.epoch + 1);
   sinceMs = ports.clock.nowMs();
-  const committed = commit(ctx, residual, prepared, submission, base);
+  const committed = commit(ctx, residual, prepared, commitment, submission, base);
   timeline.mark(epoch, 'commit', sinceMs);
   ports.journal.observe('commit_ms', ports.clock.nowMs() - sinceMs);
   sinceMs = ports.clock.nowMs();
-  await publish(ctx, committed.entry, committed.update);
+  if (commitment === undefined) await publish(ctx, committed.entry, committed.update);
+  else await publishEntry(ctx, committed.entry);
   timeline.mark(epoch, 'publish', sinceMs);
   return { contributionId: committed.entry.id, epoch, updateHash: committed.update.updateHash };
 }

@@ -72,6 +72,9 @@ function verifyManifest(ctx: EpochContext, update: MetaUpdate, epoch: number): G
     // [REJECT] its author may not contribute this to the epoch it names
     const problem = entry.core.anchorBlock === ctx.chain.head.id ? ineligible(ctx, ctx.chain.head.state, entry) : undefined;
     if (problem !== undefined) return answered(reject('INCOMPATIBLE', problem));
+    // [IGNORE] its values are summed over streams: its entry is all that is wanted of it
+    if (entry.core.body.commitment !== null)
+      return { verdict: ignore('INCOMPATIBLE', 'the epoch goes by a schedule'), missing: offered?.missing ?? [] };
   }
   // [REJECT] the bytes that ride along are not those the manifest names
   if (update.inline !== null && contentOf(update.inline).root !== update.cipherRoot)

@@ -69,7 +69,7 @@ export function epochCurrent(engine: Engine, nowMs: number): EpochCurrent {
   const { epoch } = ctx.chain.head.state;
   const roster = graph
     .contributionsOf(epoch + 1)
-    .filter((e) => e.core.anchorBlock === ctx.chain.head.id && ctx.updates.row(e.id) !== undefined)
+    .filter((e) => e.core.anchorBlock === ctx.chain.head.id && (e.core.body.commitment !== null || ctx.updates.row(e.id) !== undefined))
     .map((e) => e.id);
   return {
     epoch: epoch + 1,

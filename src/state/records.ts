@@ -54,10 +54,16 @@ function eventOfBlock(before: SwarmState, recordsRoot: Hex, step: Step, block: B
   return {
     timestamp: block.timeMs,
     metaHash: toHex(hashWithDomain('starling/meta/1', fromHex(step.treeRoot), fromHex(block.rosterHash))),
-    fusionEntropy: fusionEntropy(step.body.weights),
+    fusionEntropy: fusionEntropy(weightsInSum(step.body)),
     complianceScore: good + bad === 0 ? ONE : Math.round((good / (good + bad)) * ONE),
     federatedHash: recordsRoot,
   };
+}
+
+/** Weights of those whose updates are in the sum. */
+function weightsInSum({ roster, weights, dropped }: Step['body']): readonly number[] {
+  const out = new Set(dropped.map(({ id }) => id));
+  return out.size === 0 ? weights : weights.filter((_, i) => !out.has(roster[i] ?? ''));
 }
 
 /**

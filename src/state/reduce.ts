@@ -1,6 +1,16 @@
 import { toHex, ZERO_HASH } from '../crypto/hash.ts';
 import { EMPTY_ROOT } from '../crypto/merkle.ts';
-import { type DecisionId, type Genesis, type Hex, type MemberState, type SwarmId, type SwarmState, TRUST_ONE } from '../spec/index.ts';
+import {
+  type AggregateHeader,
+  type DecisionId,
+  type Fingerprint,
+  type Genesis,
+  type Hex,
+  type MemberState,
+  type SwarmId,
+  type SwarmState,
+  TRUST_ONE,
+} from '../spec/index.ts';
 import { nextEventHash } from '../wire/index.ts';
 import { grantOpenly, isTrusted, type Roll, settleCommittee, sortedMembers } from './committee.ts';
 import { admitJoins, memberOf } from './joins.ts';
@@ -93,8 +103,7 @@ function standings(genesis: Genesis, state: SwarmState, step: Step, roll: Roll, 
   const authors = new Set(step.contributions.map((c) => c.author));
   const present = sortedMembers(roll.values()).map((m) => (authors.has(m.fingerprint) ? { ...m, lastEpoch: step.body.epoch } : m));
   if (applies && step.header !== undefined) {
-    const xs = scaleFreeDistances(step.header.distances.map(BigInt));
-    return updateTrust(present, new Map(step.contributions.map((c, i) => [c.author, xs[i]])), genesis.lambda);
+    return updateTrust(present, distancesIn(step, step.header), genesis.lambda, new Set(step.faulty));
   }
   const trusted = (members: readonly MemberState[]): string =>
     members
@@ -102,6 +111,12 @@ function standings(genesis: Genesis, state: SwarmState, step: Step, roll: Roll, 
       .map((m) => m.fingerprint)
       .join();
   return trusted(present) === trusted(state.members) ? present : updateTrust(present, new Map(), genesis.lambda);
+}
+
+/** By author; where nobody saw the rows, every survivor counts as one that is where the others are. */
+function distancesIn({ contributions }: Step, { distances, opening }: AggregateHeader): Map<Fingerprint, number | undefined> {
+  const xs = opening === null ? scaleFreeDistances(distances.map(BigInt)) : contributions.map(() => 0);
+  return new Map(contributions.map((c, i) => [c.author, xs[i]]));
 }
 
 const nextScales = (genesis: Genesis, state: SwarmState, { contributions }: Step): number[] =>

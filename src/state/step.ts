@@ -30,8 +30,10 @@ export interface Step {
   readonly cut: readonly SignedEntry[];
   /** Authors of whose chain the cut brings in a second branch: the order holds both sides of a fork from here on. */
   readonly forked: readonly Fingerprint[];
-  /** Contributions of the roster, in roster order. */
+  /** Contributions of the roster that are in the sum, in roster order. */
   readonly contributions: readonly { readonly author: Fingerprint; readonly body: ContributionBody }[];
+  /** Authors of contributions that were dropped because their authors signed what they must not. */
+  readonly faulty: readonly Fingerprint[];
   readonly treeSize: number;
   readonly treeRoot: Hex;
   readonly leavesHash: Hex;

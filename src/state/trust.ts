@@ -20,19 +20,21 @@ export function scaleFreeDistances(distances: readonly bigint[]): (number | unde
 }
 
 /**
- * Trust after an epoch. `x` of the authors in the roster; undefined for those whose contribution did not move the model:
+ * Trust after an epoch. `x` of the authors in the sum; undefined for those whose contribution did not move the model:
  * their average of x stays, and they are trusted no more than those who did are on average. Who left or was expelled has 0.
  */
 export function updateTrust(
   members: readonly MemberState[],
   x: ReadonlyMap<Fingerprint, number | undefined>,
   lambda: number,
+  faulty: ReadonlySet<Fingerprint> = new Set(),
 ): MemberState[] {
   const moved = members.map((m) => {
+    // An integrity fault lifts the floor at once, and counts as far as anything can.
+    if (faulty.has(m.fingerprint)) return { ...m, emaX: averaged(m, MAX_X), farStreak: FAR_EPOCHS };
     const far = x.get(m.fingerprint);
     if (far === undefined) return m;
-    const ema = m.emaX / EMA_ONE;
-    return { ...m, emaX: Math.round((ema + EMA_RATE * (far - ema)) * EMA_ONE), farStreak: far > FAR_X ? m.farStreak + 1 : 0 };
+    return { ...m, emaX: averaged(m, far), farStreak: far > FAR_X ? m.farStreak + 1 : 0 };
   });
   const still = (m: MemberState): boolean => x.has(m.fingerprint) && x.get(m.fingerprint) === undefined;
   const trusted = moved.filter(isTrusted);
@@ -42,6 +44,12 @@ export function updateTrust(
   );
   const shareOf = new Map(trusted.map((m, i) => [m.fingerprint, shares[i] as number]));
   return moved.map((m) => ({ ...m, trust: shareOf.get(m.fingerprint) ?? 0 }));
+}
+
+/** The moving average with one more x, fixed point. */
+function averaged(member: MemberState, x: number): number {
+  const ema = member.emaX / EMA_ONE;
+  return Math.round((ema + EMA_RATE * (x - ema)) * EMA_ONE);
 }
 
 export interface Standing {

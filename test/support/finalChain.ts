@@ -181,6 +181,7 @@ export class FinalChain {
       header: roster.length === 0 ? undefined : header,
       cut: cut.filter((placed) => !placed.void).map(({ entry }) => entry),
       forked: [],
+      faulty: [],
       contributions: averaged.map(({ core }) => ({ author: core.author, body: core.body as EntryBodies['contribution'] })),
       treeSize: this.order.size,
       treeRoot: this.order.root(),

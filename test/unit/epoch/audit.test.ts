@@ -148,6 +148,7 @@ describe('the audit of a decision', () => {
       [contribution(swarm.node(0), {}, { samples: 10_001 }), /10001 samples/],
       [contribution(swarm.node(0), {}, { sizeBytes: 1_000_000_000_000 }), /1000000000000 bytes/],
       [contribution(swarm.node(0), {}, { maxAbs: [1] }), /other tensors/],
+      [contribution(swarm.node(0), {}, { commitment: hashOf('c') }), /that everyone sees/],
       [ctx.replica.graph.joinOf(ctx.self) as SignedEntry, /member already/],
       [contribution(swarm.node(0), { kind: 'decision', body: emptyDecision(ctx) }), /decision is never rostered/],
     ];

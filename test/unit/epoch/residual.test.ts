@@ -69,6 +69,7 @@ class Trainer {
       dtype: 'int16' as const,
       salt: new Uint8Array(32),
       integers,
+      secret: new Uint8Array(32).fill(this.epoch),
       exponents: EXPONENTS,
     };
     this.residual.keep(update, prepared);
@@ -193,6 +194,28 @@ describe('the residual', () => {
     assert.deepEqual(trainer.residual.values, before);
     assert.deepEqual(trainer.residual.get(update.updateHash), { ...update, exponents: [...EXPONENTS] });
     assert.equal(trainer.residual.get(hashOf('another')), undefined);
+  });
+
+  it('says how old the oldest update is that no model holds and no later one brought', () => {
+    const trainer = new Trainer();
+    const roster = (which: number, rostered: boolean): void => {
+      (trainer.ledger[which] as { rostered: boolean }).rostered = rostered;
+      trainer.settle();
+    };
+    assert.equal(trainer.residual.staleness(1), 0);
+    trainer.submit([5, 5, 5]);
+    // It may be rostered yet.
+    assert.deepEqual([trainer.residual.staleness(1), trainer.residual.staleness(2), trainer.residual.staleness(4)], [0, 1, 3]);
+    trainer.submit([5, 5, 5]);
+    assert.equal(trainer.residual.staleness(3), 2);
+    roster(1, true);
+    assert.equal(trainer.residual.staleness(3), 0, 'the second brought the first');
+    trainer.submit([5, 5, 5]);
+    assert.equal(trainer.residual.staleness(4), 1);
+    roster(1, false);
+    assert.equal(trainer.residual.staleness(4), 3);
+    trainer.restart();
+    assert.equal(trainer.residual.staleness(4), 3);
   });
 
   it('does the same once or twice', () => {

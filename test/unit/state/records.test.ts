@@ -30,6 +30,17 @@ describe('the records of a block', () => {
     assert.ok((records[3]?.trustAfter ?? 1) < TRUST_ONE / 8);
   });
 
+  it('leave out who was dropped, whose weight is in no entropy', () => {
+    const three = stepOf(start, { by: [0, 1], weights: [2, 2, 60_000] });
+    const roster = ['a', 'b', 'c'].map((name) => hashOf(name));
+    const drop = { id: hashOf('c'), why: 'unreachable', by: [who(0)], at: null } as const;
+    const body = { ...three.body, roster, dropped: [drop] };
+    const dropped = reduce(four, SWARM, start, { ...three, body });
+    assert.equal(eventOf(start, dropped, { ...three, body }).fusionEntropy, 2 ** 30);
+    assert.notEqual(eventOf(start, dropped, { ...three, body: { ...body, dropped: [] } }).fusionEntropy, 2 ** 30);
+    assert.equal(recordsOf(start, dropped, { ...three, body }).length, 2);
+  });
+
   it('are the leaves of the records root', () => {
     const leaves = recordsOf(start, after, step).map((r) => leafHash(recordLeaf(r)));
     assert.equal(after.recordsRoot, toHex(merkleRoot(leaves)));

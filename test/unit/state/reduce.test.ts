@@ -55,6 +55,7 @@ function stepOf(state: SwarmState, { by = [], distances, maxAbs = [20_000, 20_00
           opening: null,
         };
   return {
+    faulty: [],
     id: hashOf(`decision ${epoch}`),
     body: { epoch, prev: state.decision, roster: [], weights: [], aggregateHash: hashOf('aggregate'), dropped: [] },
     header,
@@ -126,6 +127,22 @@ describe('the state', () => {
     assert.ok(Math.abs((find(state, dan)?.emaX ?? 0) / EMA_ONE - 1) < 1e-9);
     assert.ok(Math.abs((find(state, dan)?.trust ?? 0) / TRUST_ONE - Math.exp(-1) / (3 + Math.exp(-1))) < 1e-8);
     assert.deepEqual([find(state, ann)?.emaX, find(state, ben)?.emaX], [0, 0]);
+  });
+
+  it('takes everyone for near where nobody saw the rows, and knows who was dropped for a lie', () => {
+    const far = run([{ by: [ann, ben], distances: ['10', '1000'] }]);
+    const step = stepOf(far, { by: [ann, ben] });
+    const opened: Step = {
+      ...step,
+      header: { ...(step.header as AggregateHeader), distances: [], opening: { root: hashOf('opening'), bytes: 82_000 } },
+    };
+    const after = reduce(genesis, SWARM, far, opened);
+    assert.deepEqual(
+      [find(after, ann)?.emaX, find(after, ben)?.emaX],
+      [ann, ben].map((m) => Math.round(0.75 * (find(far, m)?.emaX ?? -1))),
+    );
+    const accused = reduce(genesis, SWARM, far, { ...opened, faulty: [ben.fingerprint] });
+    assert.ok((find(accused, ben)?.trust ?? 1) < TRUST_ONE / 100_000);
   });
 
   it('moves the scale of each tensor by what the roster reports of it', () => {

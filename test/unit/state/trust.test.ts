@@ -40,6 +40,21 @@ describe('e^x without Math.exp', () => {
   });
 });
 
+describe('an integrity fault', () => {
+  const four = ['a', 'b', 'c', 'd'].map((name) => member(name));
+
+  it('takes the floor away at once, and honest epochs give trust back', () => {
+    const after = updateTrust(four, new Map([['a', 0]]), 1, new Set(['d']));
+    assert.ok((after[3]?.trust ?? 1) < TRUST_ONE / 1_000_000);
+    assert.equal(after[3]?.farStreak, FAR_EPOCHS);
+    const [far] = updateTrust([member('a')], new Map([['a', 64]]), 1);
+    assert.equal(after[3]?.emaX, far?.emaX, 'as far as anything counts');
+    let members = after;
+    for (let n = 0; n < 20; n++) members = updateTrust(members, new Map(four.map((m) => [m.fingerprint, 0])), 1);
+    assert.ok((members[3]?.trust ?? 0) > 0.2 * TRUST_ONE);
+  });
+});
+
 describe('scale-free distances', () => {
   it('are max(0, Delta / median - 2), capped at 64', () => {
     assert.deepEqual(scaleFreeDistances([10n, 10n, 10n, 35n]), [0, 0, 0, 1.5]);

@@ -144,6 +144,7 @@ export function stepOf(state: SwarmState, given: Given): Step {
         staleness: 0,
       },
     })),
+    faulty: [],
     treeSize: state.treeSize + cut.length,
     leavesHash: hashOf(`leaves ${epoch}`),
     treeRoot: hashOf(`tree ${epoch}`),
