@@ -41,8 +41,9 @@ const HEADER_MAX_BYTES = MIB;
 export function modelRoutes(scope: FastifyInstance, service: NodeService): void {
   // The bound depends on the swarm's model, so the body is read here and not by fastify.
   scope.removeAllContentTypeParsers();
-  scope.addContentTypeParser('*', (_request, payload: Readable, done) => {
-    readBody(payload, () => 4 * service.swarm().parameters + HEADER_MAX_BYTES).then((body) => done(null, body), done);
+  scope.addContentTypeParser('*', (request, payload: Readable, done) => {
+    const length = Number(request.headers['content-length'] ?? Number.NaN);
+    readBody(payload, length, () => 4 * service.swarm().parameters + HEADER_MAX_BYTES).then((body) => done(null, body), done);
   });
 
   scope.get('/v1/model', async (request, reply) => {
@@ -88,19 +89,25 @@ function split(values: Float32Array, tensors: readonly TensorSpec[]): NamedTenso
   });
 }
 
-async function readBody(payload: Readable, bound: () => number): Promise<Uint8Array> {
+/** `length`: what the client says it sends, NaN where it does not: that much is read into its place, not pieced together. */
+async function readBody(payload: Readable, length: number, bound: () => number): Promise<Uint8Array> {
   const maxBytes = bound();
+  const tooLarge = (): StarlingError =>
+    new StarlingError('TOO_LARGE', `the body is larger than ${maxBytes} bytes`, {
+      field: 'body',
+      fix: "send the swarm's tensors alone, as f32",
+    });
+  if (length > maxBytes) throw tooLarge();
+  const whole = Number.isSafeInteger(length) ? new Uint8Array(length) : undefined;
   const chunks: Buffer[] = [];
   let bytes = 0;
   for await (const chunk of payload as AsyncIterable<Buffer>) {
+    if (bytes + chunk.byteLength > maxBytes) throw tooLarge();
+    if (whole === undefined) chunks.push(chunk);
+    else whole.set(chunk, bytes); // HTTP ends a body at its length
     bytes += chunk.byteLength;
-    if (bytes > maxBytes)
-      throw new StarlingError('TOO_LARGE', `the body is larger than ${maxBytes} bytes`, {
-        field: 'body',
-        fix: "send the swarm's tensors alone, as f32",
-      });
-    chunks.push(chunk);
   }
+  if (whole !== undefined) return whole.subarray(0, bytes);
   const body = Buffer.concat(chunks, bytes);
   return new Uint8Array(body.buffer, body.byteOffset, bytes); // a Buffer's slice() shares memory, a Uint8Array's copies
 }

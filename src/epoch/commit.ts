@@ -50,7 +50,7 @@ export function commit(
     staleness,
   };
   const entry = ctx.replica.append('contribution', body, base.decision, base.epoch);
-  residual.commit(prepared.values);
+  residual.commit();
   if (!isKind(entry, 'contribution')) throw new StarlingError('INTERNAL', 'a contribution came back as another kind', { phase: 'commit' });
   return { entry, update };
 }

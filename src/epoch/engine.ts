@@ -176,6 +176,8 @@ export class Engine implements InboxListener, CollectorListener, CommitteeListen
   async submit(submission: UpdateSubmission): Promise<Submitted> {
     await this.#joined.promise;
     const run = this.#submitting.then(async () => {
+      // A step that has just been taken may not have left the residual yet.
+      await this.#advancer.atRest();
       const done = await submit(this.ctx, this.#residual, submission);
       this.updateNews(done.contributionId);
       return done;

@@ -4,8 +4,12 @@ import { contentOf } from '../crypto/content.ts';
 import { type ContentRoot, type Genesis, StarlingError } from '../spec/index.ts';
 import type { BlobStore } from './ports.ts';
 
-/** Models kept in memory behind the newest: what a newcomer or a fork asks for is almost always among them. */
+/**
+ * Models kept in memory: what a newcomer or a fork asks for is almost always among them. The newest and the pinned one stay whatever
+ * their size, others as long as all together are within this many bytes: the older ones of large models come from snapshots and sums.
+ */
 const MODELS_KEPT = 4;
+const KEPT_MAX_BYTES = 256 * 2 ** 20;
 
 /** How the models of a chain follow from each other. */
 interface Line {
@@ -30,7 +34,8 @@ export class Models {
   keep(epoch: number, root: ContentRoot, values: Float32Array): void {
     this.#kept.delete(epoch);
     this.#kept.set(epoch, { root, values });
-    for (const old of this.#kept.keys()) if (this.#kept.size > MODELS_KEPT && old !== epoch && old !== this.#pinned) this.#kept.delete(old);
+    const most = Math.min(MODELS_KEPT, KEPT_MAX_BYTES / values.byteLength);
+    for (const old of this.#kept.keys()) if (this.#kept.size > most && old !== epoch && old !== this.#pinned) this.#kept.delete(old);
   }
 
   /** The newest final model stays in memory, however many provisional ones follow it: it is what newcomers pull. */

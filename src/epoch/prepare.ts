@@ -25,26 +25,33 @@ export interface PrepareInput {
   readonly genesis: Genesis;
   readonly spans: readonly TensorSpan[];
   readonly exponents: readonly number[];
-  readonly residual: Float32Array;
+  /** What is owed, in parts (Residual.parts). */
+  readonly residual: Iterable<{ readonly start: number; readonly values: Float32Array }>;
+  /** Becomes `values`: there is memory for one of them. */
   readonly delta: Float32Array;
 }
 
-/** Throws NON_FINITE naming the tensor and the element. The input is not changed. */
+/** Elements that are rounded at a time. */
+const PART = 2 ** 18;
+
+/** Throws NON_FINITE naming the tensor and the element. `delta` is used up. */
 export async function prepare(input: PrepareInput, compute: Compute, entropy: Entropy): Promise<Prepared> {
   screen(input.delta, input.spans);
   const { genesis, spans } = input;
-  let values: Float32Array = await compute.axpy(input.residual, input.delta, 1);
+  const values = input.delta;
+  for (const { start, values: owed } of input.residual)
+    values.set(await compute.axpy(owed, values.subarray(start, start + owed.length), 1), start);
   // Diverged training can overflow the sum even where both summands are finite.
   screen(values, spans);
   const norm = Math.sqrt(await compute.sqNorm(values));
-  if (norm > genesis.clipNorm) values = scaled(values, genesis.clipNorm / norm);
+  if (norm > genesis.clipNorm) scale(values, genesis.clipNorm / norm);
   for (let attempt = 0; attempt < CLIP_ATTEMPTS; attempt++) {
     const maxAbs = maxima(values, input);
     putOnGrid(values, input);
     const integers = sentOf(await quantise(values, input, compute, entropy), spans, genesis);
     const rounded = integerNorm(integers, input);
     if (rounded <= genesis.clipNorm) return { values, integers, maxAbs };
-    values = scaled(values, (CLIP_MARGIN ** (2 ** attempt) * genesis.clipNorm) / rounded);
+    scale(values, (CLIP_MARGIN ** (2 ** attempt) * genesis.clipNorm) / rounded);
   }
   throw new StarlingError('BOUNDS_EXCEEDED', 'the update cannot be rounded to fit the norm bound', {
     field: 'clipNorm',
@@ -72,7 +79,9 @@ function screen(values: Float32Array, spans: readonly TensorSpan[]): void {
   }
 }
 
-const scaled = (values: Float32Array, factor: number): Float32Array => values.map((v) => v * factor);
+function scale(values: Float32Array, factor: number): void {
+  for (let k = 0; k < values.length; k++) values[k] = (values[k] as number) * factor;
+}
 
 /**
  * Makes the values whole multiples of a step, a power of two: 2^-23 of the tensor's largest value or of its scale, whichever is more. What is
@@ -92,11 +101,11 @@ async function quantise(values: Float32Array, input: PrepareInput, compute: Comp
   const { genesis, spans, exponents } = input;
   const limit = QMAX[genesis.updateDtype];
   const out = dtypeBytes(genesis.updateDtype) === 2 ? new Int16Array(values.length) : new Int8Array(values.length);
-  const noise = uniformRow(values.length, entropy);
-  for (const [t, span] of spans.entries()) {
-    const u = noise.subarray(span.start, span.end);
-    out.set(await compute.quantise(values.subarray(span.start, span.end), 2 ** (exponents[t] as number), u, limit), span.start);
-  }
+  for (const [t, span] of spans.entries())
+    for (let start = span.start; start < span.end; start += PART) {
+      const part = values.subarray(start, Math.min(start + PART, span.end));
+      out.set(await compute.quantise(part, 2 ** (exponents[t] as number), uniformRow(part.length, entropy), limit), start);
+    }
   return out;
 }
 

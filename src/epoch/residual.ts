@@ -2,13 +2,14 @@
  * What this node learned and the swarm's model does not hold yet (PROTOCOL section 4). A contribution's integers
  * leave it when a chosen decision rosters them and come back when the choice changes; all of it survives a crash.
  */
-import { bytesOf, float32Of, integersOf, type TensorSpan } from '../aggregation/index.ts';
+import { bytesOf, dtypeBytes, float32Of, integersOf, type TensorSpan } from '../aggregation/index.ts';
 import type { IntRow } from '../compute/api.ts';
 import { fromHex } from '../crypto/index.ts';
 import { isKind } from '../ledger/index.ts';
-import { type Hex, MAX_PARAMETERS, type UpdateDtype } from '../spec/index.ts';
+import { type Hex, StarlingError, type UpdateDtype } from '../spec/index.ts';
 import { decode, encode, readBytes, readHash, readInt, readList, readNullable, readOneOf, readTuple } from '../wire/index.ts';
 import type { EpochContext } from './context.ts';
+import { deleteLarge, PIECE_BYTES, pieces, readLarge, readPiece, writeLarge, writePiece } from './largeValues.ts';
 import type { NodeStore } from './ports.ts';
 
 /** An own contribution's integers, and what is needed to publish them again after a restart. */
@@ -23,16 +24,23 @@ export interface OwnUpdate {
   readonly secret: Uint8Array | null;
 }
 
+interface Move {
+  readonly updateHash: Hex;
+  readonly inModel: boolean;
+}
+
 /** Epochs for which own updates are kept: a fork that reaches further back than this returns nothing to the residual. */
 const EPOCHS_KEPT = 64;
-/** Bytes. Own updates of EPOCHS_KEPT epochs and a little more, in the largest model. */
-const RECORD_MAX_BYTES = 8 * MAX_PARAMETERS;
 const MAX_KEPT = 4 * EPOCHS_KEPT;
+/** Bytes. A name and a hash for each update kept; a scale for each tensor. */
+const RECORD_MAX_BYTES = 2 ** 20;
 
-const RESIDUAL = 'residual';
-const PENDING = 'residual-pending';
+const RESIDUAL = 'residual/at';
+const PENDING = 'residual/pending';
 const INDEX = 'own-updates';
 const ownKey = (updateHash: Hex): string => `own-update/${updateHash}`;
+/** Values as they were left the n-th time. */
+const valuesKey = (n: number): string => `residual/values/${n}`;
 
 /** The residual of this node's data folder. A contribution on its own chain settles what a crash left open. */
 export function residualOf(ctx: EpochContext): Residual {
@@ -48,7 +56,9 @@ export function residualOf(ctx: EpochContext): Residual {
 export class Residual {
   readonly #store: NodeStore;
   readonly #spans: readonly TensorSpan[];
-  #values: Float32Array;
+  readonly #sizeBytes: number;
+  /** Which values are the present ones: 0 for none, which are zeros. */
+  #at: number;
   /** Own updates whose integers have left the residual for the model. */
   readonly #settled: Set<Hex>;
   /** Epoch of every own update kept. */
@@ -58,22 +68,39 @@ export class Residual {
   constructor(store: NodeStore, spans: readonly TensorSpan[], onLedger: (updateHash: Hex) => boolean) {
     this.#store = store;
     this.#spans = spans;
+    this.#sizeBytes = 4 * (spans.at(-1)?.end ?? 0);
     const saved = store.get(RESIDUAL);
-    const [values, settled] = saved === undefined ? [new Float32Array(spans.at(-1)?.end ?? 0), []] : decodeResidual(saved);
-    this.#values = values;
+    const [at, settled] = saved === undefined ? [0, []] : decodeResidual(saved);
+    this.#at = at;
     this.#epochs = decodeIndex(store.get(INDEX));
     this.#settled = new Set(settled.filter((updateHash) => this.#epochs.has(updateHash)));
     const pending = store.get(PENDING);
     if (pending !== undefined) {
-      const [updateHash, prepared] = decodePending(pending);
-      if (onLedger(updateHash)) this.commit(prepared);
+      const [updateHash, next] = decodePending(pending);
+      if (onLedger(updateHash)) this.#goTo(next);
       else store.delete(PENDING);
     }
+    // What a crash left half written, or not yet removed.
+    const present = valuesKey(this.#at);
+    for (const key of store.keys('residual/values/')) if (!key.startsWith(`${present}/`)) store.delete(key, 'soon');
   }
 
-  /** f32, P elements. MUST not be changed. */
+  /** Changes whenever the values do. */
+  get version(): number {
+    return this.#at;
+  }
+
+  /** A copy of all of it: f32, P elements. */
   get values(): Float32Array {
-    return this.#values;
+    const bytes = this.#at === 0 ? new Uint8Array(this.#sizeBytes) : readLarge(this.#store, valuesKey(this.#at), this.#sizeBytes);
+    if (bytes === undefined) throw lost();
+    return float32Of(bytes);
+  }
+
+  /** In pieces of less than a megabyte, in order; none where nothing is owed. The elements from `start` on. */
+  *parts(): Generator<{ readonly start: number; readonly values: Float32Array }> {
+    if (this.#at === 0) return;
+    for (const [start] of pieces(this.#sizeBytes)) yield { start: start / 4, values: this.#part(start) };
   }
 
   /** Before the contribution is signed: its integers, and the residual it will leave behind, are on disk. */
@@ -82,23 +109,28 @@ export class Residual {
     this.#epochs.set(update.updateHash, update.epoch);
     // The index first: what it does not list is never deleted. The last of these makes all of them durable.
     this.#saveIndex();
+    writeLarge(this.#store, ownKey(update.updateHash), bytesOf(update.integers));
     this.#store.set(
       ownKey(update.updateHash),
-      encode([update.epoch, update.dtype, update.salt, bytesOf(update.integers), [...update.exponents], update.secret]),
+      encode([update.epoch, update.dtype, update.salt, update.integers.length, [...update.exponents], update.secret]),
       'soon',
     );
-    this.#store.set(PENDING, encode([fromHex(update.updateHash), bytesOf(prepared)]));
+    deleteLarge(this.#store, valuesKey(this.#at + 1));
+    writeLarge(this.#store, valuesKey(this.#at + 1), bytesOf(prepared));
+    this.#store.set(PENDING, encode([fromHex(update.updateHash), this.#at + 1]));
   }
 
-  /** After it: all that was prepared is owed, until a decision rosters it. */
-  commit(prepared: Float32Array): void {
-    this.#values = prepared;
-    this.#save();
+  /** After it: all that was prepared, and kept with the newest update, is owed until a decision rosters it. */
+  commit(): void {
+    this.#goTo(this.#at + 1);
   }
 
   get(updateHash: Hex): OwnUpdate | undefined {
     const saved = this.#store.get(ownKey(updateHash));
-    return saved === undefined ? undefined : decodeOwn(updateHash, saved);
+    if (saved === undefined) return undefined;
+    const { length, ...own } = decodeOwn(saved);
+    const bytes = readLarge(this.#store, ownKey(updateHash), length * dtypeBytes(own.dtype));
+    return bytes === undefined ? undefined : { updateHash, ...own, integers: integersOf(bytes, own.dtype) };
   }
 
   /**
@@ -118,16 +150,12 @@ export class Residual {
    * where that is archived and stays as it was found last. Idempotent.
    */
   settle(rostered: (updateHash: Hex, epoch: number) => boolean | undefined, currentEpoch: number): void {
-    let changed = false;
+    const moves: Move[] = [];
     for (const [updateHash, epoch] of this.#epochs) {
       const inModel = rostered(updateHash, epoch);
-      if (inModel === undefined || inModel === this.#settled.has(updateHash)) continue;
-      this.#move(updateHash, inModel ? -1 : 1);
-      if (inModel) this.#settled.add(updateHash);
-      else this.#settled.delete(updateHash);
-      changed = true;
+      if (inModel !== undefined && inModel !== this.#settled.has(updateHash)) moves.push({ updateHash, inModel });
     }
-    if (changed) this.#save();
+    if (moves.length > 0) this.#move(moves);
     const old = [...this.#epochs].filter(([, epoch]) => epoch <= currentEpoch - EPOCHS_KEPT);
     if (old.length > 0) this.#forget(old.map(([updateHash]) => updateHash));
   }
@@ -135,6 +163,7 @@ export class Residual {
   /** What left the residual with these stays in the model for good, and what did not stays owed. */
   #forget(updateHashes: readonly Hex[]): void {
     for (const updateHash of updateHashes) {
+      deleteLarge(this.#store, ownKey(updateHash));
       this.#store.delete(ownKey(updateHash), 'soon');
       this.#epochs.delete(updateHash);
       this.#settled.delete(updateHash);
@@ -143,23 +172,50 @@ export class Residual {
     this.#save();
   }
 
-  #move(updateHash: Hex, sign: 1 | -1): void {
-    const own = this.get(updateHash);
-    if (own === undefined) return;
-    const next = this.#values.slice();
-    for (const [t, span] of this.#spans.entries()) {
-      const scale = sign * 2 ** (own.exponents[t] as number);
-      for (let k = span.start; k < span.end; k++) next[k] = (next[k] as number) + (own.integers[k] as number) * scale;
+  #move(moves: readonly Move[]): void {
+    const next = this.#at + 1;
+    const updates = moves.map(({ updateHash, inModel }) => ({ own: this.get(updateHash), sign: inModel ? -1 : 1 }));
+    deleteLarge(this.#store, valuesKey(next));
+    for (const [start] of pieces(this.#sizeBytes)) {
+      const values = this.#part(start);
+      for (const { own, sign } of updates) if (own !== undefined) this.#add(values, start / 4, own, sign);
+      writePiece(this.#store, valuesKey(next), start, bytesOf(values));
     }
-    this.#values = next;
+    for (const { updateHash, inModel } of moves)
+      if (inModel) this.#settled.add(updateHash);
+      else this.#settled.delete(updateHash);
+    this.#goTo(next);
   }
 
-  /**
-   * What was pending is part of the residual from here on, even where its removal failed the first time. Durable soon: the
-   * ledger says again what becomes of both.
-   */
+  #add(values: Float32Array, first: number, { integers, exponents }: OwnUpdate, sign: number): void {
+    for (const [t, span] of this.#spans.entries()) {
+      const scale = sign * 2 ** (exponents[t] as number);
+      const end = Math.min(span.end - first, values.length);
+      for (let k = Math.max(0, span.start - first); k < end; k++)
+        values[k] = (values[k] as number) + (integers[first + k] as number) * scale;
+    }
+  }
+
+  /** Values from byte `start` on, alone in their memory. */
+  #part(start: number): Float32Array {
+    const length = Math.min(PIECE_BYTES, this.#sizeBytes - start);
+    if (this.#at === 0) return new Float32Array(length / 4);
+    const piece = readPiece(this.#store, valuesKey(this.#at), start);
+    if (piece?.byteLength !== length) throw lost();
+    return new Float32Array(float32Of(piece));
+  }
+
+  /** What was pending is part of the residual from here on, even where its removal failed the first time. */
+  #goTo(next: number): void {
+    const before = this.#at;
+    this.#at = next;
+    this.#save();
+    if (before > 0 && before !== next) deleteLarge(this.#store, valuesKey(before));
+  }
+
+  /** Durable soon: the ledger says again what becomes of it. */
   #save(): void {
-    this.#store.set(RESIDUAL, encode([bytesOf(this.#values), [...this.#settled].map((h) => fromHex(h))]), 'soon');
+    this.#store.set(RESIDUAL, encode([this.#at, [...this.#settled].map((h) => fromHex(h))]), 'soon');
     this.#store.delete(PENDING, 'soon');
   }
 
@@ -168,14 +224,20 @@ export class Residual {
   }
 }
 
-function decodeResidual(bytes: Uint8Array): [Float32Array, Hex[]] {
-  const [values, settled] = readTuple(decode(bytes, RESIDUAL, RECORD_MAX_BYTES), RESIDUAL, 2);
-  return [float32Of(readBytes(values, 'residual.values', 0, RECORD_MAX_BYTES)), readList(settled, 'residual.settled', MAX_KEPT, readHash)];
+const lost = (): StarlingError =>
+  new StarlingError('DATA_CORRUPT', 'a part of the residual is gone', {
+    field: RESIDUAL,
+    fix: 'stop the daemon and run `starling fsck --repair`',
+  });
+
+function decodeResidual(bytes: Uint8Array): [number, Hex[]] {
+  const [at, settled] = readTuple(decode(bytes, RESIDUAL, RECORD_MAX_BYTES), RESIDUAL, 2);
+  return [readInt(at, 'residual.at'), readList(settled, 'residual.settled', MAX_KEPT, readHash)];
 }
 
-function decodePending(bytes: Uint8Array): [Hex, Float32Array] {
-  const [hash, prepared] = readTuple(decode(bytes, PENDING, RECORD_MAX_BYTES), PENDING, 2);
-  return [readHash(hash, 'pending.updateHash'), float32Of(readBytes(prepared, 'pending.prepared', 0, RECORD_MAX_BYTES))];
+function decodePending(bytes: Uint8Array): [Hex, number] {
+  const [hash, next] = readTuple(decode(bytes, PENDING, RECORD_MAX_BYTES), PENDING, 2);
+  return [readHash(hash, 'pending.updateHash'), readInt(next, 'pending.next')];
 }
 
 function decodeIndex(bytes: Uint8Array | undefined): Map<Hex, number> {
@@ -188,15 +250,13 @@ function decodeIndex(bytes: Uint8Array | undefined): Map<Hex, number> {
   );
 }
 
-function decodeOwn(updateHash: Hex, bytes: Uint8Array): OwnUpdate {
-  const [epoch, dtypeName, salt, integers, exponents, secret] = readTuple(decode(bytes, 'ownUpdate', RECORD_MAX_BYTES), 'ownUpdate', 6);
-  const dtype = readOneOf(dtypeName, 'ownUpdate.dtype', ['int16', 'int8']);
+function decodeOwn(bytes: Uint8Array): Omit<OwnUpdate, 'updateHash' | 'integers'> & { readonly length: number } {
+  const [epoch, dtypeName, salt, length, exponents, secret] = readTuple(decode(bytes, 'ownUpdate', RECORD_MAX_BYTES), 'ownUpdate', 6);
   return {
-    updateHash,
     epoch: readInt(epoch, 'ownUpdate.epoch'),
-    dtype,
+    dtype: readOneOf(dtypeName, 'ownUpdate.dtype', ['int16', 'int8']),
     salt: readBytes(salt, 'ownUpdate.salt', 0, 64),
-    integers: integersOf(readBytes(integers, 'ownUpdate.integers', 0, RECORD_MAX_BYTES), dtype),
+    length: readInt(length, 'ownUpdate.length'),
     exponents: readList(exponents, 'ownUpdate.exponents', 10_000, (item, field) => readInt(item, field, -1_000, 1_000)),
     secret: readNullable(secret, 'ownUpdate.secret', (value, field) => readBytes(value, field, 32)),
   };

@@ -5,6 +5,6 @@ export interface UpdateSubmission {
   readonly kind: 'delta' | 'parameters';
   readonly samples: number;
   readonly metrics: Readonly<Record<string, number>>;
-  /** P f32, tensors in genesis order. */
+  /** P f32, tensors in genesis order. The node works in their place: they are no longer what they were. */
   readonly values: Float32Array;
 }

@@ -1,10 +1,10 @@
 /** Step 1, submit: a trainer hands over what it learned; it becomes this node's contribution to the epoch. */
 import { type EntryId, type Hex, mayContribute, StarlingError } from '../spec/index.ts';
 import { commit } from './commit.ts';
-import { type Committed, commitTo } from './commitment.ts';
+import { commitTo } from './commitment.ts';
 import type { EpochContext } from './context.ts';
 import { isForked } from './cuts.ts';
-import { type Prepared, prepare } from './prepare.ts';
+import { prepare } from './prepare.ts';
 import { publish, publishEntry } from './publish.ts';
 import type { Residual } from './residual.ts';
 import { pinnedError } from './rollback.ts';
@@ -18,7 +18,8 @@ export interface Submitted {
 
 /**
  * Runs steps 1 to 4. Resolves when the contribution is durable and announced. Throws PINNED, EPOCH_PAST, EPOCH_FAR,
- * ALREADY_CONTRIBUTED, CLASS_FORBIDS, FORKED_AUTHOR, BAD_SHAPE, BAD_PARAMS, NON_FINITE. The caller runs one at a time.
+ * ALREADY_CONTRIBUTED, CLASS_FORBIDS, FORKED_AUTHOR, BAD_SHAPE, BAD_PARAMS, NON_FINITE. The caller runs one at a time, with
+ * the residual settled; `submission.values` is used up.
  */
 export async function submit(ctx: EpochContext, residual: Residual, submission: UpdateSubmission): Promise<Submitted> {
   const base = ctx.chain.head.state;
@@ -29,22 +30,16 @@ export async function submit(ctx: EpochContext, residual: Residual, submission: 
   let sinceMs = ports.clock.nowMs();
   const delta = submission.kind === 'delta' ? submission.values : difference(submission.values, await ctx.chain.model(base.epoch));
   const exponents = base.scaleExponents;
-  let owed: Float32Array;
-  let prepared: Prepared;
-  let commitment: Committed | undefined;
-  do {
-    owed = residual.values;
-    prepared = await prepare(
-      { genesis: ctx.genesis, spans: ctx.spans, exponents, residual: owed, delta },
-      ctx.ports.compute,
-      ctx.ports.entropy,
-    );
-    commitment = ctx.isScheduled(base) ? await commitTo(ctx, epoch, prepared.integers) : undefined;
-    // A decision that was being applied may have taken its part out of the residual meanwhile: what it took must not come back.
-  } while (residual.values !== owed);
+  const owed = residual.version;
+  const prepared = await prepare(
+    { genesis: ctx.genesis, spans: ctx.spans, exponents, residual: residual.parts(), delta },
+    ctx.ports.compute,
+    ctx.ports.entropy,
+  );
+  const commitment = ctx.isScheduled(base) ? await commitTo(ctx, epoch, prepared.integers) : undefined;
   timeline.mark(epoch, 'prepare', sinceMs);
-  // Everything that was awaited may have let a decision in.
-  if (ctx.chain.head.id !== base.decision) throw past(submission.epoch, ctx.chain.head.state.epoch + 1);
+  // Everything that was awaited may have let a decision in. It may also have taken its part out of the residual only now: what it took must not come back.
+  if (residual.version !== owed || ctx.chain.head.id !== base.decision) throw past(submission.epoch, ctx.chain.head.state.epoch + 1);
   sinceMs = ports.clock.nowMs();
   const committed = commit(ctx, residual, prepared, commitment, submission, base);
   timeline.mark(epoch, 'commit', sinceMs);
@@ -114,4 +109,8 @@ const past = (epoch: number, current: number): StarlingError =>
     fix: 'fetch the latest model and train on it again',
   });
 
-const difference = (a: Float32Array, b: Float32Array): Float32Array => a.map((v, k) => v - (b[k] as number));
+/** In the place of `a`. */
+function difference(a: Float32Array, b: Float32Array): Float32Array {
+  for (let k = 0; k < a.length; k++) a[k] = (a[k] as number) - (b[k] as number);
+  return a;
+}

@@ -37,7 +37,7 @@ export function encodeSafetensors(tensors: readonly NamedTensor[], metadata?: Re
 
 /**
  * Tensors in the order of their data. Strict: f32 alone, offsets that cover the data without gap or overlap, sizes
- * that match shapes, no name twice. Throws TOO_LARGE or BAD_SAFETENSORS naming the tensor.
+ * that match shapes, no name twice. The values are views of the file where its data is aligned. Throws TOO_LARGE or BAD_SAFETENSORS naming the tensor.
  */
 export function decodeSafetensors(file: Uint8Array, maxBytes: number): NamedTensor[] {
   if (file.byteLength > maxBytes)
@@ -52,15 +52,23 @@ export function decodeSafetensors(file: Uint8Array, maxBytes: number): NamedTens
     if (begin !== expected) throw bad(name, `begins at byte ${begin}, the data before it ends at ${expected}`);
     if (end > file.byteLength - dataStart) throw bad(name, `ends at byte ${end}, the file holds ${file.byteLength - dataStart}`);
     expected = end;
-    // A copy: the data need not be aligned to four bytes. Every platform of Node is little-endian, as the format is.
-    return { name, shape, values: new Float32Array(file.slice(dataStart + begin, dataStart + end).buffer) };
+    return { name, shape, values: floatsIn(file, dataStart + begin, dataStart + end) };
   });
   if (expected !== file.byteLength - dataStart)
     throw bad('the file', `has ${file.byteLength - dataStart - expected} bytes after its last tensor`);
   return tensors;
 }
 
-/** The values of `decoded` joined in the order of `tensors`. Throws BAD_SHAPE naming the first tensor that is missing, unknown or shaped otherwise. */
+/** A view, or a copy where the data is not aligned to four bytes. Every platform of Node is little-endian, as the format is. */
+function floatsIn(file: Uint8Array, start: number, end: number): Float32Array {
+  if ((file.byteOffset + start) % 4 !== 0) return new Float32Array(file.slice(start, end).buffer);
+  return new Float32Array(file.buffer, file.byteOffset + start, (end - start) / 4);
+}
+
+/**
+ * The values of `decoded` joined in the order of `tensors`: the bytes they lie in where they do so already, else a copy. Throws BAD_SHAPE
+ * naming the first tensor that is missing, unknown or shaped otherwise.
+ */
 export function matchTensors(tensors: readonly TensorSpec[], decoded: readonly NamedTensor[]): Float32Array {
   const byName = new Map(decoded.map((tensor) => [tensor.name, tensor]));
   const rows = tensors.map(({ name, shape }) => {
@@ -72,13 +80,23 @@ export function matchTensors(tensors: readonly TensorSpec[], decoded: readonly N
     return tensor.values;
   });
   for (const name of byName.keys()) throw badShape(name, `tensor ${name} is not part of the swarm's model`);
-  const joined = new Float32Array(rows.reduce((sum, row) => sum + row.length, 0));
+  const [first] = rows;
+  const total = rows.reduce((sum, row) => sum + row.length, 0);
+  if (first !== undefined && areInOrder(rows)) return new Float32Array(first.buffer, first.byteOffset, total);
+  const joined = new Float32Array(total);
   let at = 0;
   for (const row of rows) {
     joined.set(row, at);
     at += row.length;
   }
   return joined;
+}
+
+function areInOrder(rows: readonly Float32Array[]): boolean {
+  return rows.every((row, i) => {
+    const before = rows[i - 1];
+    return before === undefined || (row.buffer === before.buffer && row.byteOffset === before.byteOffset + before.byteLength);
+  });
 }
 
 function headerLength(file: Uint8Array): number {

@@ -94,8 +94,8 @@ function encoded(form: Form, spans: readonly TensorSpan[]): Exchange {
     const rows = [];
     const reports: (readonly number[])[] = [];
     for (const [i, delta] of deltas.entries()) {
-      const residual = residuals[i] ?? new Float32Array(theta.length);
-      const { values, integers, maxAbs } = await prepare({ genesis, spans, exponents, residual, delta }, compute, entropy);
+      const residual = [{ start: 0, values: residuals[i] ?? new Float32Array(theta.length) }];
+      const { values, integers, maxAbs } = await prepare({ genesis, spans, exponents, residual, delta: delta.slice() }, compute, entropy);
       const payload = encodePayload(integers, spans, genesis);
       const plaintext = encodeUpdate({ salt: new Uint8Array(SALT_BYTES), encoding: form.encoding, dtype: form.updateDtype, payload });
       bytes += sealedSize(plaintext.byteLength) / deltas.length;

@@ -74,7 +74,7 @@ class Trainer {
     };
     this.residual.keep(update, prepared);
     this.#append(update, delta);
-    this.residual.commit(prepared);
+    this.residual.commit();
     this.epoch += 1;
   }
 
@@ -167,13 +167,13 @@ describe('the residual', () => {
   });
 
   it('keeps it where a write fails once and the process goes on', () => {
-    for (let failing = 0; failing < 7; failing++) {
+    for (let failing = 0; failing < 10; failing++) {
       const trainer = new Trainer();
       trainer.submit([1, 2, 3]);
       trainer.store.writesLeft = failing;
       const submitted = () => trainer.submit([0.5, 0.25, 0.125]);
-      // index, integers, pending, the ledger, the residual, the end of pending
-      if (failing < 6) assert.throws(submitted, Crash);
+      // index, integers, their record, values, pending, the ledger, the residual, the end of pending, the values before
+      if (failing < 9) assert.throws(submitted, Crash);
       else submitted();
       trainer.store.writesLeft = Number.POSITIVE_INFINITY;
       for (const one of trainer.ledger) one.rostered = true;
@@ -194,6 +194,10 @@ describe('the residual', () => {
     assert.deepEqual(trainer.residual.values, before);
     assert.deepEqual(trainer.residual.get(update.updateHash), { ...update, exponents: [...EXPONENTS] });
     assert.equal(trainer.residual.get(hashOf('another')), undefined);
+    assert.deepEqual(
+      [...trainer.residual.parts()].map(({ start, values }) => [start, values]),
+      [[0, before]],
+    );
   });
 
   it('says how old the oldest update is that no model holds and no later one brought', () => {
@@ -247,7 +251,7 @@ describe('the residual', () => {
       trainer.settle();
     }
     trainer.check();
-    assert.equal([...keys].filter((key) => key.startsWith('own-update/')).length, 63);
+    assert.equal([...keys].filter((key) => key.startsWith('own-update/')).length, 2 * 63, 'a record and a piece each');
     const old = trainer.ledger[0] as { rostered: boolean };
     old.rostered = true;
     trainer.settle();
@@ -268,7 +272,7 @@ describe('the residual', () => {
       assert.throws(() => trainer.settle(), Crash);
       trainer.restart();
       trainer.submit([4, 5, 6]);
-      const [, settled] = decode(trainer.store.get('residual') as Uint8Array, 'residual', 1_000) as [unknown, unknown[]];
+      const [, settled] = decode(trainer.store.get('residual/at') as Uint8Array, 'residual', 1_000) as [unknown, unknown[]];
       assert.deepEqual(settled, []);
       trainer.check();
     }
