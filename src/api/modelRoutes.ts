@@ -1,10 +1,10 @@
-import type { Readable } from 'node:stream';
+import { Readable } from 'node:stream';
 import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
 import { StarlingError } from '../spec/errors.ts';
 import { MIB } from '../spec/parameters.ts';
 import type { TensorSpec } from '../spec/types.ts';
-import { decodeSafetensors, encodeSafetensors, matchTensors, type NamedTensor } from '../wire/safetensors.ts';
+import { decodeSafetensors, matchTensors, type NamedTensor, safetensorsHead } from '../wire/safetensors.ts';
 import { parseParams } from './params.ts';
 import { Head } from './schemas.ts';
 import type { NodeService } from './service.ts';
@@ -49,8 +49,15 @@ export function modelRoutes(scope: FastifyInstance, service: NodeService): void 
   scope.get('/v1/model', async (request, reply) => {
     const { head } = parseParams(modelQuery, request.query as object);
     const { epoch, modelRoot, values } = await service.modelValues(head);
-    const body = encodeSafetensors(split(values, service.swarm().tensors), { epoch: String(epoch), modelRoot });
-    return reply.headers({ 'x-starling-epoch': epoch, 'x-starling-model-root': modelRoot }).type('application/octet-stream').send(body);
+    const start = safetensorsHead(split(values, service.swarm().tensors), { epoch: String(epoch), modelRoot });
+    return reply
+      .headers({
+        'x-starling-epoch': epoch,
+        'x-starling-model-root': modelRoot,
+        'content-length': start.byteLength + values.byteLength,
+      })
+      .type('application/octet-stream')
+      .send(Readable.from(inPieces(start, values), { objectMode: false }));
   });
 
   scope.post('/v1/updates', async (request) => {
@@ -77,6 +84,13 @@ function readMetrics(header: string | string[] | undefined): Record<string, numb
     );
   }
   return parseParams(metricsHeader, { metrics }).metrics;
+}
+
+/** Views, as the reader takes them: a large model is not copied to be sent. */
+function* inPieces(head: Uint8Array, values: Float32Array): Generator<Uint8Array> {
+  yield head;
+  const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+  for (let at = 0; at < bytes.byteLength; at += MIB) yield bytes.subarray(at, at + MIB);
 }
 
 /** Views of concatenated values, one a tensor. */

@@ -86,7 +86,7 @@ export class Chain {
   readonly spans: readonly TensorSpan[];
   readonly order: LedgerOrder;
   readonly models: Models;
-  readonly #init: ChainInit;
+  readonly #init: Omit<ChainInit, 'initialModel'>;
   /** From the base on: the genesis, or the newest archived block. */
   #applied: Applied[];
   #baseEpoch = 0;
@@ -95,7 +95,7 @@ export class Chain {
     | { readonly before: Applied; readonly sumRoot: ContentRoot; readonly model: Float32Array; readonly modelRoot: ContentRoot }
     | undefined;
 
-  constructor(init: ChainInit) {
+  constructor({ initialModel, ...init }: ChainInit) {
     this.#init = init;
     this.genesis = init.genesis;
     this.spans = layoutOf(init.genesis.tensors);
@@ -113,7 +113,7 @@ export class Chain {
         restored: undefined,
       },
     ];
-    this.models = new Models(init.blobs, init.initialModel);
+    this.models = new Models(init.blobs, init.genesis.initialModelRoot, initialModel);
   }
 
   /** The newest, provisional or final. */

@@ -57,7 +57,7 @@ export interface EpochInit {
 }
 
 /** What the ten steps share. Each step is a function of this and of what it is about. */
-export interface EpochContext extends EpochInit {
+export interface EpochContext extends Omit<EpochInit, 'initialModel'> {
   readonly self: Fingerprint;
   readonly spans: readonly TensorSpan[];
   readonly replica: Replica;
@@ -98,6 +98,8 @@ export interface EpochContext extends EpochInit {
 
 /** Reads the ledger from disk. Throws DATA_CORRUPT where it does not hold together. */
 export function createContext(init: EpochInit): EpochContext {
+  // Not kept: it would stay in memory for good.
+  const { initialModel, ...kept } = init;
   const { ports, swarm, genesis, identity } = init;
   const archive = readArchive(ports.blocks, genesis, swarm);
   const archived = archive?.cuts.flatMap(({ places }) => places) ?? [];
@@ -107,7 +109,7 @@ export function createContext(init: EpochInit): EpochContext {
     swarm,
     graph: replica.graph,
     blobs: ports.blobs,
-    initialModel: init.initialModel,
+    initialModel,
     archivedRoot: (epoch) => archivedHeader(ports.blocks, epoch)?.modelRoot,
   });
   if (archive !== undefined) standOn(chain, archive);
@@ -116,7 +118,7 @@ export function createContext(init: EpochInit): EpochContext {
   for (const entry of replica.graph.entries()) directory.learn(entry);
   const updates = new Updates(genesis, chain.spans);
   return {
-    ...init,
+    ...kept,
     self: identity.fingerprint,
     spans: chain.spans,
     replica,

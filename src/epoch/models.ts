@@ -22,25 +22,34 @@ interface Line {
 
 export class Models {
   readonly #blobs: BlobStore;
-  readonly #initial: Float32Array;
   #pinned = 0;
   readonly #kept = new Map<number, { readonly root: ContentRoot; readonly values: Float32Array }>();
 
-  constructor(blobs: BlobStore, initial: Float32Array) {
+  /** `initial`: the model of the genesis. A large one is kept as any other is; it is content in `blobs` as well. */
+  constructor(blobs: BlobStore, initialRoot: ContentRoot, initial: Float32Array) {
     this.#blobs = blobs;
-    this.#initial = initial;
+    this.#kept.set(0, { root: initialRoot, values: initial });
   }
 
   keep(epoch: number, root: ContentRoot, values: Float32Array): void {
     this.#kept.delete(epoch);
     this.#kept.set(epoch, { root, values });
-    const most = Math.min(MODELS_KEPT, KEPT_MAX_BYTES / values.byteLength);
-    for (const old of this.#kept.keys()) if (this.#kept.size > most && old !== epoch && old !== this.#pinned) this.#kept.delete(old);
+    this.#fit(epoch, values.byteLength);
   }
 
   /** The newest final model stays in memory, however many provisional ones follow it: it is what newcomers pull. */
   pin(epoch: number): void {
     this.#pinned = epoch;
+    const pinned = this.#kept.get(epoch);
+    if (pinned !== undefined) this.#fit(epoch, pinned.values.byteLength);
+  }
+
+  /** The first model stays where it is small: everything can be made from it. */
+  #fit(newest: number, sizeBytes: number): void {
+    const most = Math.min(MODELS_KEPT, Math.floor(KEPT_MAX_BYTES / sizeBytes));
+    const first = most === MODELS_KEPT ? [0] : [];
+    for (const epoch of this.#kept.keys())
+      if (this.#kept.size > most + first.length && ![newest, this.#pinned, ...first].includes(epoch)) this.#kept.delete(epoch);
   }
 
   forgetAfter(epoch: number): void {
@@ -63,7 +72,7 @@ export class Models {
     const ahead: number[] = [];
     let values: Float32Array | undefined;
     for (let n = epoch; values === undefined; ) {
-      values = n === 0 ? this.#initial : await this.#held(line.rootOf(n) as ContentRoot);
+      values = await this.#held(line.rootOf(n) as ContentRoot);
       if (values !== undefined) break;
       const from = line.from(n);
       if (from === undefined) throw missing(epoch, `what led to epoch ${n}`);

@@ -21,7 +21,7 @@ import {
   prepareDataFolder,
   writeFileAtomic,
 } from '../storage/index.ts';
-import { checkCertificate, decodeGenesis, parseTopic, swarmIdOf } from '../wire/index.ts';
+import { checkCertificate, decodeGenesis, parameterCount, parseTopic, swarmIdOf } from '../wire/index.ts';
 import type { DaemonConfig } from './config.ts';
 import { found } from './create.ts';
 import { DaemonJournal } from './journal.ts';
@@ -74,8 +74,8 @@ export async function runDaemon(config: DaemonConfig, signal: AbortSignal): Prom
   });
   const seeds = loadOrCreateSeeds(folder.identity, randomBytes);
   const identity = await stages.run('register', () => identityFromSeeds(seeds));
-  const initialModel = initialModelOf(genesis, (await blobs.get(genesis.initialModelRoot)) ?? new Uint8Array());
-  const compute = await createCompute({ backend: config.compute.backend, cache: calibrationCache(), elements: initialModel.length });
+  const elements = parameterCount(genesis.tensors);
+  const compute = await createCompute({ backend: config.compute.backend, cache: calibrationCache(), elements });
   closers.defer(() => compute.close());
 
   let engine: Engine | undefined;
@@ -112,7 +112,16 @@ export async function runDaemon(config: DaemonConfig, signal: AbortSignal): Prom
     ...stores,
   };
   const node = new Engine(
-    { identity, nodeClass: config.class, swarm, genesis, initialModel, invite: config.invite, ports },
+    {
+      identity,
+      nodeClass: config.class,
+      swarm,
+      genesis,
+      // In no variable: it may be large, and this function goes on as long as the daemon.
+      initialModel: initialModelOf(genesis, (await blobs.get(genesis.initialModelRoot)) ?? new Uint8Array()),
+      invite: config.invite,
+      ports,
+    },
     { alone, founds },
     {
       changed(topic) {

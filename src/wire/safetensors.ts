@@ -16,6 +16,19 @@ const METADATA = '__metadata__';
  * header padded with spaces to 8 bytes, data. Tensors stand in the order given.
  */
 export function encodeSafetensors(tensors: readonly NamedTensor[], metadata?: Readonly<Record<string, string>>): Uint8Array {
+  const head = safetensorsHead(tensors, metadata);
+  const file = new Uint8Array(tensors.reduce((bytes, { values }) => bytes + values.byteLength, head.byteLength));
+  file.set(head);
+  let at = head.byteLength;
+  for (const { values } of tensors) {
+    file.set(new Uint8Array(values.buffer, values.byteOffset, values.byteLength), at);
+    at += values.byteLength;
+  }
+  return file;
+}
+
+/** What stands in such a file before its data: length and JSON header. */
+export function safetensorsHead(tensors: readonly NamedTensor[], metadata?: Readonly<Record<string, string>>): Uint8Array {
   let offset = 0;
   const entries: [string, unknown][] = metadata === undefined ? [] : [[METADATA, metadata]];
   for (const { name, shape, values } of tensors) {
@@ -24,15 +37,10 @@ export function encodeSafetensors(tensors: readonly NamedTensor[], metadata?: Re
   }
   const json = Buffer.from(JSON.stringify(Object.fromEntries(entries)));
   const headerBytes = Math.ceil(json.byteLength / 8) * 8;
-  const file = Buffer.alloc(LENGTH_BYTES + headerBytes + offset, ' ');
-  file.writeBigUInt64LE(BigInt(headerBytes));
-  file.set(json, LENGTH_BYTES);
-  let at = LENGTH_BYTES + headerBytes;
-  for (const { values } of tensors) {
-    file.set(new Uint8Array(values.buffer, values.byteOffset, values.byteLength), at);
-    at += values.byteLength;
-  }
-  return new Uint8Array(file.buffer, file.byteOffset, file.byteLength);
+  const head = Buffer.alloc(LENGTH_BYTES + headerBytes, ' ');
+  head.writeBigUInt64LE(BigInt(headerBytes));
+  head.set(json, LENGTH_BYTES);
+  return new Uint8Array(head.buffer, head.byteOffset, head.byteLength);
 }
 
 /**

@@ -30,7 +30,7 @@ interface Setting {
 /** A node whose blocks are applied up to `head`, and who has the model of epoch 0. */
 async function nodeOf({ head, sums = [], donors, lies = [], beats = {}, diverging = [], strangers = [] }: Setting) {
   const blobs = new MemoryBlobStore();
-  const models = new Models(blobs, modelOf(0));
+  const models = new Models(blobs, rootOf(0), modelOf(0));
   const line = {
     rootOf,
     from: (epoch: number) => ({ epoch: epoch - 1, bySum: true }),

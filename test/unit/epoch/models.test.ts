@@ -35,7 +35,7 @@ function chainOf(values: readonly number[], restored: ReadonlyMap<number, number
 
 describe('models by epoch', () => {
   it('come from the initial one, sum by sum, and stay in memory', async () => {
-    const models = new Models(new MemoryBlobStore(), valuesOf(0));
+    const models = new Models(new MemoryBlobStore(), rootOf(0), valuesOf(0));
     const { line, summed } = chainOf([0, 1, 2, 3]);
     assert.deepEqual(await models.at(0, line), valuesOf(0));
     assert.deepEqual(await models.at(3, line), valuesOf(3));
@@ -49,23 +49,23 @@ describe('models by epoch', () => {
     const blobs = new MemoryBlobStore();
     await blobs.put(bytesOf(valuesOf(2)));
     const { line, summed } = chainOf([0, 1, 2, 3, 4]);
-    assert.deepEqual(await new Models(blobs, valuesOf(0)).at(4, line), valuesOf(4));
+    assert.deepEqual(await new Models(blobs, rootOf(0), valuesOf(0)).at(4, line), valuesOf(4));
     assert.deepEqual(summed, [3, 4]);
   });
 
   it('need no sum where nothing was averaged, or an earlier one came back', async () => {
-    const models = new Models(new MemoryBlobStore(), valuesOf(0));
+    const models = new Models(new MemoryBlobStore(), rootOf(0), valuesOf(0));
     // 2 averages nothing; 4 brings back what was after 1.
     const { line, summed, missing } = chainOf([0, 1, 1, 5, 1, 6], new Map([[4, 1]]));
     missing.add(3);
     assert.deepEqual(await models.at(2, line), valuesOf(1));
     assert.deepEqual(await models.at(5, line), valuesOf(6));
     assert.deepEqual(summed, [1, 5]);
-    await assert.rejects(new Models(new MemoryBlobStore(), valuesOf(0)).at(3, line), code('AGGREGATE_MISSING'));
+    await assert.rejects(new Models(new MemoryBlobStore(), rootOf(0), valuesOf(0)).at(3, line), code('AGGREGATE_MISSING'));
   });
 
   it('say which sum is missing, and that an epoch is not there', async () => {
-    const models = new Models(new MemoryBlobStore(), valuesOf(0));
+    const models = new Models(new MemoryBlobStore(), rootOf(0), valuesOf(0));
     const { line, missing } = chainOf([0, 1, 2, 3]);
     missing.add(2);
     await assert.rejects(models.at(3, line), (e: Error) => code('AGGREGATE_MISSING')(e) && e.message.includes('sum of epoch 2'));
@@ -75,7 +75,7 @@ describe('models by epoch', () => {
   });
 
   it('in memory are the newest few, and the newest final one however many provisional follow', () => {
-    const models = new Models(new MemoryBlobStore(), valuesOf(0));
+    const models = new Models(new MemoryBlobStore(), rootOf(0), valuesOf(0));
     models.keep(1, rootOf(1), valuesOf(1));
     models.pin(1);
     for (let n = 2; n <= 9; n++) models.keep(n, rootOf(n), valuesOf(n));
@@ -85,6 +85,23 @@ describe('models by epoch', () => {
     assert.deepEqual(
       held.filter((n) => models.byRoot(rootOf(n)) !== undefined),
       [1, 7],
+    );
+  });
+
+  it('of a size of which few fit: the newest, the newest final one, and the first only from disk', async () => {
+    // 160 MiB that are never written to, and so take none.
+    const models = new Models(new MemoryBlobStore(), rootOf(0), new Float32Array(40 * 2 ** 20));
+    models.keep(1, rootOf(1), new Float32Array(40 * 2 ** 20));
+    models.pin(1);
+    models.keep(2, rootOf(2), new Float32Array(40 * 2 ** 20));
+    assert.deepEqual(
+      [0, 1, 2].map((n) => models.byRoot(rootOf(n)) !== undefined),
+      [false, true, true],
+    );
+    models.pin(2);
+    assert.deepEqual(
+      [0, 1, 2].map((n) => models.byRoot(rootOf(n)) !== undefined),
+      [false, false, true],
     );
   });
 });
