@@ -1,6 +1,7 @@
 export * from './aggregate.ts';
 export * from './archive.ts';
 export * from './attempt.ts';
+export * from './averageMessages.ts';
 export { decodeBeat, encodeBeat, signBeat, verifyBeat } from './beats.ts';
 export { BLOCK_MAX_BYTES, type BlockRecord, decodeBlock, decodeBlockRecord, encodeBlock, encodeBlockRecord, makeBlock } from './blocks.ts';
 export * from './blocksMessages.ts';
@@ -19,6 +20,7 @@ export { decodeProposal, encodeProposal, signProposal, verifyProposal } from './
 export * from './rosterMessages.ts';
 export * from './safetensors.ts';
 export {
+  type AccusedEdge,
   aggregateHash,
   attemptBytes,
   attemptFields,
@@ -28,12 +30,15 @@ export {
   beatBytes,
   blockHash,
   certificateBytes,
+  chunkBytes,
   cutHash,
   DOMAINS,
   decisionId,
   entryBytes,
   entryId,
   evidenceHash,
+  type FindingBody,
+  findingBytes,
   haveBytes,
   INVITE_CONTEXT,
   inviteBytes,

@@ -53,7 +53,11 @@ export class Exchanges {
     this.#unit = unit;
     this.#rule = rule;
     this.plans = rows.map((_, rank) => plan(rank, summands));
-    this.#accumulators = rows.map((row, rank) => new Accumulator(rank, row, small[rank] as number));
+    this.#accumulators = rows.map((row, rank) => {
+      const accumulator = new Accumulator(rank, row, small[rank] as number);
+      accumulator.weigh({ start: 0, end: row.length });
+      return accumulator;
+    });
     const options = { deadlineMs: () => deadlineMs, ...(window === undefined ? {} : { window }) };
     this.machines = this.plans.map((one) => new Exchange(one, options));
     this.sent = rows.map(() => 0);
@@ -84,7 +88,10 @@ export class Exchanges {
   }
 
   sums(): Int32Array[] {
-    return this.#accumulators.map((accumulator) => accumulator.finish(this.#unit));
+    return this.#accumulators.map((accumulator) => {
+      accumulator.scale({ start: 0, end: accumulator.values.length }, this.#unit);
+      return accumulator.values;
+    });
   }
 
   get isDone(): boolean {

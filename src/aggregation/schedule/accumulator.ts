@@ -11,23 +11,35 @@ export type RowRule = (rows: readonly Int32Array[]) => Int32Array;
  */
 export class Accumulator {
   readonly #row: IntRow;
+  readonly #weight: number;
   readonly #values: Int32Array;
   readonly #kept = new Map<number, { readonly from: number; readonly values: Int32Array }[]>();
   readonly #rank: number;
+  /** Values before this one are times the unit already. */
+  #scaled = 0;
+  #unit = 1;
 
   /** `row`: own integers, `weight`: own weight, both of which stay as they are. */
   constructor(rank: number, row: IntRow, weight: number) {
     this.#rank = rank;
     this.#row = row;
+    this.#weight = weight;
     this.#values = new Int32Array(row.length);
-    for (let k = 0; k < row.length; k++) this.#values[k] = weight * (row[k] as number);
+  }
+
+  /** Weighs the own integers of a part. Once for each, before anything else is done to it: a row of millions takes a while. */
+  weigh({ start, end }: Range): void {
+    for (let k = start; k < end; k++) this.#values[k] = this.#weight * (this.#row[k] as number);
   }
 
   /** What a `send` carries. Throws BOUNDS_EXCEEDED where more was summed up than can be. */
   read(transfer: Transfer, chunk: number): Uint8Array {
     const { width, bound, weight } = transfer.encoding;
     const { start, end } = chunkRange(transfer, chunk);
-    return packInts(weight === undefined ? this.#values : this.#row, start, end, width, bound);
+    if (weight !== undefined) return packInts(this.#row, start, end, width, bound);
+    if (start >= this.#scaled) return packInts(this.#values, start, end, width, bound);
+    const part = this.#values.slice(start, end).map((value, i) => (start + i < this.#scaled ? value / this.#unit : value));
+    return packInts(part, 0, end - start, width, bound);
   }
 
   /** Takes in what a `store` names. Throws MALFORMED, BOUNDS_EXCEEDED; nothing has changed then. */
@@ -48,9 +60,17 @@ export class Accumulator {
     this.#values.set(rule(rows.map(({ values }) => values)), start);
   }
 
-  /** The sum times `unit` (plan.ts `reduced`), in place. Once, when the exchange is done. */
-  finish(unit: number): Int32Array {
-    if (unit !== 1) for (let k = 0; k < this.#values.length; k++) this.#values[k] = (this.#values[k] as number) * unit;
+  /**
+   * The sum's next part times `unit` (plan.ts `reduced`), in place: once for each from the first on, when all has been received. What
+   * others are still owed is read as it was.
+   */
+  scale({ start, end }: Range, unit: number): void {
+    for (let k = start; k < end; k++) this.#values[k] = (this.#values[k] as number) * unit;
+    [this.#scaled, this.#unit] = [end, unit];
+  }
+
+  /** The sum, once it is scaled. */
+  get values(): Int32Array {
     return this.#values;
   }
 }

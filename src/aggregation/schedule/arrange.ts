@@ -24,6 +24,8 @@ export interface ArrangeInput {
   readonly attempt: number;
   readonly members: readonly Fingerprint[];
   readonly broken: readonly BrokenLink[];
+  /** ring or grid, whatever the number of members; by their number where it is left out. */
+  readonly shape?: 'ring' | 'grid';
   /** Signed with the attempt, if at all: neighbours in rank are then near each other (locality.ts). */
   readonly cost?: LinkCost;
 }
@@ -33,7 +35,7 @@ export interface ArrangeInput {
  * them; where none does, the member with most failed links becomes a leaf of those it still reaches, and so on down to a star.
  * A pure function of what q voters sign for the attempt: every member finds the same.
  */
-export function arrange({ beacon, attempt, members, broken, cost }: ArrangeInput): Arrangement {
+export function arrange({ beacon, attempt, members, broken, shape, cost }: ArrangeInput): Arrangement {
   const failed = new Set(broken.flatMap(([a, b]) => [`${a} ${b}`, `${b} ${a}`]));
   const fails = (a: Fingerprint, b: Fingerprint): boolean => failed.has(`${a} ${b}`);
   let core = rankOrder(beacon, attempt, members);
@@ -42,7 +44,8 @@ export function arrange({ beacon, attempt, members, broken, cost }: ArrangeInput
     for (let i = 0; i < ORDERS; i++) {
       const ranked = i === 0 ? core : rankOrder(beacon, attempt + i * 2 ** 32, core);
       const order = cost === undefined ? ranked : localOrder(ranked, cost);
-      const grid = order.length > RING_MAX_MEMBERS ? gridOf(order.length) : ringOf(order.length);
+      const isGrid = shape === undefined ? order.length > RING_MAX_MEMBERS : shape === 'grid';
+      const grid = isGrid ? gridOf(order.length) : ringOf(order.length);
       const isFree = gridEdges(grid).every(([a, b]) => !fails(order[a] as Fingerprint, order[b] as Fingerprint));
       if (isFree || order.length <= 1) return withLeaves(order, grid, outside, fails);
     }

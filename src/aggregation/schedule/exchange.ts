@@ -84,6 +84,16 @@ export class Exchange {
     return this.#done;
   }
 
+  /** Whether the result is here, although others may not have taken in yet what they are owed. */
+  get isComplete(): boolean {
+    return this.#combines === 0 && this.#receives.every(({ left }) => left === 0);
+  }
+
+  /** Edges over which nothing came for more than so many ms. */
+  overdue(nowMs: number, afterMs: number): EdgeAccusation[] {
+    return this.#late().flatMap(({ accusation, sinceMs }) => (nowMs - sinceMs > afterMs ? [accusation] : []));
+  }
+
   /** Once, before any event. */
   start(nowMs: number): ExchangeCommand[] {
     for (const link of this.#links.values()) Object.assign(link, { heardMs: nowMs, toldMs: nowMs });
@@ -160,10 +170,8 @@ export class Exchange {
   tick(nowMs: number): ExchangeCommand[] {
     if (this.#done) return [];
     const deadlineMs = this.#deadlineMs();
-    const late = this.#late();
-    const overdue = late.filter(({ sinceMs }) => nowMs - sinceMs > deadlineMs);
-    const accused = overdue.map(({ accusation }): ExchangeCommand => ({ kind: 'accuse', accusation }));
-    return [...accused, ...this.#excuses(late[0]?.accusation, nowMs, deadlineMs)];
+    const accused = this.overdue(nowMs, deadlineMs).map((accusation): ExchangeCommand => ({ kind: 'accuse', accusation }));
+    return [...accused, ...this.#excuses(this.#late()[0]?.accusation, nowMs, deadlineMs)];
   }
 
   /** The edges that this member waits for, and since when. */

@@ -9,6 +9,8 @@ export const DOMAINS = {
   beacon: 'starling/beacon/1',
   rank: 'starling/rank/1',
   attempt: 'starling/attempt/1',
+  chunk: 'starling/chunk/1',
+  finding: 'starling/finding/1',
   sketch: 'starling/sketch/1',
   attest: 'starling/attest/1',
   stance: 'starling/stance/1',

@@ -4,6 +4,7 @@
  * checkpoint is text (checkpoint.ts). Golden vectors: test/vectors/wire/sign-bytes.json.
  */
 export * from './attempt.ts';
+export * from './average.ts';
 export * from './domains.ts';
 export * from './finality.ts';
 export * from './ledger.ts';

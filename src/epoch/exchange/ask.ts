@@ -1,0 +1,38 @@
+/** Questions to members about an attempt. */
+import { CHUNK_BYTES, type Fingerprint, type Hex, KIB } from '../../spec/index.ts';
+import { type AverageAnswer, type AverageMessage, decodeAnswer, encodeAverage, type OpeningKind } from '../../wire/index.ts';
+import { answerMs } from '../ports.ts';
+import type { ExchangeWorld } from './world.ts';
+
+/** Bytes of an answer: a chunk, its proof and what frames them. */
+const ANSWER_MAX_BYTES = CHUNK_BYTES + 256 * KIB;
+
+/** Undefined where it does not answer in time. */
+export async function ask(
+  world: ExchangeWorld,
+  node: Fingerprint,
+  message: AverageMessage,
+  options: { readonly timeoutMs: number; readonly signal?: AbortSignal },
+): Promise<AverageAnswer | undefined> {
+  const peer = world.peerOf(node);
+  if (peer === undefined) return undefined;
+  try {
+    const answer = await world.streams.request(peer, 'average', encodeAverage(message), { ...options, maxResponseBytes: ANSWER_MAX_BYTES });
+    return decodeAnswer(answer);
+  } catch {
+    return undefined;
+  }
+}
+
+/** Bytes that a member opens, undefined where it does not now. */
+export async function open(
+  world: ExchangeWorld,
+  node: Fingerprint,
+  attempt: Hex,
+  what: OpeningKind,
+  at: readonly number[],
+  signal: AbortSignal,
+): Promise<Uint8Array | undefined> {
+  const answer = await ask(world, node, { kind: 'open', attempt, what, at }, { timeoutMs: answerMs(CHUNK_BYTES), signal });
+  return answer?.kind === 'taken' ? answer.bytes : undefined;
+}

@@ -1,0 +1,97 @@
+/** Attempts that voters signed, and which of them so many signed that they run. */
+import type { Attempt, AttemptVote, Fingerprint, Hex } from '../../spec/index.ts';
+import { attemptId } from '../../wire/index.ts';
+
+/** Numbers beyond the newest certified one whose votes are kept: views that differ converge in two or three. */
+const NUMBERS_AHEAD = 8;
+
+export interface Electorate {
+  readonly signers: readonly Fingerprint[];
+  /** Votes that certify an attempt. */
+  readonly needed: number;
+}
+
+/** Votes of one epoch over one base. One vote a voter and number; of numbers that are past, only who was certified is remembered. */
+export class Ballots {
+  #electorate: Electorate;
+  readonly #bodies = new Map<Hex, Attempt>();
+  /** By number, then by voter. */
+  readonly #votes = new Map<number, Map<Fingerprint, AttemptVote>>();
+  readonly #certified = new Map<Hex, Attempt>();
+  #newest: Attempt | undefined;
+
+  constructor(electorate: Electorate) {
+    this.#electorate = electorate;
+  }
+
+  /** Whoever is out of reach now may leave others to sign. */
+  setElectorate(electorate: Electorate): void {
+    this.#electorate = electorate;
+    for (const number of [...this.#votes.keys()]) this.#count(number);
+  }
+
+  /** The certified attempt with the highest number. */
+  get newest(): Attempt | undefined {
+    return this.#newest;
+  }
+
+  isCertified(id: Hex): boolean {
+    return this.#certified.has(id);
+  }
+
+  /** The attempt behind an id, if a vote for it was kept or it was certified. */
+  get(id: Hex): Attempt | undefined {
+    return this.#certified.get(id) ?? this.#bodies.get(id);
+  }
+
+  /** Whether a vote for this number would be kept: neither past nor far ahead, and of a signer that has not voted yet. */
+  wants(number: number, voter: Fingerprint): boolean {
+    const from = this.#newest?.number ?? 0;
+    const isNear = number >= from && number <= from + NUMBERS_AHEAD;
+    return isNear && this.#electorate.signers.includes(voter) && this.#votes.get(number)?.has(voter) !== true;
+  }
+
+  /** A vote whose signature is checked and that is wanted. True: it certified its attempt. */
+  add(attempt: Attempt, vote: AttemptVote): boolean {
+    const votes = this.#votes.get(attempt.number) ?? new Map<Fingerprint, AttemptVote>();
+    this.#votes.set(attempt.number, votes.set(vote.voter, vote));
+    this.#bodies.set(vote.attempt, attempt);
+    return this.#count(attempt.number);
+  }
+
+  /** The highest number that somebody voted for. */
+  get highest(): number {
+    return Math.max(-1, ...this.#votes.keys());
+  }
+
+  /** How many have voted for a number. */
+  votesFor(number: number): number {
+    return this.#votes.get(number)?.size ?? 0;
+  }
+
+  /** The attempt that most voters of a number signed, ties to the lower id. */
+  favourite(number: number): Attempt | undefined {
+    const counts = new Map<Hex, number>();
+    for (const { attempt } of this.#votes.get(number)?.values() ?? []) counts.set(attempt, (counts.get(attempt) ?? 0) + 1);
+    const [best] = [...counts].sort(([a, x], [b, y]) => y - x || (a < b ? -1 : 1));
+    return best === undefined ? undefined : this.#bodies.get(best[0]);
+  }
+
+  #count(number: number): boolean {
+    const { signers, needed } = this.#electorate;
+    const counts = new Map<Hex, number>();
+    for (const { attempt, voter } of this.#votes.get(number)?.values() ?? [])
+      if (signers.includes(voter)) counts.set(attempt, (counts.get(attempt) ?? 0) + 1);
+    const found = [...counts].find(([id, count]) => count >= needed && !this.#certified.has(id));
+    const attempt = found === undefined ? undefined : this.#bodies.get(found[0]);
+    if (attempt === undefined) return false;
+    this.#certified.set(attemptId(attempt), attempt);
+    if (number > (this.#newest?.number ?? -1)) this.#newest = attempt;
+    for (const [past, votes] of this.#votes) {
+      if (past >= (this.#newest?.number ?? 0)) continue;
+      for (const vote of votes.values()) this.#bodies.delete(vote.attempt);
+      this.#votes.delete(past);
+    }
+    return true;
+  }
+}

@@ -1,0 +1,68 @@
+/** Sums over streams, one epoch at a time. */
+import { ChunkDeadline } from '../../aggregation/schedule/index.ts';
+import { type Attempt, asStarlingError, type Hex, type PeerId } from '../../spec/index.ts';
+import { decodeAverage, encodeAnswer } from '../../wire/index.ts';
+import { type Averaged, type AverageJob, Session } from './session.ts';
+import type { ExchangeWorld } from './world.ts';
+
+export class Exchanges {
+  readonly #world: ExchangeWorld;
+  /** Of all epochs: what chunks needed in one is what they need in the next. */
+  readonly #deadline: ChunkDeadline;
+  #session: Session | undefined;
+  #stopped = false;
+
+  constructor(world: ExchangeWorld) {
+    this.#world = world;
+    const { minDeadlineMs, epochDeadlineMs } = world.genesis;
+    this.#deadline = new ChunkDeadline({ minMs: minDeadlineMs, maxMs: epochDeadlineMs });
+    world.streams.handle('average', (from, payload) => this.#serve(from, payload));
+  }
+
+  /**
+   * Sums a settled roster with all others that settled it: votes for attempts, takes part in those that are certified, and resolves
+   * when as many voters hold the sum as certify an attempt. A node without a row in it signs, and takes the sum from the others.
+   * Undefined: a newer base or `stop` ended it. The same promise for the same base; who is to sign may change meanwhile.
+   */
+  begin(job: AverageJob): Promise<Averaged | undefined> {
+    const before = this.#session;
+    if (before?.base === job.base.decision && before.roster.join() === job.roster.join()) before.setElectorate(job);
+    else {
+      before?.stop();
+      this.#session = new Session(this.#world, this.#deadline, job);
+      if (this.#stopped) this.#session.stop();
+    }
+    return (this.#session as Session).result.promise;
+  }
+
+  /** Whether q voters signed this attempt of the present epoch, as far as heard here. */
+  isCertified(attemptId: Hex): boolean {
+    return this.#session?.isCertified(attemptId) === true;
+  }
+
+  /** The attempt that runs now, or ran last. */
+  get attempt(): Attempt | undefined {
+    return this.#session?.attempt;
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    this.#session?.stop();
+  }
+
+  async #serve(from: PeerId, payload: Uint8Array): Promise<Uint8Array> {
+    const message = decodeAverage(payload);
+    if (message.kind === 'probe') return encodeAnswer('taken', message.bytes);
+    const session = this.#session;
+    if (session === undefined) return encodeAnswer('later');
+    if (message.kind === 'words' && message.base !== session.base) return encodeAnswer(message.epoch < session.epoch ? 'over' : 'later');
+    try {
+      const { kind, bytes } = await session.serve(from, message);
+      return encodeAnswer(kind, bytes);
+    } catch (error) {
+      const { code, message: problem } = asStarlingError(error);
+      this.#world.journal.log('warn', 'epoch', 'a request about an average was refused', { peer: from, code, reason: problem });
+      return encodeAnswer('refused');
+    }
+  }
+}

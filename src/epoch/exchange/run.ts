@@ -1,0 +1,223 @@
+/** One attempt as one of its members: chunks out and in, each answered when it is stored, and edges over which nothing comes. */
+import { type ChunkDeadline, chunkRange, type ExchangeCommand, type Transfer } from '../../aggregation/schedule/index.ts';
+import { sha256, sis, toHex, verifyEd25519 } from '../../crypto/index.ts';
+import { asStarlingError, type ErrorCode, type Fingerprint, type Hex } from '../../spec/index.ts';
+import { type AccusedEdge, type AverageMessage, chunkBytes, decodeAnswer, encodeAverage } from '../../wire/index.ts';
+import { Lane } from './lane.ts';
+import type { Layout } from './plans.ts';
+import { type ExchangeWorld, type OwnRow, pause, turn } from './world.ts';
+
+/** Both sums of an attempt. */
+export interface Sums {
+  readonly rhoSum: Int32Array;
+  readonly sum: Int32Array;
+}
+
+export interface RunListener {
+  /** Half a deadline has passed over some link. */
+  late(): void;
+  /** Links over which nothing came in time, or something wrong. */
+  accused(edges: readonly AccusedEdge[]): void;
+  exchanged(sums: Sums): void;
+}
+
+export interface RunInput {
+  /** Id of the attempt. */
+  readonly id: Hex;
+  readonly layout: Layout;
+  readonly own: OwnRow;
+  readonly deadline: ChunkDeadline;
+}
+
+type Chunk = Extract<AverageMessage, { kind: 'chunk' }>;
+
+/** Ms until a chunk is sent again that was not taken. */
+const RESEND_MS = 100;
+/** Looks at the clock in a deadline, at most so far apart. */
+const TICKS = 16;
+const TICK_MAX_MS = 250;
+
+export class Run {
+  readonly id: Hex;
+  readonly layout: Layout;
+  readonly lanes: readonly Lane[];
+  readonly #world: ExchangeWorld;
+  readonly #deadline: ChunkDeadline;
+  readonly #listener: RunListener;
+  readonly #abort = new AbortController();
+  readonly #started: Promise<void>;
+  #exchanged = false;
+
+  constructor(world: ExchangeWorld, { id, layout, own, deadline }: RunInput, listener: RunListener) {
+    this.#world = world;
+    this.#deadline = deadline;
+    this.#listener = listener;
+    this.id = id;
+    this.layout = layout;
+    const rank = layout.order.indexOf(world.identity.fingerprint);
+    const small = (layout.weights[rank] as number) / layout.unit;
+    const rows = [sis.rhoRow(own.rho), own.values];
+    this.lanes = layout.lanes.map(({ planOf }, i) => {
+      const row = rows[i] as Int16Array;
+      const deadlineMs = () => deadline.ms;
+      return new Lane({ plan: planOf(rank), order: layout.order, row, weight: small, unit: layout.unit, deadlineMs });
+    });
+    this.#started = this.#start();
+  }
+
+  get #nowMs(): number {
+    return this.#world.clock.nowMs();
+  }
+
+  get isOver(): boolean {
+    return this.#abort.signal.aborted;
+  }
+
+  /** Nothing more is sent or taken in. */
+  stop(): void {
+    this.#abort.abort(new Error('the attempt is over'));
+  }
+
+  /** Half of the largest chunk on any link: what a link must carry there and back in half a deadline. */
+  get probeBytes(): number {
+    const sizes = this.lanes.flatMap(({ plan }) =>
+      [...plan.sends, ...plan.receives].map((transfer) => {
+        const { start, end } = chunkRange(transfer, 0);
+        return (end - start) * transfer.encoding.width;
+      }),
+    );
+    return Math.ceil(Math.max(0, ...sizes) / 2);
+  }
+
+  /** Links over which nothing came for this share of a deadline. */
+  overdue(share: number): AccusedEdge[] {
+    return this.lanes.flatMap((lane) => lane.machine.overdue(this.#nowMs, share * this.#deadline.ms).map((edge) => lane.named(edge)));
+  }
+
+  /** False: it is not what its sender may send, or it cannot be read. True once it is stored. */
+  async receive(from: Fingerprint, message: Chunk): Promise<boolean> {
+    await this.#started;
+    const { step, chunk, bytes, signature } = message;
+    const lane = this.lanes[message.lane] as Lane;
+    const transfer = lane.due(from, step);
+    const hash = toHex(sha256(bytes));
+    const before = lane.receipt(transfer, chunk);
+    if (before?.hash === hash) return true;
+    const to = this.#world.identity.fingerprint;
+    const key = this.#world.keyOf(from);
+    const signed = chunkBytes({ attempt: this.id, lane: message.lane, step, from, to, chunk, hash });
+    if (key === undefined || !verifyEd25519(signed, signature, key)) return this.#refuse(lane, transfer, chunk, 'BAD_SIGNATURE');
+    if (before !== undefined) return this.#refuse(lane, transfer, chunk, 'EQUIVOCATION');
+    if (this.isOver) return true;
+    for (const command of lane.machine.received(transfer.from, step, chunk, this.#nowMs)) {
+      if (command.kind !== 'store') continue;
+      try {
+        lane.accumulator.store(transfer, chunk, bytes);
+      } catch (error) {
+        return this.#refuse(lane, transfer, chunk, asStarlingError(error).code);
+      }
+      lane.keep(transfer, chunk, { hash, signature });
+      if (command.neededMs !== undefined) this.#deadline.needed(command.neededMs);
+      this.#obey(lane, lane.machine.stored(transfer, chunk, this.#nowMs));
+    }
+    return true;
+  }
+
+  /** A member says why nothing comes from it. */
+  excused(from: Fingerprint, lane: number): void {
+    const { machine } = this.lanes[lane] as Lane;
+    machine.excused(this.layout.order.indexOf(from), this.#nowMs);
+  }
+
+  async #start(): Promise<void> {
+    // The first turn lets whoever made this know it.
+    await turn(this.#world.clock);
+    for (const lane of this.lanes) await lane.weigh(this.#world.clock);
+    if (this.isOver) return;
+    for (const lane of this.lanes) this.#obey(lane, lane.machine.start(this.#nowMs));
+    this.#checkComplete();
+    void this.#tick();
+  }
+
+  async #tick(): Promise<void> {
+    while (!this.isOver && this.lanes.some(({ machine }) => !machine.isDone)) {
+      await pause(this.#world.clock, Math.min(TICK_MAX_MS, this.#deadline.ms / TICKS));
+      if (this.isOver) return;
+      if (this.overdue(1 / 2).length > 0) this.#listener.late();
+      for (const lane of this.lanes) this.#obey(lane, lane.machine.tick(this.#nowMs));
+    }
+  }
+
+  #refuse(lane: Lane, transfer: Transfer, chunk: number, code: ErrorCode): false {
+    this.#obey(lane, lane.machine.refused(transfer, chunk, code));
+    return false;
+  }
+
+  #obey(lane: Lane, commands: readonly ExchangeCommand[]): void {
+    if (this.isOver) return;
+    const accused = commands.flatMap((command) => (command.kind === 'accuse' ? [lane.named(command.accusation)] : []));
+    for (const command of commands) {
+      if (command.kind === 'send') void this.#send(lane, command.transfer, command.chunk);
+      else if (command.kind === 'waiting') void this.#excuse(lane, lane.nodeOf(command.to));
+    }
+    if (accused.length > 0) this.#listener.accused(accused);
+    this.#checkComplete();
+  }
+
+  #checkComplete(): void {
+    if (this.#exchanged || !this.lanes.every(({ machine }) => machine.isComplete)) return;
+    this.#exchanged = true;
+    void this.#finish();
+  }
+
+  async #finish(): Promise<void> {
+    const { clock } = this.#world;
+    const [rhoSum, sum] = [await (this.lanes[0] as Lane).finish(clock), await (this.lanes[1] as Lane).finish(clock)];
+    if (!this.isOver) this.#listener.exchanged({ rhoSum, sum });
+  }
+
+  async #send(lane: Lane, transfer: Transfer, chunk: number): Promise<void> {
+    await turn(this.#world.clock);
+    if (this.isOver) return;
+    const message = this.#message(lane, transfer, chunk);
+    const to = lane.nodeOf(transfer.to);
+    while (!this.isOver) {
+      const answer = await this.#ask(to, message);
+      if (answer === 'taken') return this.#obey(lane, lane.machine.acked(transfer.to, transfer.step, chunk, this.#nowMs));
+      // Whoever is past this attempt says in words why.
+      if (answer === 'over' || answer === 'refused') return;
+      await pause(this.#world.clock, RESEND_MS);
+    }
+  }
+
+  #message(lane: Lane, transfer: Transfer, chunk: number): Uint8Array {
+    const bytes = lane.accumulator.read(transfer, chunk);
+    const body = {
+      attempt: this.id,
+      lane: this.lanes.indexOf(lane),
+      step: transfer.step,
+      from: this.#world.identity.fingerprint,
+      to: lane.nodeOf(transfer.to),
+      chunk,
+      hash: toHex(sha256(bytes)),
+    };
+    const signature = this.#world.identity.signEd25519(chunkBytes(body));
+    return encodeAverage({ kind: 'chunk', attempt: this.id, lane: body.lane, step: body.step, chunk, bytes, signature });
+  }
+
+  /** Undefined: no answer came. */
+  async #ask(to: Fingerprint, message: Uint8Array): Promise<'taken' | 'later' | 'over' | 'refused' | undefined> {
+    const peer = this.#world.peerOf(to);
+    if (peer === undefined) return undefined;
+    const options = { timeoutMs: this.#deadline.ms, maxResponseBytes: 64, signal: this.#abort.signal };
+    try {
+      return decodeAnswer(await this.#world.streams.request(peer, 'average', message, options)).kind;
+    } catch {
+      return undefined;
+    }
+  }
+
+  async #excuse(lane: Lane, to: Fingerprint): Promise<void> {
+    await this.#ask(to, encodeAverage({ kind: 'waiting', attempt: this.id, lane: this.lanes.indexOf(lane) }));
+  }
+}

@@ -1,0 +1,437 @@
+/** One epoch's sum over streams: attempts until one ends with a sum that its members have checked. */
+import type { ChunkDeadline } from '../../aggregation/schedule/index.ts';
+import { sis } from '../../crypto/index.ts';
+import {
+  type Attempt,
+  asStarlingError,
+  type EntryId,
+  type Fingerprint,
+  type Hex,
+  type PeerId,
+  type SwarmState,
+  survivorsOf,
+} from '../../spec/index.ts';
+import { type AccusedEdge, type AverageAnswer, type AverageMessage, attemptId } from '../../wire/index.ts';
+import { chunkOf, pullSums } from './adopt.ts';
+import { ask } from './ask.ts';
+import { Ballots, type Electorate } from './ballots.ts';
+import { digestOf, sumHolds } from './check.ts';
+import { Commitments } from './commitments.ts';
+import { follow, judge, rowsOf, type Verdict } from './findings.ts';
+import { layoutOf } from './plans.ts';
+import { Probe } from './probe.ts';
+import { Run, type RunListener, type Sums } from './run.ts';
+import { Voter } from './voter.ts';
+import { Witness } from './witness.ts';
+import { type ExchangeWorld, pause } from './world.ts';
+
+export interface AverageJob extends Electorate {
+  readonly base: SwarmState;
+  /** Ascending. */
+  readonly roster: readonly EntryId[];
+}
+
+/** What every survivor ends with. */
+export interface Averaged {
+  readonly attempt: Attempt;
+  readonly survivors: readonly EntryId[];
+  /** Of the survivors; those of the roster, not renormalised. */
+  readonly weights: readonly number[];
+  /** S. */
+  readonly sum: Int32Array;
+  readonly rhoSum: Int32Array;
+  /** 16 KiB of each surviving contribution, in the order of the roster. */
+  readonly commitments: readonly Uint8Array[];
+}
+
+/** Ms between looks at what is due. */
+const TICK_MS = 50;
+/** Share of a deadline after which a link counts as failed once somebody else has accused one: others' excuses have come by then. */
+const FAILED_SHARE = 3 / 4;
+/** Deadlines that who holds a sum waits for the others to hold it too, before it votes for another attempt, or goes on with its own. */
+const HOLD_DEADLINES = 2;
+/** Requests for an attempt that is not certified here yet which wait for it, and ms that each waits. */
+const MAX_WAITING = 64;
+const WAIT_MS = 1_000;
+
+/** The attempt that runs here. */
+interface Current {
+  readonly attempt: Attempt;
+  readonly id: Hex;
+  /** Contributions that are summed, by author. */
+  readonly rows: ReadonlyMap<Fingerprint, EntryId>;
+  readonly abort: AbortController;
+  readonly accused: AccusedEdge[];
+  run: Run | undefined;
+  probe: Probe | undefined;
+  /** The sums that were checked, and their digest. */
+  held: { readonly sums: Sums; readonly digest: Hex; readonly atMs: number } | undefined;
+  /** When it was first taken for failed here. */
+  failedMs: number | undefined;
+  alarmedMs: number;
+  failing: boolean;
+  adopting: boolean;
+  /** Whose sum was not what it announced. */
+  readonly liars: Set<Fingerprint>;
+}
+
+export class Session implements RunListener {
+  readonly epoch: number;
+  readonly base: string;
+  readonly result = Promise.withResolvers<Averaged | undefined>();
+  readonly #world: ExchangeWorld;
+  readonly #deadline: ChunkDeadline;
+  readonly #job: AverageJob;
+  #electorate: Electorate;
+  readonly #ballots: Ballots;
+  readonly #voter: Voter;
+  readonly #witness: Witness;
+  readonly #commitments: Commitments;
+  #current: Current | undefined;
+  #stopped = false;
+  #waiting = 0;
+
+  constructor(world: ExchangeWorld, deadline: ChunkDeadline, job: AverageJob) {
+    this.epoch = job.base.epoch + 1;
+    this.base = job.base.decision;
+    this.#world = world;
+    this.#deadline = deadline;
+    this.#job = job;
+    this.#electorate = job;
+    this.#ballots = new Ballots(job);
+    this.#voter = new Voter(world, this.#ballots, this.base);
+    this.#witness = new Witness(world, this.epoch, this.base, this.#ballots);
+    this.#commitments = new Commitments(world, this.epoch);
+    this.#look();
+    void this.#tick();
+  }
+
+  get roster(): readonly EntryId[] {
+    return this.#job.roster;
+  }
+
+  setElectorate(electorate: Electorate): void {
+    this.#electorate = electorate;
+    this.#ballots.setElectorate(electorate);
+    this.#look();
+  }
+
+  isCertified(id: Hex): boolean {
+    return this.#ballots.isCertified(id);
+  }
+
+  /** The attempt that runs, or ran last. */
+  get attempt(): Attempt | undefined {
+    return this.#current?.attempt;
+  }
+
+  /** A newer epoch has begun, or the node stops. */
+  stop(): void {
+    this.#stopped = true;
+    this.#witness.stop();
+    this.#end(this.#current);
+    this.result.resolve(undefined);
+  }
+
+  async serve(
+    peer: PeerId,
+    message: Exclude<AverageMessage, { kind: 'probe' }>,
+  ): Promise<Pick<AverageAnswer, 'kind'> & { readonly bytes?: Uint8Array }> {
+    const from = this.#world.nodeOf(peer);
+    if (from === undefined) return { kind: 'refused' };
+    if (message.kind === 'words') {
+      const taken = this.#witness.hear(message.words, peer);
+      this.#look();
+      return { kind: taken ? 'taken' : 'later' };
+    }
+    if (!(await this.#certified(message.attempt))) return { kind: 'later' };
+    if (message.kind === 'open') return this.#open(message);
+    const current = this.#current;
+    if (current?.id !== message.attempt) return { kind: 'over' };
+    if (message.kind === 'alarm') void current.probe?.within(this.#deadline.ms);
+    else if (current.run === undefined || !current.rows.has(from)) return { kind: 'refused' };
+    else if (message.kind === 'waiting') current.run.excused(from, message.lane);
+    else if (!(await current.run.receive(from, message))) return { kind: 'refused' };
+    return { kind: 'taken' };
+  }
+
+  late(): void {
+    const current = this.#current;
+    const nowMs = this.#world.clock.nowMs();
+    if (current === undefined || nowMs - current.alarmedMs <= this.#deadline.ms) return;
+    current.alarmedMs = nowMs;
+    void current.probe?.within(this.#deadline.ms);
+    const message = { kind: 'alarm', attempt: current.id } as const;
+    for (const member of this.#others(current)) void ask(this.#world, member, message, { timeoutMs: this.#deadline.ms });
+  }
+
+  accused(edges: readonly AccusedEdge[]): void {
+    const current = this.#current;
+    if (current === undefined) return;
+    for (const edge of edges) if (!current.accused.some(({ from, to }) => from === edge.from && to === edge.to)) current.accused.push(edge);
+    void this.#fail(current);
+  }
+
+  exchanged(sums: Sums): void {
+    const current = this.#current;
+    if (current !== undefined) void this.#guard(this.#check(current, sums));
+  }
+
+  async #tick(): Promise<void> {
+    while (!this.#stopped) {
+      await pause(this.#world.clock, TICK_MS);
+      this.#look();
+    }
+  }
+
+  /** What follows from all that is known now. Idempotent. */
+  #look(): void {
+    if (this.#stopped) return;
+    this.#activate();
+    const current = this.#current;
+    const verdict = current === undefined ? undefined : judge(current.attempt, this.#authorOf, this.#witness.findingsOf(current.id));
+    if (current !== undefined && verdict?.failed === true) {
+      current.failedMs ??= this.#world.clock.nowMs();
+      if (current.run !== undefined) void this.#fail(current);
+    }
+    if (current !== undefined) this.#adoptIfDue(current);
+    this.#vote(current, verdict);
+    if (current !== undefined) this.#settle(current);
+    this.#witness.tell();
+  }
+
+  readonly #authorOf = (id: EntryId): Fingerprint | undefined => this.#world.contribution(id)?.author;
+
+  /** Begins the newest certified attempt, once all that it names is known here. */
+  #activate(): void {
+    const attempt = this.#ballots.newest;
+    if (attempt === undefined || attempt.number <= (this.#current?.attempt.number ?? -1)) return;
+    if (attempt.roster.some((id) => this.#world.contribution(id) === undefined)) return;
+    this.#end(this.#current);
+    const id = attemptId(attempt);
+    const rows = rowsOf(attempt, this.#authorOf);
+    const current: Current = {
+      attempt,
+      id,
+      rows,
+      abort: new AbortController(),
+      accused: [],
+      run: undefined,
+      probe: undefined,
+      held: undefined,
+      failedMs: undefined,
+      alarmedMs: Number.NEGATIVE_INFINITY,
+      failing: false,
+      adopting: false,
+      liars: new Set(),
+    };
+    this.#current = current;
+    this.#witness.forget(attempt.number);
+    const self = this.#world.identity.fingerprint;
+    const own = this.#world.own(rows.get(self) ?? '');
+    const weights = this.#world.weights(this.#job.base, attempt.roster);
+    const { genesis, elements } = this.#world;
+    if (rows.has(self) && own === undefined) this.#witness.say(id, { culprits: [self] });
+    if (own === undefined || !rows.has(self)) return;
+    const layout = layoutOf({ genesis, elements, attempt, weights, authorOf: this.#authorOf });
+    this.#world.journal.log('info', 'epoch', 'an average begins', {
+      epoch: this.epoch,
+      attempt: attempt.number,
+      schedule: layout.schedule,
+      members: layout.order.length,
+      why: layout.why,
+    });
+    current.run = new Run(this.#world, { id, layout, own, deadline: this.#deadline }, this);
+    current.probe = new Probe(this.#world, this.#others(current), current.run.probeBytes);
+    void this.#guard(this.#commitments.collect(this.#wanted(current), current.abort.signal));
+    // What its process before this one had received is gone, and those who sent it do not know.
+    if (attempt.number <= this.#voter.before) this.#witness.say(id, { failure: { accused: [], unreachable: [] } });
+  }
+
+  #end(current: Current | undefined): void {
+    current?.abort.abort(new Error('the attempt is over'));
+    current?.run?.stop();
+  }
+
+  /** Says what failed here, once: edges of its own, and whom it does not reach. */
+  async #fail(current: Current): Promise<void> {
+    if (current.failing || current.probe === undefined || current.run === undefined) return;
+    current.failing = true;
+    const unreachable = await current.probe.within(this.#deadline.ms);
+    if (current !== this.#current || this.#stopped) return;
+    const accused = [...current.accused];
+    for (const edge of current.run.overdue(FAILED_SHARE))
+      if (!accused.some(({ from, to }) => from === edge.from && to === edge.to)) accused.push(edge);
+    this.#world.journal.log('warn', 'epoch', 'an average failed', {
+      epoch: this.epoch,
+      attempt: current.attempt.number,
+      links: accused.map(({ phase, from, to, chunk, reason }) => `${phase} ${from} ${to} chunk ${chunk}: ${reason}`),
+      unreachable,
+    });
+    this.#witness.say(current.id, { failure: { accused, unreachable } });
+    this.#look();
+  }
+
+  async #check(current: Current, sums: Sums): Promise<void> {
+    const wanted = this.#wanted(current);
+    const late = this.#world.clock.after(this.#deadline.ms, () => this.#accuseSilentAuthors(current));
+    await this.#commitments.collect(wanted, current.abort.signal);
+    late.cancel();
+    if (current.abort.signal.aborted) return;
+    if (await this.#holds(current, sums)) return this.#hold(current, sums);
+    this.#world.journal.log('error', 'epoch', 'a sum is not that of the rows that were committed to', {
+      epoch: this.epoch,
+      attempt: current.attempt.number,
+    });
+  }
+
+  /** All was exchanged, and some have not shown what they had committed to. */
+  #accuseSilentAuthors(current: Current): void {
+    const to = this.#world.identity.fingerprint;
+    const silent = [...current.rows].filter(([, id]) => this.#commitments.get(id) === undefined);
+    this.accused(silent.map(([from]) => ({ phase: 'reduceScatter', from, to, chunk: 0, reason: 'no commitment' })));
+  }
+
+  async #holds({ attempt, rows }: Current, sums: Sums): Promise<boolean> {
+    const weights = this.#weightsOf(attempt);
+    const ids = survivorsOf(attempt).filter((id) => this.#authorOf(id) !== undefined);
+    const commitments = ids.map((id) => this.#commitments.get(id) as sis.Commitment);
+    if (rows.size !== ids.length) return false;
+    const { clock, seed } = this.#world;
+    return sumHolds(
+      clock,
+      seed,
+      sums,
+      commitments,
+      ids.map((id) => weights.get(id) as number),
+    );
+  }
+
+  async #hold(current: Current, sums: Sums): Promise<void> {
+    const digest = await digestOf(this.#world.clock, sums);
+    if (current !== this.#current || this.#stopped || current.held !== undefined) return;
+    current.held = { sums, digest, atMs: this.#world.clock.nowMs() };
+    this.#witness.say(current.id, { done: digest });
+    this.#look();
+  }
+
+  /** Whoever has no row in it, or could not finish, takes the sum from one that holds it. */
+  #adoptIfDue(current: Current): void {
+    const isDue = current.run === undefined || current.failedMs !== undefined;
+    if (!isDue || current.held !== undefined || current.adopting) return;
+    const [holder] = this.#holders(current);
+    if (holder === undefined) return;
+    current.adopting = true;
+    void this.#guard(this.#adopt(current, holder)).finally(() => {
+      current.adopting = false;
+      this.#look();
+    });
+  }
+
+  async #adopt(current: Current, holder: Fingerprint): Promise<void> {
+    const { signal } = current.abort;
+    const sums = await pullSums(this.#world, holder, current.id, signal);
+    if (signal.aborted) return;
+    if (sums !== undefined) await this.#commitments.collect(this.#wanted(current), signal);
+    if (signal.aborted) return;
+    if (sums !== undefined && (await this.#holds(current, sums))) return this.#hold(current, sums);
+    current.liars.add(holder);
+  }
+
+  /** Others that say they hold the sum. */
+  #holders({ id, liars }: Current): Fingerprint[] {
+    const self = this.#world.identity.fingerprint;
+    return this.#witness.findingsOf(id).flatMap(({ node, done }) => (done === null || node === self || liars.has(node) ? [] : [node]));
+  }
+
+  #vote(current: Current | undefined, verdict: Verdict | undefined): void {
+    const { signers, needed } = this.#electorate;
+    if (!signers.includes(this.#world.identity.fingerprint)) return;
+    if (current === undefined && this.#ballots.newest !== undefined) return;
+    if (current !== undefined && (verdict === undefined || !this.#isGivenUp(current, verdict))) return;
+    const number = this.#voter.next(current === undefined ? 0 : current.attempt.number + 1, signers.length, needed);
+    if (number === undefined) return;
+    const attempt = current === undefined ? this.#first(number) : follow(current.attempt, verdict as Verdict, number);
+    if (attempt === undefined || rowsOf(attempt, this.#authorOf).size === 0) return;
+    const vote = this.#voter.sign(attempt);
+    if (vote === undefined) return;
+    this.#witness.vote(attempt, vote);
+    this.#look();
+  }
+
+  /** The settled roster; where voters settled differently, the one that most of them signed, if all of it is known here. */
+  #first(number: number): Attempt | undefined {
+    const { swarm } = this.#world;
+    const own = { swarm, epoch: this.epoch, base: this.base, number, roster: this.#job.roster, dropped: [], broken: [] };
+    const { roster } = this.#ballots.favourite(number - 1) ?? own;
+    const isKnown = (ids: readonly EntryId[]): boolean => ids.every((id) => this.#world.contribution(id) !== undefined);
+    return isKnown(roster) ? { ...own, roster } : own;
+  }
+
+  /** Whether another attempt is to follow: all that count have spoken, or had the time to, and nobody can give the sum of this one. */
+  #isGivenUp(current: Current, { failed, awaited }: Verdict): boolean {
+    if (!failed || current.failedMs === undefined) return false;
+    const waitedMs = this.#world.clock.nowMs() - current.failedMs;
+    const canEnd = current.held !== undefined || this.#holders(current).length > 0;
+    if (canEnd && waitedMs <= HOLD_DEADLINES * this.#deadline.ms) return false;
+    return awaited.length === 0 || waitedMs > this.#deadline.ms;
+  }
+
+  /** So many voters hold the sum that no other attempt can be certified, or waited long enough for that. */
+  #settle({ attempt, held, failedMs }: Current): void {
+    if (held === undefined) return;
+    const { signers, needed } = this.#electorate;
+    const done = this.#witness.findingsOf(attemptId(attempt)).filter((f) => f.done === held.digest && signers.includes(f.node));
+    const isAlone = failedMs === undefined && this.#world.clock.nowMs() - held.atMs > HOLD_DEADLINES * this.#deadline.ms;
+    if (done.length < needed && !isAlone) return;
+    const survivors = survivorsOf(attempt);
+    const weights = this.#weightsOf(attempt);
+    const commitments = survivors.flatMap((id) => {
+      const commitment = this.#commitments.get(id);
+      return commitment === undefined ? [] : [sis.encodeCommitment(commitment)];
+    });
+    this.result.resolve({ attempt, survivors, weights: survivors.map((id) => weights.get(id) as number), ...held.sums, commitments });
+  }
+
+  async #open({ attempt, what, at }: Extract<AverageMessage, { kind: 'open' }>) {
+    const [place = 0] = at;
+    if (what === 'commitment') {
+      const bytes = await this.#commitments.show(this.#ballots.get(attempt)?.roster[place] ?? '');
+      return bytes === undefined ? ({ kind: 'later' } as const) : ({ kind: 'taken', bytes } as const);
+    }
+    const current = this.#current;
+    const bytes = what === 'sum' && current?.id === attempt && current.held !== undefined ? chunkOf(current.held.sums, at) : undefined;
+    return bytes === undefined ? ({ kind: 'later' } as const) : ({ kind: 'taken', bytes } as const);
+  }
+
+  /** Waits a little for a certificate that is under way; few at a time. */
+  async #certified(id: Hex): Promise<boolean> {
+    if (this.#ballots.isCertified(id) || this.#waiting >= MAX_WAITING) return this.#ballots.isCertified(id);
+    this.#waiting++;
+    const untilMs = this.#world.clock.nowMs() + WAIT_MS;
+    while (!this.#stopped && !this.#ballots.isCertified(id) && this.#world.clock.nowMs() < untilMs) await pause(this.#world.clock, TICK_MS);
+    this.#waiting--;
+    return this.#ballots.isCertified(id);
+  }
+
+  #weightsOf(attempt: Attempt): Map<EntryId, number> {
+    const weights = this.#world.weights(this.#job.base, attempt.roster);
+    return new Map(attempt.roster.map((id, i) => [id, weights[i] as number]));
+  }
+
+  #wanted({ id, attempt, rows }: Current) {
+    return { attempt: id, roster: attempt.roster, rows };
+  }
+
+  #others({ rows }: Current): Fingerprint[] {
+    return [...rows.keys()].filter((node) => node !== this.#world.identity.fingerprint);
+  }
+
+  async #guard(work: Promise<void>): Promise<void> {
+    try {
+      await work;
+    } catch (error) {
+      this.#world.journal.log('error', 'epoch', 'an average is in trouble', { epoch: this.epoch, ...asStarlingError(error).toJSON() });
+    }
+  }
+}

@@ -1,0 +1,57 @@
+/** What an exchange touches outside itself, and the small things that its parts share. */
+import type { IntRow } from '../../compute/api.ts';
+import type { Identity } from '../../crypto/index.ts';
+import type { EntryId, Fingerprint, Genesis, Hex, PeerId, SwarmId, SwarmState } from '../../spec/index.ts';
+import type { Clock, Journal, NodeStore, Streams } from '../ports.ts';
+
+/** The own contribution, as it was committed to. */
+export interface OwnRow {
+  /** q, one integer a parameter. */
+  readonly values: IntRow;
+  /** sis.expandRho of the secret. */
+  readonly rho: Int32Array;
+  /** Of the update hash. */
+  readonly salt: Uint8Array;
+}
+
+/** A contribution as the ledger has it. */
+export interface Contribution {
+  readonly author: Fingerprint;
+  readonly updateHash: Hex;
+  /** Hash of its Ring-SIS commitment; null: it has none. */
+  readonly commitment: Hex | null;
+}
+
+export interface ExchangeWorld {
+  readonly clock: Clock;
+  readonly streams: Pick<Streams, 'request' | 'peers' | 'handle'>;
+  readonly journal: Journal;
+  readonly store: Pick<NodeStore, 'get' | 'set'>;
+  readonly identity: Identity;
+  readonly swarm: SwarmId;
+  readonly genesis: Genesis;
+  /** Integers of a row. */
+  readonly elements: number;
+  /** Seed of the commitments' A. */
+  readonly seed: Uint8Array;
+  /** Ed25519 public key of a node whose join is known. */
+  keyOf(node: Fingerprint): Uint8Array | undefined;
+  nodeOf(peer: PeerId): Fingerprint | undefined;
+  peerOf(node: Fingerprint): PeerId | undefined;
+  /** Null: an entry of another kind, which nothing is summed for. Undefined: not known here. */
+  contribution(id: EntryId): Contribution | null | undefined;
+  /** Of the whole roster, one an id. */
+  weights(base: SwarmState, roster: readonly EntryId[]): readonly number[];
+  /** What a commitment's hash is bound to: swarm, epoch and author. */
+  commitmentContext(epoch: number, author: Fingerprint): Uint8Array;
+  /** Undefined where it is not this node's, or not kept. */
+  own(id: EntryId): OwnRow | undefined;
+}
+
+/** Lets everything else run that waits: whoever computes over whole rows does it between pieces. */
+export const turn = (clock: Clock): Promise<void> => pause(clock, 0);
+
+export const pause = (clock: Clock, ms: number): Promise<void> => new Promise((resolve) => void clock.after(ms, resolve));
+
+/** Integers handled between two turns: some milliseconds of any loop here. */
+export const PIECE = 65_536;
