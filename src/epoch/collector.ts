@@ -9,6 +9,7 @@ import {
   MAX_ROSTER,
   mayContribute,
   type PeerId,
+  StarlingError,
 } from '../spec/index.ts';
 import { classOf, ineligible } from './audit.ts';
 import { type EpochContext, peerOf } from './context.ts';
@@ -59,12 +60,22 @@ export class Collector {
   /** Contributions without values: since when, and whether they are being fetched. */
   readonly #wanted = new Map<EntryId, { sinceMs: number; busy: boolean }>();
   readonly #authors = new Set<Fingerprint>();
+  readonly #over = new AbortController();
+  /** Where this node begins among the others, [0, 1). */
+  readonly #spread: number;
 
   /** Over the present head. */
   constructor(ctx: EpochContext, listener: CollectorListener) {
     this.#ctx = ctx;
     this.#listener = listener;
     this.#base = ctx.chain.head.id;
+    this.#spread = ctx.ports.entropy.uniform();
+  }
+
+  /** Another collector takes over. What is pulled for another epoch, or another base, is given up; what has come of it is kept a while. */
+  end(): void {
+    if (this.#ctx.chain.head.id !== this.#base)
+      this.#over.abort(new StarlingError('EPOCH_REGRESSION', 'the epoch is over', { phase: 'fetch' }));
   }
 
   /** Takes what is on the ledger already, and puts an own contribution out again that a restart left unpublished. */
@@ -116,7 +127,8 @@ export class Collector {
       const holders = this.#holdersOf(id, replica.graph.get(id)?.core.author);
       if (holders.length === 0) continue;
       wanted.busy = true;
-      void fetchUpdate(this.#ctx, id, holders, chain.head.state.scaleExponents).then((held) => {
+      const sources = { holders, others: () => this.#membersNear(), signal: this.#over.signal };
+      void fetchUpdate(this.#ctx, id, sources, chain.head.state.scaleExponents).then((held) => {
         wanted.busy = false;
         wanted.sinceMs = this.#nowMs;
         if (held) this.news(id);
@@ -145,6 +157,17 @@ export class Collector {
     const nodes = new Set([...(author === undefined ? [] : [author]), ...this.#listener.holders(id)]);
     nodes.delete(this.#ctx.self);
     return [...nodes].flatMap((node) => peerOf(this.#ctx, node) ?? []);
+  }
+
+  /** Connected members in an order that spreads those who pull over them: they want the same updates. */
+  #membersNear(): PeerId[] {
+    const { streams } = this.#ctx.ports;
+    const members = streams.peers().filter((peer) => {
+      const node = this.#ctx.directory.nodeOf(peer);
+      return node !== undefined && !this.#ctx.diverging.has(node);
+    });
+    const from = Math.floor(this.#spread * members.length);
+    return [...members.slice(from), ...members.slice(0, from)];
   }
 
   get #nowMs(): number {

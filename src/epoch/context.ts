@@ -23,7 +23,7 @@ import { Chain, type HeldAggregate } from './chain.ts';
 import { EvidencePool } from './evidencePool.ts';
 import { loadPin } from './pin.ts';
 import type { BlobStore, BlockStore, Clock, Entropy, EntryStore, Gossip, Journal, NodeStore, Streams } from './ports.ts';
-import { ResumedPulls } from './pull.ts';
+import { Pulls } from './pulls.ts';
 import { type Divergence, Reach } from './reach.ts';
 import { Replica } from './replica.ts';
 import { Timeline } from './timeline.ts';
@@ -86,10 +86,10 @@ export interface EpochContext extends Omit<EpochInit, 'initialModel'> {
   readonly unavailable: Map<DecisionId, number>;
   /** Aggregates that are being fetched, by hash. */
   readonly fetching: Map<Hex, Promise<HeldAggregate>>;
-  /** Models and sums that are pulled, with what earlier attempts have left. */
-  readonly pulls: ResumedPulls;
   /** Whether the epoch over `base` goes by a schedule: nobody then sees the updates of others. */
   readonly isScheduled: (base: SwarmState) => boolean;
+  /** Updates, models and sums that are pulled, with what earlier attempts have left. */
+  readonly pulls: Pulls;
   /** When each step happened here. */
   readonly timeline: Timeline;
   readonly updates: Updates;
@@ -136,8 +136,8 @@ export function createContext(init: EpochInit): EpochContext {
     refused: new Map(),
     unavailable: new Map(),
     fetching: new Map(),
-    pulls: new ResumedPulls(),
     isScheduled: scheduledIn(genesis),
+    pulls: new Pulls(),
     timeline: new Timeline(ports.clock),
     updates,
     directory,

@@ -273,6 +273,7 @@ export class Engine implements InboxListener, CollectorListener, CommitteeListen
     this.#timers.cancel('deadline');
     this.#timers.cancel('retry');
     this.talk = openTalk(this.ctx, this.talk);
+    this.#collector.end();
     this.#collector = new Collector(this.ctx, this);
     this.#dispatch({ type: 'begin', facts: factsOf(this.ctx, this.#deadline.ms, this.#state.facts.trainers) });
     this.#announce();

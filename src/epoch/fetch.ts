@@ -1,57 +1,72 @@
-/** Updates that gossip did not bring: key and sealed bytes from the author or any holder, one at a time. */
+/** Updates that gossip did not bring: the key from the author or any holder, the sealed bytes from all who have some of them. */
 import { bytesOf } from '../aggregation/index.ts';
 import { chunkAt } from '../crypto/index.ts';
 import { asStarlingError, type ContentRoot, type EntryId, FRAME_MAX_BYTES, type PeerId, StarlingError } from '../spec/index.ts';
 import { decodeKeysMessage, encodeKeysMessage, type UpdateKey } from '../wire/index.ts';
 import type { EpochContext } from './context.ts';
 import { answerMs } from './ports.ts';
-import { pullContent } from './pull.ts';
 import { indexInTurns, type ServedContent } from './served.ts';
 
+/** Where an update may be had. */
+export interface UpdateSources {
+  /** Who says that it holds it, its author first: asked for the key, one after the other. */
+  readonly holders: readonly PeerId[];
+  /** Who may be pulling it too, and gives what it has of it. Asked again whenever there is room for one more. */
+  readonly others?: () => readonly PeerId[];
+  /** It is not wanted any more. */
+  readonly signal?: AbortSignal;
+}
+
 /**
- * Tries the holders in turn until the update opens. Returns whether it is held. A key that was pushed may be anyone's
- * lie: where it leads nowhere, the holder is asked for its own.
+ * Tries the holders' keys in turn until the update opens. Returns whether it is held. A key that was pushed may be anyone's
+ * lie: where it leads nowhere, the holders are asked for theirs.
  */
-export async function fetchUpdate(
-  ctx: EpochContext,
-  id: EntryId,
-  holders: readonly PeerId[],
-  exponents: readonly number[],
-): Promise<boolean> {
-  for (const holder of holders) {
-    const pushed = ctx.updates.key(id);
-    if (pushed !== undefined && (await tryHolder(ctx, id, holder, pushed, exponents))) return true;
-    if (ctx.updates.refusal(id) !== undefined) return false;
-    if (await tryHolder(ctx, id, holder, undefined, exponents)) return true;
-    if (ctx.updates.refusal(id) !== undefined) return false;
+export async function fetchUpdate(ctx: EpochContext, id: EntryId, sources: UpdateSources, exponents: readonly number[]): Promise<boolean> {
+  const isOver = (): boolean => ctx.updates.refusal(id) !== undefined || sources.signal?.aborted === true;
+  const pushed = ctx.updates.key(id);
+  if (pushed !== undefined && (await tryKey(ctx, id, () => pushed, sources, exponents))) return true;
+  for (const holder of sources.holders) {
+    if (isOver()) return false;
+    if (await tryKey(ctx, id, () => askKey(ctx, id, holder), sources, exponents, holder)) return true;
   }
   return false;
 }
 
-/** With this key, or with the one that the holder gives. */
-async function tryHolder(
+/** `holder`: who gives the key. It is the first to be asked for what the key opens. */
+async function tryKey(
   ctx: EpochContext,
   id: EntryId,
-  holder: PeerId,
-  known: UpdateKey | undefined,
+  give: () => UpdateKey | Promise<UpdateKey>,
+  { holders, others, signal }: UpdateSources,
   exponents: readonly number[],
+  holder?: PeerId,
 ): Promise<boolean> {
   const { updates } = ctx;
-  const { streams, journal } = ctx.ports;
+  const { streams, journal, entropy } = ctx.ports;
   try {
-    const key = known ?? (await askKey(ctx, id, holder));
+    const key = await give();
     if (key.cipherBytes > updates.maxSealedBytes())
-      throw new StarlingError('BOUNDS_EXCEEDED', `a sealed update of ${key.cipherBytes} bytes`, { peer: holder, phase: 'fetch' });
+      throw new StarlingError('BOUNDS_EXCEEDED', `a sealed update of ${key.cipherBytes} bytes, the bound is ${updates.maxSealedBytes()}`, {
+        field: 'cipherBytes',
+        phase: 'fetch',
+      });
     updates.forgetKey(id);
     updates.offerKey(key);
     if (updates.sealed(key.cipherRoot) === undefined) {
-      const sealed = await pullContent(streams, [holder], key.cipherRoot, key.cipherBytes, { timeoutMs: answerMs(key.cipherBytes) });
+      const first = holder === undefined ? holders : [holder, ...holders.filter((peer) => peer !== holder)];
+      const everybody = () => [...new Set([...first, ...(others?.() ?? [])])];
+      const sealed = await ctx.pulls.pull(streams, everybody, key.cipherRoot, key.cipherBytes, {
+        timeoutMs: answerMs(key.cipherBytes),
+        uniform: () => entropy.uniform(),
+        onFault: (peer, fault) => journal.log('debug', 'epoch', 'a holder of an update was left', { ...fault.toJSON(), peer, entry: id }),
+        ...(signal === undefined ? {} : { signal }),
+      });
       updates.offerSealed(id, key.cipherRoot, sealed);
     }
     if (updates.open(id, exponents)) return true;
   } catch (error) {
-    const problem = asStarlingError(error, { peer: holder, phase: 'fetch' });
-    journal.log('debug', 'epoch', 'a holder did not give an update', { ...problem.toJSON(), peer: holder, entry: id });
+    const problem = asStarlingError(error, { phase: 'fetch', ...(holder === undefined ? {} : { peer: holder }) });
+    journal.log('debug', 'epoch', 'a holder did not give an update', { ...problem.toJSON(), entry: id });
   }
   updates.forgetKey(id);
   return updates.row(id) !== undefined;
@@ -91,21 +106,27 @@ export function serveKeys(
   return { pushed: message.keys.map((k) => k.id) };
 }
 
-/** Content as the `content` protocol serves it: sealed updates and the newest models from memory, everything else from disk. */
+/**
+ * Content as the `content` protocol serves it: sealed updates, the newest models and what has come of content that is pulled
+ * from memory, everything else from disk.
+ */
 export function servedBlobs(ctx: EpochContext): ServedContent {
   const { blobs, clock } = ctx.ports;
   const inMemory = (root: ContentRoot): Uint8Array | undefined => {
     const model = ctx.chain.models.byRoot(root);
     return ctx.updates.sealed(root) ?? (model === undefined ? undefined : bytesOf(model));
   };
+  const partial = (root: ContentRoot) => (inMemory(root) === undefined ? ctx.pulls.partial(root) : undefined);
   return {
     async index(root) {
       const content = inMemory(root);
-      return await (content === undefined ? blobs.index(root) : indexInTurns(clock, root, content));
+      if (content !== undefined) return await indexInTurns(clock, root, content);
+      return partial(root)?.index ?? (await blobs.index(root));
     },
     async readChunk(root, i) {
       const content = inMemory(root);
-      return content === undefined ? await blobs.readChunk(root, i) : chunkAt(content, i);
+      return content === undefined ? (partial(root)?.chunk(i) ?? (await blobs.readChunk(root, i))) : chunkAt(content, i);
     },
+    held: (root) => partial(root)?.held,
   };
 }

@@ -1,7 +1,8 @@
-/** Content by its root from several holders at once, every chunk checked on arrival (PROTOCOL section 3). */
+/** Content by its root from several holders at once, every chunk checked on arrival (PROTOCOL section 4). */
 import { chunkCount, contentOf, verifyChunk } from '../crypto/index.ts';
 import { CHUNK_BYTES, type ContentRoot, FRAME_MAX_BYTES, type PeerId, StarlingError } from '../spec/index.ts';
-import { decodeContentIndex, encodeContentRequest } from '../wire/messages.ts';
+import { decodeContentIndex, decodeHeldChunks, encodeContentRequest, type HeldChunks } from '../wire/messages.ts';
+import { type Ask, chooseChunk, type Holder, hasChunk, type Parts, partsOf } from './parts.ts';
 import type { Streams } from './ports.ts';
 
 export interface PullOptions {
@@ -10,22 +11,27 @@ export interface PullOptions {
   readonly signal?: AbortSignal;
   /** A holder failed or lied (HASH_MISMATCH, PROTOCOL_VIOLATION) and is left; the error names it. */
   readonly onFault?: (holder: PeerId, error: StarlingError) => void;
+  /** Between chunks that equally few have, [0, 1): nodes that pull at the same time then ask for different ones. By default the first. */
+  readonly uniform?: () => number;
 }
 
 /** Holders asked at once: enough to fill a home link, few enough that a dead one is noticed soon. The others stand by. */
 const HOLDERS_AT_ONCE = 4;
 /** Chunks asked for at once: hides the round trip, and three answers are all a holder must keep for us. */
 const OUTSTANDING = 3;
-/** Holders that one chunk is asked of at once: whoever is late with it, and whoever is not. */
-const ASKED_OF = 2;
+/**
+ * Share of the chunks that comes here until a holder that lacks what is wanted is asked again what it has: it pulls as this node
+ * does. So one holder is asked 32 times at most, in some hundred bytes each.
+ */
+const ASK_AGAIN_SHARE = 1 / 32;
 
 /** Who may have the content, best first; a function is asked again whenever there is room for one more. */
 export type Holders = readonly PeerId[] | (() => readonly PeerId[]);
 
 /**
- * Pulls content by its root from these holders, HOLDERS_AT_ONCE of them at a time, each once. Each proves by the leaves that it holds
- * the content and gives one chunk before more are asked of it, so that a liar costs one. A holder that fails or lies is left,
- * its chunks go to others; at the end, chunks that are late with one holder are asked of those that are done.
+ * Pulls content by its root from these holders, HOLDERS_AT_ONCE of them at a time. Each proves by the leaves that it knows
+ * the content, says which chunks it has, and gives one before more are asked of it, so that a liar costs one. A holder that fails or lies is
+ * left, its chunks go to others; one that has some chunks gives those, and is asked again for more. The chunk that fewest have goes first.
  * Holds `sizeBytes` of memory and the chunks under way: the caller bounds it.
  * Throws NOT_FOUND when no holder is left, HASH_MISMATCH when the content has another size than was announced.
  */
@@ -42,87 +48,29 @@ export async function pullContent(
   return new Uint8Array(0);
 }
 
-/** Contents of which what came is kept: a model, and a sum that is asked for beside it. Each takes its size in memory. */
-const UNFINISHED_KEPT = 2;
-
-/** Pulls whose next attempt asks only for what has not come: a holder may go, and an epoch end, before large content is here. */
-export class ResumedPulls {
-  readonly #unfinished = new Map<ContentRoot, Parts>();
-
-  /** As `pullContent`. What an attempt leaves is kept until content that failed later takes its place. */
-  async pull(
-    streams: Pick<Streams, 'request'>,
-    holders: Holders,
-    root: ContentRoot,
-    sizeBytes: number,
-    options: PullOptions,
-  ): Promise<Uint8Array> {
-    const left = this.#unfinished.get(root);
-    const parts = left?.content.byteLength === sizeBytes ? left : partsOf(root, sizeBytes);
-    this.#unfinished.delete(root);
-    try {
-      return await new Pull(streams, holders, parts, options).run();
-    } catch (error) {
-      if (parts.leaves !== undefined && parts.missing.size < parts.leaves.length) this.#unfinished.set(root, parts);
-      for (const oldest of this.#unfinished.keys()) if (this.#unfinished.size > UNFINISHED_KEPT) this.#unfinished.delete(oldest);
-      throw error;
-    }
-  }
-}
-
-/** Content as far as it has come. */
-interface Parts {
-  readonly root: ContentRoot;
-  readonly content: Uint8Array;
-  /** Behind `root`, as the first holder gave them; undefined before. */
-  leaves: readonly Uint8Array[] | undefined;
-  /** Chunks that are not in `content`. */
-  readonly missing: Set<number>;
-}
-
-const partsOf = (root: ContentRoot, sizeBytes: number): Parts => ({
-  root,
-  content: new Uint8Array(sizeBytes),
-  leaves: undefined,
-  missing: new Set(Array(chunkCount(sizeBytes)).keys()),
-});
-
-interface Holder {
-  readonly peer: PeerId;
-  /** Its leaves were right. */
-  proven: boolean;
-  /** Chunks it owes. */
-  readonly owes: Set<number>;
-  /** Number of the latest request that it answered, 0 before the first. */
-  answered: number;
-}
-
-/** A chunk that is asked for. */
-interface Ask {
-  readonly of: Set<Holder>;
-  /** Number of the latest request for it. */
-  number: number;
-}
-
-class Pull {
+export class Pull {
   readonly #streams: Pick<Streams, 'request'>;
   readonly #parts: Parts;
   readonly #options: PullOptions;
+  readonly #isSharedBy: () => number;
   /** Chunks that nobody is asked for. */
   readonly #open: Set<number>;
   readonly #asked = new Map<number, Ask>();
   readonly #candidates: () => readonly PeerId[];
-  readonly #tried = new Set<PeerId>();
-  readonly #holders = new Set<Holder>();
+  /** Everybody who was asked anything, but for those that are left. */
+  readonly #holders = new Map<PeerId, Holder>();
+  readonly #left = new Set<PeerId>();
   #requests = 0;
   #lastFault: StarlingError | undefined;
   readonly #result = Promise.withResolvers<Uint8Array>();
   readonly #over = new AbortController();
 
-  constructor(streams: Pick<Streams, 'request'>, holders: Holders, parts: Parts, options: PullOptions) {
+  /** `isSharedBy`: pulls that run beside each other here, this one included. */
+  constructor(streams: Pick<Streams, 'request'>, holders: Holders, parts: Parts, options: PullOptions, isSharedBy = () => 1) {
     this.#streams = streams;
     this.#parts = parts;
     this.#options = options;
+    this.#isSharedBy = isSharedBy;
     this.#open = new Set(parts.missing);
     this.#candidates = typeof holders === 'function' ? holders : () => holders;
   }
@@ -145,59 +93,85 @@ class Pull {
     return this.#over.signal.aborted;
   }
 
-  /** Turns to the next holders where there is room. */
-  #engage(): void {
-    if (this.#holders.size < HOLDERS_AT_ONCE) {
-      const untried = this.#candidates().filter((peer) => !this.#tried.has(peer));
-      for (const peer of new Set(untried.slice(0, HOLDERS_AT_ONCE - this.#holders.size))) {
-        const holder: Holder = { peer, proven: false, owes: new Set(), answered: 0 };
-        this.#tried.add(peer);
-        this.#holders.add(holder);
-        void this.#watch(holder, this.#prove(holder));
-      }
-    }
-    if (this.#holders.size === 0) this.#result.reject(this.#nobody());
+  /** Those that give something now, or are about to say what they have. */
+  #engaged(): Holder[] {
+    const missing = [...this.#parts.missing];
+    return [...this.#holders.values()].filter(
+      (holder) => holder.isAsked || holder.owes.size > 0 || missing.some((chunk) => hasChunk(holder, chunk)),
+    );
   }
 
-  /** Gives every holder as much to do as it may have. */
+  /** Turns to the next holders where there is room. */
+  #engage(): void {
+    const engaged = this.#engaged();
+    for (const peer of this.#candidates()) {
+      if (engaged.length >= HOLDERS_AT_ONCE) return;
+      if (this.#left.has(peer)) continue;
+      const known = this.#holders.get(peer);
+      if (known !== undefined && (engaged.includes(known) || !this.#isWorthAsking(known, engaged.length === 0))) continue;
+      const holder = known ?? { peer, has: undefined, isAsked: true, missingThen: 0, owes: new Set(), answered: 0 };
+      this.#holders.set(peer, holder);
+      engaged.push(holder);
+      holder.isAsked = true;
+      holder.missingThen = this.#parts.missing.size;
+      void this.#watch(holder, this.#askHeld(holder));
+    }
+    if (engaged.length === 0) this.#result.reject(this.#nobody());
+  }
+
+  /** It pulls the same, as likely as not: where this node has come on, so has it. */
+  #isWorthAsking({ missingThen }: Holder, isUrgent: boolean): boolean {
+    const arrived = missingThen - this.#parts.missing.size;
+    return arrived >= (isUrgent ? 1 : Math.max(1, ASK_AGAIN_SHARE * chunkCount(this.#parts.content.byteLength)));
+  }
+
+  /** Gives every holder as much to do as it may have. Whoever has everything has it for all who pull: others that have less may come. */
   #fill(): void {
-    for (const holder of this.#holders) {
-      const most = !holder.proven ? 0 : holder.answered === 0 ? 1 : OUTSTANDING;
+    const holders = this.#engaged();
+    const { uniform = () => 0 } = this.#options;
+    const standing = { open: this.#open, asked: this.#asked, holders, uniform };
+    const areOthers = [...this.#holders.values()].some(({ has }) => has !== 'all');
+    for (const holder of holders) {
+      const most = holder.has === undefined ? 0 : holder.answered === 0 || (areOthers && holder.has === 'all') ? 1 : OUTSTANDING;
       while (holder.owes.size < most) {
-        const chunk = this.#choose(holder);
+        const chunk = chooseChunk(holder, standing);
         if (chunk === undefined) break;
         void this.#watch(holder, this.#fetch(holder, chunk));
       }
     }
   }
 
-  /**
-   * A chunk that nobody is asked for, or else one that is late: asked of another before something that this holder has
-   * answered already, or still on its way when this holder has nothing left to do.
-   */
-  #choose(holder: Holder): number | undefined {
-    const [open] = this.#open;
-    if (open !== undefined || holder.answered === 0) return open;
-    for (const [chunk, ask] of this.#asked)
-      if (ask.of.size < ASKED_OF && !ask.of.has(holder) && (ask.number < holder.answered || holder.owes.size === 0)) return chunk;
-    return undefined;
+  /** What a holder has; of one that was not asked before, whether it knows the content at all. */
+  async #askHeld(holder: Holder): Promise<void> {
+    const isFirst = holder.has === undefined;
+    try {
+      const answer = await this.#ask(holder, isFirst ? 'leaves' : 'held', FRAME_MAX_BYTES, this.#options.timeoutMs * this.#isSharedBy());
+      if (this.#isOver) return;
+      holder.has = isFirst ? this.#checked(holder, answer) : decodeHeldChunks(answer, chunkCount(this.#parts.content.byteLength));
+    } catch (error) {
+      // It may have some of it later.
+      if (!(error instanceof StarlingError) || error.code !== 'PEER_REFUSED' || error.facts.reason !== 'NOT_FOUND') throw error;
+      holder.has = undefined;
+      this.#lastFault = error;
+    } finally {
+      holder.isAsked = false;
+    }
   }
 
-  async #prove(holder: Holder): Promise<void> {
-    const answer = await this.#ask(holder, 'leaves', FRAME_MAX_BYTES, this.#options.timeoutMs);
-    let leaves: readonly Uint8Array[];
+  #checked(holder: Holder, answer: Uint8Array): HeldChunks | undefined {
+    let index: ReturnType<typeof decodeContentIndex>;
     try {
-      ({ leaves } = decodeContentIndex(answer, this.#parts.root));
+      index = decodeContentIndex(answer, this.#parts.root);
     } catch (cause) {
       throw this.#lie(holder, 'leaves', cause);
     }
     // The root binds the number of leaves, so a count that differs is the announcement's fault and no holder's.
-    if (leaves.length !== chunkCount(this.#parts.content.byteLength)) {
+    if (index.leaves.length !== chunkCount(this.#parts.content.byteLength)) {
       this.#result.reject(wrongSize(this.#parts.content.byteLength));
-      return;
+      return undefined;
     }
-    this.#parts.leaves ??= leaves;
-    holder.proven = true;
+    this.#parts.leaves ??= index.leaves;
+    return index.held;
   }
 
   async #fetch(holder: Holder, chunk: number): Promise<void> {
@@ -209,8 +183,9 @@ class Pull {
     this.#asked.set(chunk, ask);
     this.#open.delete(chunk);
     // It comes behind what this holder owes already, and the others share the way to us.
-    const bytes = await this.#ask(holder, chunk, CHUNK_BYTES, this.#options.timeoutMs * holder.owes.size * this.#holders.size);
-    if (this.#isOver || !this.#holders.has(holder)) return;
+    const shared = holder.owes.size * this.#engaged().length * this.#isSharedBy();
+    const bytes = await this.#ask(holder, chunk, CHUNK_BYTES, this.#options.timeoutMs * shared);
+    if (this.#isOver || this.#left.has(holder.peer)) return;
     if (!verifyChunk(this.#parts.leaves as Uint8Array[], chunk, bytes)) throw this.#lie(holder, `a chunk ${chunk}`);
     holder.owes.delete(chunk);
     holder.answered = Math.max(holder.answered, number);
@@ -234,7 +209,7 @@ class Pull {
     try {
       await work;
     } catch (error) {
-      if (this.#isOver || !this.#holders.has(holder)) return;
+      if (this.#isOver || this.#left.has(holder.peer)) return;
       if (error instanceof StarlingError) this.#leave(holder, error);
       else this.#result.reject(error);
     }
@@ -244,7 +219,8 @@ class Pull {
   }
 
   #leave(holder: Holder, error: StarlingError): void {
-    this.#holders.delete(holder);
+    this.#holders.delete(holder.peer);
+    this.#left.add(holder.peer);
     this.#lastFault = error;
     for (const chunk of holder.owes) {
       const ask = this.#asked.get(chunk);
@@ -255,7 +231,7 @@ class Pull {
     this.#options.onFault?.(holder.peer, error);
   }
 
-  #ask(holder: Holder, index: number | 'leaves', maxResponseBytes: number, timeoutMs: number): Promise<Uint8Array> {
+  #ask(holder: Holder, index: number | 'leaves' | 'held', maxResponseBytes: number, timeoutMs: number): Promise<Uint8Array> {
     const { signal } = this.#options;
     return this.#streams.request(holder.peer, 'content', encodeContentRequest({ root: this.#parts.root, index }), {
       timeoutMs,

@@ -2,11 +2,14 @@
 import { pipe } from 'it-pipe';
 import { type ContentIndex, chunkAt, chunkCount, leafHash, verifyChunk } from '../crypto/index.ts';
 import { type ContentRoot, type PeerId, StarlingError } from '../spec/index.ts';
-import { decodeContentRequest, encodeContentIndex } from '../wire/messages.ts';
+import { decodeContentRequest, encodeContentIndex, encodeHeldChunks } from '../wire/messages.ts';
 import type { BlobStore, Clock } from './ports.ts';
 
 /** What can be read in parts, from memory or from disk. */
-export type ServedContent = Pick<BlobStore, 'index' | 'readChunk'>;
+export interface ServedContent extends Pick<BlobStore, 'index' | 'readChunk'> {
+  /** Chunks of content that is not all here yet; undefined where it is. */
+  held?(root: ContentRoot): ReadonlySet<number> | undefined;
+}
 
 /** Contents whose leaves are kept at hand: 4 bytes a 32 KiB of content, 5 KiB for ten million parameters. */
 const INDEXES_KEPT = 64;
@@ -42,7 +45,8 @@ export function serveContent(source: ServedContent): (from: PeerId, payload: Uin
   return async (_from, payload) => {
     const { root, index: chunk } = decodeContentRequest(payload);
     const index = await indexOf(root);
-    if (chunk === 'leaves') return encodeContentIndex(index);
+    if (chunk === 'leaves') return encodeContentIndex(index, source.held?.(root));
+    if (chunk === 'held') return encodeHeldChunks(source.held?.(root) ?? 'all', index.leaves.length);
     if (chunk >= index.leaves.length)
       throw new StarlingError('NOT_FOUND', `content ${root.slice(0, 8)} has ${index.leaves.length} chunks`, { field: 'index' });
     const bytes = await source.readChunk(root, chunk);

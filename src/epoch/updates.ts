@@ -3,17 +3,30 @@ import { bytesOf, decodePayload, payloadMaxBytes, type TensorSpan } from '../agg
 import type { IntRow } from '../compute/api.ts';
 import { fromHex, openSegments, sealedSize } from '../crypto/index.ts';
 import type { EntryOf } from '../ledger/index.ts';
-import { type ContentRoot, type EntryId, type Genesis, QMAX, StarlingError } from '../spec/index.ts';
+import { type ContentRoot, type EntryId, type Genesis, MIB, QMAX, StarlingError } from '../spec/index.ts';
 import { decodeUpdate, type UpdateKey, type UpdatePlaintext, updateHash, updateMaxBytes } from '../wire/index.ts';
 import { integerNorm } from './prepare.ts';
 
 /** Epochs behind the current one whose sealed updates are kept for members that missed them. */
 const EPOCHS_KEPT = 2;
+/**
+ * Bytes. Sealed updates that have been opened and are kept for others alone: one of a hundred million parameters, or those of a swarm
+ * of ten members with ten million for one epoch. Beyond it those of other epochs go first, then whichever was asked for longest ago.
+ */
+const SEALED_MAX_BYTES = 256 * MIB;
+
+interface Sealed {
+  readonly root: ContentRoot;
+  readonly bytes: Uint8Array;
+  readonly isOwn: boolean;
+  /** Rises with every use of any. */
+  used: number;
+}
 
 interface Held {
   readonly entry: EntryOf<'contribution'>;
   key?: UpdateKey;
-  sealed?: { readonly root: ContentRoot; readonly bytes: Uint8Array };
+  sealed?: Sealed;
   row?: IntRow;
   refused?: StarlingError;
 }
@@ -27,9 +40,16 @@ export class Updates {
   #early = new Map<EntryId, UpdateKey>();
   #earlier: ReadonlyMap<EntryId, UpdateKey> = new Map();
 
-  constructor(genesis: Genesis, spans: readonly TensorSpan[]) {
+  /** Roots that the manifests of this epoch's contributions name, each by the first. */
+  readonly #announced = new Map<EntryId, ContentRoot>();
+  readonly #sealedMaxBytes: number;
+  #epoch = 0;
+  #uses = 0;
+
+  constructor(genesis: Genesis, spans: readonly TensorSpan[], sealedMaxBytes = SEALED_MAX_BYTES) {
     this.#genesis = genesis;
     this.#spans = spans;
+    this.#sealedMaxBytes = sealedMaxBytes;
   }
 
   /** A contribution on the ledger whose values are wanted. Idempotent. */
@@ -61,7 +81,9 @@ export class Updates {
   /** The sealed bytes behind a content root, for serving them. */
   sealed(root: ContentRoot): Uint8Array | undefined {
     const id = this.#byRoot.get(root);
-    return id === undefined ? undefined : this.#held.get(id)?.sealed?.bytes;
+    const sealed = id === undefined ? undefined : this.#held.get(id)?.sealed;
+    if (sealed !== undefined) sealed.used = ++this.#uses;
+    return sealed?.bytes;
   }
 
   /** A key handed over by its author or a holder. Bounded by what is expected, plus a few early ones. */
@@ -69,6 +91,15 @@ export class Updates {
     const held = this.#held.get(key.id);
     if (held !== undefined) held.key ??= key;
     else if (this.#early.size < MAX_EARLY) this.#early.set(key.id, key);
+  }
+
+  /**
+   * Whether this root may be announced further: the first that a manifest names for a contribution, or the one that its key
+   * vouches for. Manifests are unsigned: anybody can make more of them from one entry.
+   */
+  announce(id: EntryId, root: ContentRoot): boolean {
+    if (!this.#announced.has(id)) this.#announced.set(id, root);
+    return this.#announced.get(id) === root || this.key(id)?.cipherRoot === root;
   }
 
   /** A key that turned out not to open the update: the next holder may have the right one. */
@@ -82,7 +113,7 @@ export class Updates {
     const held = this.#held.get(id);
     if (held === undefined || held.row !== undefined || (held.key !== undefined && held.key.cipherRoot !== root)) return;
     this.#dropSealed(held);
-    held.sealed = { root, bytes };
+    held.sealed = { root, bytes, isOwn: false, used: ++this.#uses };
     this.#byRoot.set(root, id);
   }
 
@@ -90,8 +121,10 @@ export class Updates {
   own(entry: EntryOf<'contribution'>, key: UpdateKey, sealed: Uint8Array, row: IntRow): void {
     const before = this.#held.get(entry.id);
     if (before !== undefined) this.#dropSealed(before);
-    this.#held.set(entry.id, { entry, key, sealed: { root: key.cipherRoot, bytes: sealed }, row });
+    const kept = { root: key.cipherRoot, bytes: sealed, isOwn: true, used: ++this.#uses };
+    this.#held.set(entry.id, { entry, key, sealed: kept, row });
     this.#byRoot.set(key.cipherRoot, entry.id);
+    this.#keepWithin();
   }
 
   /** Bytes a sealed update of this swarm can have at most: what a manifest may claim. */
@@ -101,8 +134,7 @@ export class Updates {
 
   /**
    * Opens an update once key and bytes are here, and checks it: root, type, size, norm. Returns true when its
-   * integers are held. A wrong key or wrong bytes are the holder's fault and forgotten; integers that match their root
-   * and break a bound are the author's, and the contribution is refused for good.
+   * integers are held. A wrong key is its giver's fault and forgotten; integers that match their root and break a bound are the author's, and the contribution is refused for good.
    */
   open(id: EntryId, exponents: readonly number[]): boolean {
     const held = this.#held.get(id);
@@ -127,8 +159,8 @@ export class Updates {
           phase: 'verify',
         });
     } catch (error) {
+      // The bytes may be the right ones, under another key: they are not pulled again for it.
       delete held.key;
-      this.#dropSealed(held);
       throw error;
     }
     const problem = this.#brokenBound(row, exponents);
@@ -137,18 +169,36 @@ export class Updates {
       throw held.refused;
     }
     held.row = row;
+    this.#keepWithin();
     return true;
   }
 
   /** Forgets what epochs before the kept ones left behind. */
   prune(currentEpoch: number): void {
+    this.#epoch = currentEpoch;
     for (const [id, held] of this.#held) {
       if (held.entry.core.body.epoch > currentEpoch - EPOCHS_KEPT) continue;
       this.#held.delete(id);
       this.#dropSealed(held);
     }
+    this.#announced.clear();
     this.#earlier = this.#early;
     this.#early = new Map();
+  }
+
+  /** What has been opened is kept for others within a budget; others may have it too, but for the own one. */
+  #keepWithin(): void {
+    const opened = [...this.#held.values()].flatMap((held) =>
+      held.row === undefined || held.sealed === undefined ? [] : [{ held, sealed: held.sealed }],
+    );
+    let bytes = opened.reduce((sum, { sealed }) => sum + sealed.bytes.byteLength, 0);
+    const place = ({ held, sealed }: (typeof opened)[number]): number =>
+      held.entry.core.body.epoch < this.#epoch ? 0 : sealed.isOwn ? 2 : 1;
+    for (const one of opened.sort((a, b) => place(a) - place(b) || a.sealed.used - b.sealed.used)) {
+      if (bytes <= this.#sealedMaxBytes || place(one) === 2) return;
+      bytes -= one.sealed.bytes.byteLength;
+      this.#dropSealed(one.held);
+    }
   }
 
   #dropSealed(held: Held): void {

@@ -57,7 +57,12 @@ function verifyManifest(ctx: EpochContext, update: MetaUpdate, epoch: number): G
     return answered(reject('INCOMPATIBLE', `an update of epoch ${entry.core.body.epoch} on the topic of ${epoch}`));
   // [REJECT] no update of this swarm is that large
   if (update.cipherBytes > ctx.updates.maxSealedBytes())
-    return answered(reject('BOUNDS_EXCEEDED', `a sealed update of ${update.cipherBytes} bytes`));
+    return answered(
+      reject(
+        'BOUNDS_EXCEEDED',
+        `payload.cipherBytes is ${update.cipherBytes}, an update has at most ${ctx.updates.maxSealedBytes()} bytes`,
+      ),
+    );
   const current = ctx.chain.head.state.epoch + 1;
   // [IGNORE] an honest node that lags says this too
   if (epoch < current) {
@@ -79,5 +84,8 @@ function verifyManifest(ctx: EpochContext, update: MetaUpdate, epoch: number): G
   // [REJECT] the bytes that ride along are not those the manifest names
   if (update.inline !== null && contentOf(update.inline).root !== update.cipherRoot)
     return answered(reject('HASH_MISMATCH', 'the inline update does not hash to its root'));
+  // [IGNORE] another manifest of this contribution came first: its author may have started again, or anybody may lie
+  if (!ctx.updates.announce(entry.id, update.cipherRoot))
+    return answered(ignore('DUPLICATE', 'payload.cipherRoot is not the one that the first manifest of this contribution names'));
   return { verdict: ACCEPT, missing: offered?.missing ?? [], update: { ...update, entry } };
 }

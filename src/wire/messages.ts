@@ -74,37 +74,75 @@ function requireSame(name: string, claimed: string | number, actual: string | nu
     });
 }
 
-/** Content protocol: asks for one chunk (0-based), or for the leaf hashes that prove chunks. */
+/** Content protocol: asks for one chunk (0-based), for the leaf hashes that prove chunks, or for which chunks are held. */
 export interface ContentRequest {
   readonly root: ContentRoot;
-  readonly index: number | 'leaves';
+  readonly index: number | 'leaves' | 'held';
 }
 
-export const encodeContentRequest = (request: ContentRequest): Uint8Array =>
-  encode([hashBytes(request.root), request.index === 'leaves' ? null : request.index]);
+/** On the wire in the place of a chunk's number: which chunks are held? */
+const ASKS_HELD = -1;
+
+export const encodeContentRequest = ({ root, index }: ContentRequest): Uint8Array =>
+  encode([hashBytes(root), index === 'leaves' ? null : index === 'held' ? ASKS_HELD : index]);
 
 /** Throws TOO_LARGE, MALFORMED, NON_CANONICAL. */
 export function decodeContentRequest(bytes: Uint8Array): ContentRequest {
   const [root, index] = readTuple(decode(bytes, 'contentRequest', 64), 'contentRequest', 2);
-  const chunk = readNullable(index, 'contentRequest.index', (value, field) => readInt(value, field, 0, chunkCount(CONTENT_MAX_BYTES) - 1));
-  return { root: readHash(root, 'contentRequest.root'), index: chunk ?? 'leaves' };
+  const last = chunkCount(CONTENT_MAX_BYTES) - 1;
+  const chunk = readNullable(index, 'contentRequest.index', (value, field) => readInt(value, field, ASKS_HELD, last));
+  return { root: readHash(root, 'contentRequest.root'), index: chunk === null ? 'leaves' : chunk === ASKS_HELD ? 'held' : chunk };
 }
 
-/** Answer to `leaves`: [size in bytes, leaf hashes joined]. The answer to a chunk is the chunk's bytes, nothing around them. */
-export const encodeContentIndex = (index: ContentIndex): Uint8Array => encode([index.sizeBytes, Buffer.concat(index.leaves)]);
+/** Chunks that a holder has: all of them, or these. */
+export type HeldChunks = 'all' | ReadonlySet<number>;
+
+/**
+ * Answer to `leaves`: [size in bytes, leaf hashes joined, chunks held]. The answer to a chunk is the chunk's bytes, nothing
+ * around them.
+ */
+export const encodeContentIndex = (index: ContentIndex, held: HeldChunks = 'all'): Uint8Array =>
+  encode([index.sizeBytes, Buffer.concat(index.leaves), heldToWire(held, index.leaves.length)]);
 
 /**
  * Throws TOO_LARGE, MALFORMED, NON_CANONICAL, or HASH_MISMATCH when the leaves are not those of `root`. The size is
  * bound by the number of leaves only; the last chunk's length settles it.
  */
-export function decodeContentIndex(bytes: Uint8Array, root: ContentRoot): ContentIndex {
-  const [size, joined] = readTuple(decode(bytes, 'contentIndex', FRAME_MAX_BYTES), 'contentIndex', 2);
+export function decodeContentIndex(bytes: Uint8Array, root: ContentRoot): ContentIndex & { readonly held: HeldChunks } {
+  const [size, joined, held] = readTuple(decode(bytes, 'contentIndex', FRAME_MAX_BYTES), 'contentIndex', 3);
   const sizeBytes = readInt(size, 'contentIndex.sizeBytes', 0, CONTENT_MAX_BYTES);
   const hashes = readBytes(joined, 'contentIndex.leaves', 32 * chunkCount(sizeBytes));
   const leaves = Array.from({ length: chunkCount(sizeBytes) }, (_, i) => hashes.subarray(32 * i, 32 * (i + 1)));
   if (!verifyIndex(root, sizeBytes, leaves))
     throw new StarlingError('HASH_MISMATCH', `the leaves are not those of content ${root.slice(0, 8)}`, { field: 'contentIndex.leaves' });
-  return { root, sizeBytes, leaves };
+  return { root, sizeBytes, leaves, held: readHeld(held, 'contentIndex.held', leaves.length) };
+}
+
+/** Answer to `held`, for content of `chunks` chunks. */
+export const encodeHeldChunks = (held: HeldChunks, chunks: number): Uint8Array => encode(heldToWire(held, chunks));
+
+/** Throws TOO_LARGE, MALFORMED, NON_CANONICAL. */
+export const decodeHeldChunks = (bytes: Uint8Array, chunks: number): HeldChunks =>
+  readHeld(decode(bytes, 'heldChunks', HELD_MAX_BYTES), 'heldChunks', chunks);
+
+/** Bytes. A bit for each chunk of the largest content, and a CBOR head. */
+const HELD_MAX_BYTES = chunkCount(CONTENT_MAX_BYTES) / 8 + 16;
+
+/** null for all, else a bitmap: chunk i is bit i % 8, the least first, of byte i / 8. */
+function heldToWire(held: HeldChunks, chunks: number): Uint8Array | null {
+  if (held === 'all') return null;
+  const bits = new Uint8Array(Math.ceil(chunks / 8));
+  for (const i of held) bits[i >> 3] = (bits[i >> 3] as number) | (1 << (i & 7));
+  return bits;
+}
+
+function readHeld(value: unknown, field: string, chunks: number): HeldChunks {
+  const bits = readNullable(value, field, (item, name) => readBytes(item, name, Math.ceil(chunks / 8)));
+  if (bits === null) return 'all';
+  const held = new Set<number>();
+  for (let i = 0; i < 8 * bits.length; i++) if (((bits[i >> 3] as number) & (1 << (i & 7))) !== 0) held.add(i);
+  if (held.size > 0 && Math.max(...held) >= chunks) throw malformed(field, `names a chunk after the last of ${chunks}`);
+  return held;
 }
 
 /** What opens one contribution's sealed update, and where it lies: enough for a member that missed its manifest. */

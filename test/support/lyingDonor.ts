@@ -36,7 +36,8 @@ export async function joinAsLyingDonor({ address, client, info }: Daemon): Promi
   host.streams.handle('content', async (_from, payload) => {
     const request = decodeContentRequest(payload);
     if (request.root !== modelRoot) throw new StarlingError('NOT_FOUND', 'another content');
-    if (request.index === 'leaves') return encodeContentIndex(index);
+    // It has all of it, so nobody asks which chunks.
+    if (typeof request.index !== 'number') return encodeContentIndex(index);
     lies += 1;
     const chunk = chunkAt(content, request.index);
     return chunk.with(-1, (chunk.at(-1) as number) ^ 1);

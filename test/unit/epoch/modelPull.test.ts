@@ -4,7 +4,7 @@ import { contentOf } from '../../../src/crypto/index.ts';
 import type { EpochContext } from '../../../src/epoch/context.ts';
 import { ensureModel } from '../../../src/epoch/modelPull.ts';
 import { Models } from '../../../src/epoch/models.ts';
-import { ResumedPulls } from '../../../src/epoch/pull.ts';
+import { Pulls } from '../../../src/epoch/pulls.ts';
 import { serveContent } from '../../../src/epoch/served.ts';
 import { MemoryBlobStore } from '../../../src/simulation/stores.ts';
 import { CHUNK_BYTES, type PeerId, StarlingError } from '../../../src/spec/index.ts';
@@ -55,7 +55,7 @@ async function nodeOf({ head, sums = [], donors, lies = [], beats = {}, divergin
     directory: { nodeOf: (peer: PeerId) => (strangers.includes(peer) ? undefined : `node ${peer}`) },
     diverging: new Map(diverging.map((peer) => [`node ${peer}`, {}])),
     reach: { of: (node: string) => ({ epoch: beats[node.slice(5)] ?? head }) },
-    pulls: new ResumedPulls(),
+    pulls: new Pulls(),
     ports: {
       blobs,
       clock: { nowMs: () => 0 },

@@ -2,12 +2,13 @@ import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { chunkAt, contentOf } from '../../../src/crypto/index.ts';
 import type { Streams } from '../../../src/epoch/ports.ts';
-import { pullContent, ResumedPulls } from '../../../src/epoch/pull.ts';
+import { pullContent } from '../../../src/epoch/pull.ts';
+import { Pulls } from '../../../src/epoch/pulls.ts';
 import { serveContent } from '../../../src/epoch/served.ts';
 import { CHUNK_BYTES, type PeerId, StarlingError } from '../../../src/spec/index.ts';
 import { decodeContentRequest, encodeContentIndex } from '../../../src/wire/index.ts';
 
-type Answer = (index: number | 'leaves', honest: () => Promise<Uint8Array>) => Promise<Uint8Array>;
+type Answer = (index: number | 'leaves' | 'held', honest: () => Promise<Uint8Array>) => Promise<Uint8Array>;
 
 const bytesOf = (size: number, seed = 7): Uint8Array => new Uint8Array(size).map((_, i) => ((i * seed) >> 3) ^ (i >> 18));
 
@@ -44,7 +45,7 @@ function world(content: Uint8Array, holders: Record<PeerId, Answer>) {
   const askedOf = (...peers: PeerId[]) =>
     asked
       .map((one) => one.split(' '))
-      .flatMap(([peer, chunk]) => (peers.includes(peer as PeerId) && chunk !== 'leaves' ? [Number(chunk)] : []));
+      .flatMap(([peer, chunk]) => (peers.includes(peer as PeerId) && chunk !== 'leaves' && chunk !== 'held' ? [Number(chunk)] : []));
   return { streams, asked, askedOf, most, cancelled, root };
 }
 
@@ -64,8 +65,8 @@ const other = bytesOf(5 * CHUNK_BYTES + 10, 11);
 const LIES: Record<string, Answer> = {
   leaves: async (index, give) => (index === 'leaves' ? encodeContentIndex(contentOf(other)) : give()),
   garbage: async (index, give) => (index === 'leaves' ? new Uint8Array([1, 2]) : give()),
-  chunk: async (index, give) => (index === 'leaves' ? give() : chunkAt(other, index)),
-  order: async (index, give) => (index === 'leaves' ? give() : chunkAt(content, (index + 1) % 5)),
+  chunk: async (index, give) => (typeof index !== 'number' ? give() : chunkAt(other, index)),
+  order: async (index, give) => (typeof index !== 'number' ? give() : chunkAt(content, (index + 1) % 5)),
   short: async (index, give) => (index === 'leaves' ? give() : (await give()).subarray(0, 9)),
   empty: async (index, give) => (index === 'leaves' ? give() : new Uint8Array(0)),
 };
@@ -258,7 +259,7 @@ describe('a pull that is tried again', () => {
           let left = 0;
           const dying: Answer = (index, give) => (left-- > 0 ? give() : gone(index, give));
           const { streams, root, askedOf } = world(content, { a: dying });
-          const pulls = new ResumedPulls();
+          const pulls = new Pulls();
           for (const life of [...lives, Number.POSITIVE_INFINITY]) {
             left = life;
             const pulling = pulls.pull(streams, ['a'], root, content.length, options);
@@ -276,9 +277,9 @@ describe('a pull that is tried again', () => {
     );
   });
 
-  it('begins anew with another size, and remembers two contents', async () => {
+  it('begins anew with another size, and remembers what fits its budget, the newest first', async () => {
     const contents = [3, 5, 7].map((seed) => bytesOf(3 * CHUNK_BYTES, seed));
-    const pulls = new ResumedPulls();
+    const pulls = new Pulls(6 * CHUNK_BYTES);
     const worlds = contents.map((content) => {
       let answers = 0;
       const made = world(content, { a: (index, give) => (++answers === 3 ? gone(index, give) : give()) });

@@ -3,13 +3,13 @@ import { performance } from 'node:perf_hooks';
 import { chunkAt, contentOf, toHex } from '../../../src/crypto/index.ts';
 import { indexInTurns, type ServedContent, serveContent } from '../../../src/epoch/served.ts';
 import { CHUNK_BYTES, StarlingError } from '../../../src/spec/index.ts';
-import { decodeContentIndex, encodeContentRequest } from '../../../src/wire/index.ts';
+import { decodeContentIndex, decodeHeldChunks, encodeContentRequest } from '../../../src/wire/index.ts';
 
 const codeOf = (code: string) => (error: unknown) => error instanceof StarlingError && error.code === code;
 const content = new Uint8Array(2 * CHUNK_BYTES + 1).map((_, i) => i >> 9);
 const index = contentOf(content);
 const { root } = index;
-const ask = (chunk: number | 'leaves', of = root) => encodeContentRequest({ root: of, index: chunk });
+const ask = (chunk: number | 'leaves' | 'held', of = root) => encodeContentRequest({ root: of, index: chunk });
 
 /** A source that counts what is read of it. */
 function counted(source: Partial<ServedContent> = {}) {
@@ -68,6 +68,22 @@ describe('serving content', () => {
     rotten = undefined;
     const gone = serveContent({ index: async () => index, readChunk: async () => undefined });
     await assert.rejects(gone('p', ask(1)), codeOf('NOT_FOUND'));
+  });
+
+  it('says which chunks it has of content that is still coming', async () => {
+    const held = new Set([0, 2]);
+    const serve = serveContent({
+      index: async () => index,
+      readChunk: async (_root, i) => (held.has(i) ? chunkAt(content, i) : undefined),
+      held: () => held,
+    });
+    assert.deepEqual(decodeContentIndex(await serve('p', ask('leaves')), root).held, held);
+    await assert.rejects(serve('p', ask(1)), codeOf('NOT_FOUND'));
+    held.add(1);
+    assert.deepEqual(decodeHeldChunks(await serve('p', ask('held')), 3), held);
+    assert.equal((await serve('p', ask(1))).byteLength, CHUNK_BYTES);
+    const whole = counted();
+    assert.equal(decodeHeldChunks(await whole.serve('p', ask('held')), 3), 'all');
   });
 
   it('tries again what failed', async () => {

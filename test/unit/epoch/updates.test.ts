@@ -99,16 +99,15 @@ describe('updates held and wanted', () => {
     assert.equal(updates.sealed(hashOf('another')), undefined);
   });
 
-  it('forget a wrong key and what it did not open, and open with the right one', () => {
+  it('forget a wrong key, not what it did not open, and open with the right one', () => {
     const m = made();
     const updates = new Updates(genesis, SPANS);
     updates.expect(m.entry);
     updates.offerKey({ ...m.key, key: new Uint8Array(32).fill(1) });
     updates.offerSealed(m.entry.id, m.key.cipherRoot, m.sealed);
     assert.throws(() => updates.open(m.entry.id, EXPONENTS), code('DECRYPT_FAILED'));
-    assert.deepEqual([updates.key(m.entry.id), updates.sealed(m.key.cipherRoot), updates.wanted(m.entry.id)], [undefined, undefined, true]);
+    assert.deepEqual([updates.key(m.entry.id), updates.sealed(m.key.cipherRoot), updates.wanted(m.entry.id)], [undefined, m.sealed, true]);
     updates.offerKey(m.key);
-    updates.offerSealed(m.entry.id, m.key.cipherRoot, m.sealed);
     assert.equal(updates.open(m.entry.id, EXPONENTS), true);
   });
 
@@ -264,6 +263,37 @@ describe('updates held and wanted', () => {
     assert.notEqual(updates.row(m.entry.id), undefined);
     updates.prune(7);
     assert.deepEqual([updates.row(m.entry.id), updates.sealed(m.key.cipherRoot)], [undefined, undefined]);
+  });
+
+  it('keep sealed bytes for others within a budget: of an epoch that is over first, then those not asked for, the own one last', () => {
+    const [old, idle, busy, late, own, waiting] = ['old', 'idle', 'busy', 'late', 'own', 'waiting'].map((salt, i) =>
+      made({ salt, epoch: i === 0 ? 5 : 6 }),
+    ) as [Made, Made, Made, Made, Made, Made];
+    const kept = (budget: number): string[] => {
+      const updates = new Updates(genesis, SPANS, budget * own.sealed.byteLength);
+      updates.prune(6);
+      updates.own(own.entry, own.key, own.sealed, Int16Array.of(1, -2, 3, 100));
+      const take = (m: Made, opens = true): void => {
+        updates.expect(m.entry);
+        if (opens) updates.offerKey(m.key);
+        updates.offerSealed(m.entry.id, m.key.cipherRoot, m.sealed);
+        updates.open(m.entry.id, EXPONENTS);
+      };
+      take(waiting, false);
+      take(busy);
+      take(idle);
+      take(old);
+      updates.sealed(busy.key.cipherRoot);
+      take(late);
+      assert.deepEqual(updates.row(old.entry.id), Int16Array.of(1, -2, 3, 100), 'its values stay');
+      return Object.entries({ old, idle, busy, late, own, waiting }).flatMap(([name, m]) =>
+        updates.sealed(m.key.cipherRoot) ? [name] : [],
+      );
+    };
+    assert.deepEqual(kept(5), ['old', 'idle', 'busy', 'late', 'own', 'waiting']);
+    assert.deepEqual(kept(4), ['idle', 'busy', 'late', 'own', 'waiting']);
+    assert.deepEqual(kept(3), ['busy', 'late', 'own', 'waiting']);
+    assert.deepEqual(kept(0), ['own', 'waiting']);
   });
 
   it('know how large a sealed update can be: as large as integers that do not compress', () => {

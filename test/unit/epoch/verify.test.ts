@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
+import { fetchUpdate } from '../../../src/epoch/fetch.ts';
 import { verifyGossip } from '../../../src/epoch/verify.ts';
 import type { AnyEntryCore, ContributionBody, SignedEntry, Verdict } from '../../../src/spec/index.ts';
 import { decode, decodeMetaUpdate, encode, encodeEntry, encodeMetaUpdate, epochTopic, ledgerTopic } from '../../../src/wire/index.ts';
@@ -48,6 +49,22 @@ describe('a manifest', () => {
     const given = await published();
     given.swarm.deliver(given.author);
     assert.equal(judge(given), 'ignore DUPLICATE');
+  });
+
+  it('is ignored when another of the same contribution came first, unless the key vouches for it; then the true bytes are asked for', async () => {
+    const given = await published();
+    const forged = repacked(given.manifest, { cipherRoot: 'a'.repeat(64), inline: null });
+    assert.equal(judge(given, forged), 'accept');
+    assert.equal(judge(given, repacked(given.manifest, { cipherRoot: 'b'.repeat(64), inline: null })), 'ignore DUPLICATE');
+    assert.equal(judge(given, given.manifest), 'ignore DUPLICATE');
+    assert.equal(judge(given, forged), 'accept', 'the same again');
+    const key = given.author.ctx.updates.key(given.entry.id) ?? assert.fail('no key');
+    const { updates } = given.reader.ctx;
+    updates.expect(given.entry as never);
+    updates.offerKey(key);
+    assert.equal(judge(given, given.manifest), 'accept');
+    const exponents = given.reader.ctx.chain.head.state.scaleExponents;
+    assert.equal(await fetchUpdate(given.reader.ctx, given.entry.id, { holders: [given.author.peer] }, exponents), true);
   });
 
   it('is rejected when it says other than its entry', async () => {

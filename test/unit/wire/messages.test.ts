@@ -6,12 +6,14 @@ import {
   decode,
   decodeContentIndex,
   decodeContentRequest,
+  decodeHeldChunks,
   decodeKeysMessage,
   decodeMetaUpdate,
   encode,
   encodeContentIndex,
   encodeContentRequest,
   encodeEntry,
+  encodeHeldChunks,
   encodeKeysMessage,
   encodeMetaUpdate,
   type KeysMessage,
@@ -83,21 +85,48 @@ describe('update manifests', () => {
 });
 
 describe('content protocol', () => {
-  it('asks for a chunk or for the leaves', () => {
-    for (const index of ['leaves', 0, 4095] as const)
+  it('asks for a chunk, for the leaves, or for what is held', () => {
+    for (const index of ['leaves', 'held', 0, 4095] as const)
       assert.deepEqual(decodeContentRequest(encodeContentRequest({ root: id(3), index })), { root: id(3), index });
     assert.throws(() => decodeContentRequest(encodeContentRequest({ root: id(3), index: 4096 })), { code: 'MALFORMED' });
-    assert.throws(() => decodeContentRequest(encodeContentRequest({ root: id(3), index: -1 })), { code: 'MALFORMED' });
+    assert.throws(() => decodeContentRequest(encodeContentRequest({ root: id(3), index: -2 })), { code: 'MALFORMED' });
   });
 
   it('answers with leaves that are checked against the root', () => {
     for (const size of [0, 1, CHUNK_BYTES + 1]) {
       const index = contentOf(new Uint8Array(size).fill(3));
-      assert.deepEqual(decodeContentIndex(encodeContentIndex(index), index.root), index);
+      assert.deepEqual(decodeContentIndex(encodeContentIndex(index), index.root), { ...index, held: 'all' });
       assert.throws(() => decodeContentIndex(encodeContentIndex(index), id(9)), { code: 'HASH_MISMATCH' });
     }
     const index = contentOf(new Uint8Array(2 * CHUNK_BYTES));
     assert.throws(() => decodeContentIndex(encodeContentIndex({ ...index, sizeBytes: CHUNK_BYTES }), index.root), { code: 'MALFORMED' });
+  });
+});
+
+describe('chunks held', () => {
+  it('come back as they are, alone and with the leaves', () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 4_096 }), fc.array(fc.nat(4_095)), (chunks, some) => {
+        const held = new Set(some.filter((i) => i < chunks));
+        assert.deepEqual(decodeHeldChunks(encodeHeldChunks(held, chunks), chunks), held);
+        assert.equal(decodeHeldChunks(encodeHeldChunks('all', chunks), chunks), 'all');
+      }),
+    );
+    const index = contentOf(new Uint8Array(9 * CHUNK_BYTES));
+    assert.deepEqual(decodeContentIndex(encodeContentIndex(index, new Set([0, 8])), index.root).held, new Set([0, 8]));
+  });
+
+  it('are as many as the content has, and none after its last', () => {
+    for (const [chunks, bits] of [
+      [9, Uint8Array.of(255)],
+      [9, Uint8Array.of(255, 1, 0)],
+      [9, Uint8Array.of(0, 2)],
+      [9, Uint8Array.of(0, 128)],
+      [9, 'all'],
+      [9, [0, 1, 1, 5]],
+    ] as const)
+      assert.throws(() => decodeHeldChunks(encode(bits), chunks), { code: 'MALFORMED' }, `${bits}`);
+    assert.throws(() => decodeHeldChunks(encode(new Uint8Array(4_096)), 4_096), { code: 'TOO_LARGE' });
   });
 });
 
