@@ -1,6 +1,6 @@
 import { asStarlingError, type PeerId, StarlingError } from '../spec/index.ts';
 import { encode } from '../wire/cbor.ts';
-import { type Frame, FrameReader } from './frames.ts';
+import { type Frame, FrameReader, piecesOf } from './frames.ts';
 import { FrameWriter } from './frameWriter.ts';
 import { STREAM } from './limits.ts';
 import type { Pace } from './pace.ts';
@@ -34,7 +34,7 @@ export class Answerer {
     this.#stream = stream;
     this.#init = init;
     this.#writer = new FrameWriter(stream);
-    stream.addEventListener('message', (event) => this.#onBytes(event.data.subarray()));
+    stream.addEventListener('message', (event) => this.#onBytes(piecesOf(event.data)));
     stream.addEventListener('end', () => {
       this.#ended = true;
       this.#advance();
@@ -46,9 +46,9 @@ export class Answerer {
     this.#stream.abort(reason);
   }
 
-  #onBytes(bytes: Uint8Array): void {
+  #onBytes(pieces: Iterable<Uint8Array>): void {
     try {
-      for (const frame of this.#reader.push(bytes)) this.#onFrame(frame);
+      for (const bytes of pieces) for (const frame of this.#reader.push(bytes)) this.#onFrame(frame);
       this.#advance();
     } catch (error) {
       const violation = error as StarlingError;

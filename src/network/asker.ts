@@ -1,6 +1,6 @@
 import { ERROR_CODES, type ErrorCode, type PeerId, StarlingError } from '../spec/index.ts';
 import { decode } from '../wire/cbor.ts';
-import { type Frame, FrameReader } from './frames.ts';
+import { type Frame, FrameReader, piecesOf } from './frames.ts';
 import { FrameWriter } from './frameWriter.ts';
 import { STREAM } from './limits.ts';
 import type { Stream } from './types.ts';
@@ -34,7 +34,7 @@ export class Asker {
     this.#peer = peer;
     this.#onViolation = onViolation;
     this.#writer = new FrameWriter(stream);
-    stream.addEventListener('message', (event) => this.#onBytes(event.data.subarray()));
+    stream.addEventListener('message', (event) => this.#onBytes(piecesOf(event.data)));
     stream.addEventListener('end', () => this.close(this.#lost('the peer closed the stream')));
     stream.addEventListener('close', () => this.#fail(this.#lost('the connection was lost')));
   }
@@ -92,9 +92,9 @@ export class Asker {
     return this.#lastId;
   }
 
-  #onBytes(bytes: Uint8Array): void {
+  #onBytes(pieces: Iterable<Uint8Array>): void {
     try {
-      for (const frame of this.#reader.push(bytes)) this.#onFrame(frame);
+      for (const bytes of pieces) for (const frame of this.#reader.push(bytes)) this.#onFrame(frame);
     } catch (error) {
       const violation = error as StarlingError;
       this.#onViolation(violation);

@@ -1,11 +1,11 @@
 import { pEvent } from 'p-event';
 import { StarlingError } from '../spec/index.ts';
-import { encodeFrame, type Frame } from './frames.ts';
+import { encodeFrame, type Frame, frameBytes } from './frames.ts';
 import { STREAM } from './limits.ts';
 import type { Stream } from './types.ts';
 
 interface Waiting {
-  readonly bytes: Uint8Array;
+  readonly frame: Frame;
   readonly droppable: boolean;
   readonly done: () => void;
   readonly failed: (error: Error) => void;
@@ -27,26 +27,26 @@ export class FrameWriter {
     stream.addEventListener('close', () => this.#fail(closed(stream)));
   }
 
-  /** Resolves when the stream has taken the frame; rejects when the stream closes first. */
+  /** Resolves when the stream has taken the frame; rejects when the stream closes first. Its payload MUST NOT change from here on. */
   write(frame: Frame): Promise<void> {
-    return new Promise((resolve, reject) => this.#push({ bytes: encodeFrame(frame), droppable: false, done: resolve, failed: reject }));
+    return new Promise((resolve, reject) => this.#push({ frame, droppable: false, done: resolve, failed: reject }));
   }
 
   /** Queues a notification. Returns how many older ones were dropped to make room. */
   post(frame: Frame): number {
-    const bytes = encodeFrame(frame);
+    const bytes = frameBytes(frame);
     let dropped = 0;
     while (
       this.#droppableFrames >= STREAM.notifyFrames ||
-      (this.#droppableFrames > 0 && this.#droppableBytes + bytes.byteLength > STREAM.notifyBytes)
+      (this.#droppableFrames > 0 && this.#droppableBytes + bytes > STREAM.notifyBytes)
     ) {
       const oldest = this.#waiting.findIndex((one) => one.droppable);
       this.#forget(this.#waiting.splice(oldest, 1)[0]);
       dropped += 1;
     }
     this.#droppableFrames += 1;
-    this.#droppableBytes += bytes.byteLength;
-    this.#push({ bytes, droppable: true, done: () => undefined, failed: () => undefined });
+    this.#droppableBytes += bytes;
+    this.#push({ frame, droppable: true, done: () => undefined, failed: () => undefined });
     return dropped;
   }
 
@@ -66,7 +66,9 @@ export class FrameWriter {
       for (let one = this.#waiting.shift(); one !== undefined; one = this.#waiting.shift()) {
         this.#forget(one);
         try {
-          if (!this.#stream.send(one.bytes)) await pEvent(this.#stream, 'drain', { rejectionEvents: ['close'] });
+          let isWritable = true;
+          for (const piece of encodeFrame(one.frame)) isWritable = this.#stream.send(piece);
+          if (!isWritable) await pEvent(this.#stream, 'drain', { rejectionEvents: ['close'] });
           one.done();
         } catch {
           one.failed(closed(this.#stream));
@@ -80,7 +82,7 @@ export class FrameWriter {
   #forget(one: Waiting | undefined): void {
     if (one?.droppable !== true) return;
     this.#droppableFrames -= 1;
-    this.#droppableBytes -= one.bytes.byteLength;
+    this.#droppableBytes -= frameBytes(one.frame);
   }
 
   #fail(error: Error): void {

@@ -1,5 +1,4 @@
-import { concat } from 'uint8arrays';
-import { StarlingError } from '../spec/index.ts';
+import { KIB, StarlingError } from '../spec/index.ts';
 
 /**
  * A frame on a stream: u32 big-endian length of what follows, u8 kind, u32 big-endian id, payload.
@@ -16,23 +15,44 @@ export interface Frame {
 
 const LENGTH_BYTES = 4;
 const HEADER_BYTES = 5;
+const HEAD_BYTES = LENGTH_BYTES + HEADER_BYTES;
+/** Bytes of a payload that are copied behind its head: a head alone would be a packet and a TLS record of its own. */
+const JOINED_BYTES = 16 * KIB;
 
-export function encodeFrame(frame: Frame): Uint8Array {
-  const bytes = new Uint8Array(LENGTH_BYTES + HEADER_BYTES + frame.payload.byteLength);
-  const view = new DataView(bytes.buffer);
-  view.setUint32(0, HEADER_BYTES + frame.payload.byteLength);
-  view.setUint8(LENGTH_BYTES, FRAME_KINDS.indexOf(frame.kind));
-  view.setUint32(LENGTH_BYTES + 1, frame.id);
-  bytes.set(frame.payload, LENGTH_BYTES + HEADER_BYTES);
-  return bytes;
+/** The frame as one or two pieces to be sent in order. The second shares memory with the payload: a chunk is not worth a copy. */
+export function encodeFrame({ kind, id, payload }: Frame): readonly Uint8Array[] {
+  const first = new Uint8Array(HEAD_BYTES + Math.min(payload.byteLength, JOINED_BYTES));
+  const view = new DataView(first.buffer);
+  view.setUint32(0, HEADER_BYTES + payload.byteLength);
+  view.setUint8(LENGTH_BYTES, FRAME_KINDS.indexOf(kind));
+  view.setUint32(LENGTH_BYTES + 1, id);
+  first.set(payload.subarray(0, JOINED_BYTES), HEAD_BYTES);
+  return payload.byteLength <= JOINED_BYTES ? [first] : [first, payload.subarray(JOINED_BYTES)];
 }
 
-/** Cuts a stream of bytes, however fragmented, into frames. Holds at most one incomplete frame and one fragment. */
+/** Bytes of a frame on the wire. */
+export const frameBytes = ({ payload }: Frame): number => HEAD_BYTES + payload.byteLength;
+
+/** What a stream's message event brings, in the pieces in which it came. */
+export const piecesOf = (data: Uint8Array | Iterable<Uint8Array>): Iterable<Uint8Array> => (data instanceof Uint8Array ? [data] : data);
+
+interface Unfinished {
+  readonly kind: FrameKind;
+  readonly id: number;
+  readonly payload: Uint8Array;
+  filled: number;
+}
+
+/**
+ * Cuts a stream of bytes, however fragmented, into frames. Each byte of a payload is copied once, to where it stays. Holds one
+ * payload that is not complete, of its announced length, and nothing of the transport's.
+ */
 export class FrameReader {
   readonly #maxFrameBytes: number;
-  #fragments: Uint8Array[] = [];
-  #held = 0;
-  #needed = LENGTH_BYTES;
+  readonly #head = new Uint8Array(HEAD_BYTES);
+  readonly #view = new DataView(this.#head.buffer);
+  #headFilled = 0;
+  #unfinished: Unfinished | undefined;
 
   /** @param maxFrameBytes bound of what the length prefix may announce */
   constructor(maxFrameBytes: number) {
@@ -41,37 +61,48 @@ export class FrameReader {
 
   /** Frames that `bytes` completes, in order. Throws PROTOCOL_VIOLATION, as soon as a length is out of bounds or a kind unknown. */
   push(bytes: Uint8Array): Frame[] {
-    this.#fragments.push(bytes);
-    this.#held += bytes.byteLength;
     const frames: Frame[] = [];
-    while (this.#held >= this.#needed) {
-      const held = this.#fragments.length === 1 ? (this.#fragments[0] as Uint8Array) : concat(this.#fragments, this.#held);
-      this.#fragments = [held];
-      const total = LENGTH_BYTES + this.#bodyLength(held);
-      this.#needed = total;
-      if (held.byteLength < total) break;
-      frames.push(decodeBody(held.subarray(LENGTH_BYTES, total)));
-      this.#fragments = [held.subarray(total)];
-      this.#held -= total;
-      this.#needed = LENGTH_BYTES;
+    for (let at = 0; at < bytes.byteLength; ) {
+      const frame = this.#unfinished;
+      if (frame === undefined) {
+        const part = bytes.subarray(at, at + HEAD_BYTES - this.#headFilled);
+        this.#head.set(part, this.#headFilled);
+        this.#headFilled += part.byteLength;
+        at += part.byteLength;
+        if (this.#headFilled >= LENGTH_BYTES) this.#bodyLength();
+        if (this.#headFilled === HEAD_BYTES) this.#unfinished = this.#begin();
+      } else {
+        const part = bytes.subarray(at, at + frame.payload.byteLength - frame.filled);
+        frame.payload.set(part, frame.filled);
+        frame.filled += part.byteLength;
+        at += part.byteLength;
+      }
+      if (this.#unfinished !== undefined && this.#unfinished.filled === this.#unfinished.payload.byteLength) {
+        const { kind, id, payload } = this.#unfinished;
+        frames.push({ kind, id, payload });
+        this.#unfinished = undefined;
+        this.#headFilled = 0;
+      }
     }
     return frames;
   }
 
-  #bodyLength(held: Uint8Array): number {
-    const length = new DataView(held.buffer, held.byteOffset).getUint32(0);
+  #begin(): Unfinished {
+    const code = this.#view.getUint8(LENGTH_BYTES);
+    const kind = FRAME_KINDS[code];
+    if (kind === undefined) throw new StarlingError('PROTOCOL_VIOLATION', `frame of unknown kind ${code}`, { field: 'frame kind' });
+    const length = this.#bodyLength() - HEADER_BYTES;
+    // Not zeroed first: it is handed on only when all of it came.
+    const { buffer, byteOffset } = Buffer.allocUnsafeSlow(length);
+    return { kind, id: this.#view.getUint32(LENGTH_BYTES + 1), payload: new Uint8Array(buffer, byteOffset, length), filled: 0 };
+  }
+
+  #bodyLength(): number {
+    const length = this.#view.getUint32(0);
     if (length < HEADER_BYTES || length > this.#maxFrameBytes)
       throw new StarlingError('PROTOCOL_VIOLATION', `frame of ${length} bytes, the bounds are ${HEADER_BYTES} and ${this.#maxFrameBytes}`, {
         field: 'frame length',
       });
     return length;
   }
-}
-
-function decodeBody(body: Uint8Array): Frame {
-  const view = new DataView(body.buffer, body.byteOffset);
-  const kind = FRAME_KINDS[view.getUint8(0)];
-  if (kind === undefined)
-    throw new StarlingError('PROTOCOL_VIOLATION', `frame of unknown kind ${view.getUint8(0)}`, { field: 'frame kind' });
-  return { kind, id: view.getUint32(1), payload: new Uint8Array(body.subarray(HEADER_BYTES)) };
 }
