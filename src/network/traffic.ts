@@ -1,3 +1,4 @@
+import { bufferReclaimer } from './reclaim.ts';
 import type { Metrics, Stream } from './types.ts';
 
 export interface Traffic {
@@ -12,6 +13,7 @@ export interface Traffic {
 export class TrafficMeter {
   #sentBytes = 0;
   #receivedBytes = 0;
+  readonly #reclaim = bufferReclaimer();
 
   total(): Traffic {
     return { sentBytes: this.#sentBytes, receivedBytes: this.#receivedBytes };
@@ -40,11 +42,16 @@ export class TrafficMeter {
     const send = stream.send.bind(stream);
     stream.send = (data) => {
       this.#sentBytes += data.byteLength;
+      this.#reclaim(data.byteLength);
       return send(data);
     };
     const dispatch = stream.dispatchEvent.bind(stream);
     stream.dispatchEvent = (event: Event) => {
-      if (event.type === 'message') this.#receivedBytes += (event as Event & { data: Uint8Array }).data.byteLength;
+      if (event.type === 'message') {
+        const { byteLength } = (event as Event & { data: Uint8Array }).data;
+        this.#receivedBytes += byteLength;
+        this.#reclaim(byteLength);
+      }
       return dispatch(event);
     };
   }
