@@ -10,6 +10,7 @@ export const BENCHES: Readonly<Record<string, () => Promise<{ rows(): Promise<Be
   growth: () => import('./growth.ts'),
   scaling: () => import('./scaling.ts'),
   gossip: () => import('./gossip.ts'),
+  flow: () => import('./flow.ts'),
   epoch: () => import('./epoch.ts'),
   finality: () => import('./finality.ts'),
   start: () => import('./start.ts'),
