@@ -229,11 +229,12 @@ export class AverageSwarm {
     return this.clock.runUntil(() => this.thrown.length > 0 || nodes.every(({ ended }) => ended), untilMs);
   }
 
-  /** sum W_i q_i over these ids, in integers without a bound. */
+  /** sum W_i q_i over these ids, the plain way. */
   sumOf(ids: readonly EntryId[]): number[] {
     const rows = this.nodes.filter(({ id }) => ids.includes(id));
+    // Integers below 2^31: exact in doubles.
     return Array.from({ length: this.elements }, (_, k) =>
-      Number(rows.reduce((sum, { id, own }) => sum + BigInt(this.weights.get(id) ?? 0) * BigInt(own?.values[k] ?? 0), 0n)),
+      rows.reduce((sum, { id, own }) => sum + (this.weights.get(id) ?? 0) * (own?.values[k] ?? 0), 0),
     );
   }
 

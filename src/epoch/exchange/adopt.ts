@@ -16,7 +16,7 @@ export async function pullSums(world: ExchangeWorld, node: Fingerprint, attempt:
     const offsets = Array.from({ length: Math.ceil(content.byteLength / CHUNK_BYTES) }, (_, i) => i * CHUNK_BYTES);
     for (let i = 0; i < offsets.length; i += WINDOW) {
       const some = offsets.slice(i, i + WINDOW);
-      const chunks = await Promise.all(some.map((offset) => open(world, node, attempt, 'sum', [lane, offset], signal)));
+      const chunks = await Promise.all(some.map((offset) => open(world, node, attempt, 'sum', [lane, offset], { signal })));
       for (const [k, chunk] of chunks.entries()) {
         const offset = some[k] as number;
         if (chunk?.byteLength !== Math.min(CHUNK_BYTES, content.byteLength - offset)) return undefined;

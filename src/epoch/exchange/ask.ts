@@ -24,6 +24,11 @@ export async function ask(
   }
 }
 
+export interface OpenOptions {
+  readonly signal: AbortSignal;
+  readonly timeoutMs?: number;
+}
+
 /** Bytes that a member opens, undefined where it does not now. */
 export async function open(
   world: ExchangeWorld,
@@ -31,8 +36,8 @@ export async function open(
   attempt: Hex,
   what: OpeningKind,
   at: readonly number[],
-  signal: AbortSignal,
+  { signal, timeoutMs = answerMs(CHUNK_BYTES) }: OpenOptions,
 ): Promise<Uint8Array | undefined> {
-  const answer = await ask(world, node, { kind: 'open', attempt, what, at }, { timeoutMs: answerMs(CHUNK_BYTES), signal });
+  const answer = await ask(world, node, { kind: 'open', attempt, what, at }, { timeoutMs, signal });
   return answer?.kind === 'taken' ? answer.bytes : undefined;
 }

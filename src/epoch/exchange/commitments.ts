@@ -7,6 +7,8 @@ import { type ExchangeWorld, pause } from './world.ts';
 
 /** Ms between two rounds of asking for what nobody has shown yet. */
 const AGAIN_MS = 100;
+/** Members that are asked for one commitment within a deadline, where they do not answer. */
+const ASKED_IN_TURN = 4;
 
 export interface Wanted {
   /** Id of an attempt that is certified. */
@@ -20,12 +22,15 @@ export interface Wanted {
 export class Commitments {
   readonly #world: ExchangeWorld;
   readonly #epoch: number;
+  readonly #deadlineMs: () => number;
   readonly #held = new Map<EntryId, sis.Commitment>();
   readonly #computing = new Map<EntryId, Promise<sis.Commitment>>();
 
-  constructor(world: ExchangeWorld, epoch: number) {
+  /** `deadlineMs`: of a chunk, which takes sixteen times the bytes. */
+  constructor(world: ExchangeWorld, epoch: number, deadlineMs: () => number) {
     this.#world = world;
     this.#epoch = epoch;
+    this.#deadlineMs = deadlineMs;
   }
 
   get(id: EntryId): sis.Commitment | undefined {
@@ -49,7 +54,8 @@ export class Commitments {
           if (author === identity.fingerprint && this.#world.own(id) !== undefined) return void this.#held.set(id, await this.#compute(id));
           const others = [...wanted.rows.keys()].filter((node) => node !== author && node !== identity.fingerprint);
           for (const node of [author, ...others]) {
-            const bytes = await open(this.#world, node, wanted.attempt, 'commitment', [wanted.roster.indexOf(id)], signal);
+            const options = { signal, timeoutMs: this.#deadlineMs() / ASKED_IN_TURN };
+            const bytes = await open(this.#world, node, wanted.attempt, 'commitment', [wanted.roster.indexOf(id)], options);
             if (bytes !== undefined && this.#take(id, author, bytes)) return;
             if (signal.aborted) return;
           }

@@ -70,6 +70,8 @@ interface Current {
   failedMs: number | undefined;
   alarmedMs: number;
   failing: boolean;
+  /** Whom it did not reach when it failed; undefined before. */
+  unreachable: readonly Fingerprint[] | undefined;
   adopting: boolean;
   /** Whose sum was not what it announced. */
   readonly liars: Set<Fingerprint>;
@@ -101,7 +103,7 @@ export class Session implements RunListener {
     this.#ballots = new Ballots(job);
     this.#voter = new Voter(world, this.#ballots, this.base);
     this.#witness = new Witness(world, this.epoch, this.base, this.#ballots);
-    this.#commitments = new Commitments(world, this.epoch);
+    this.#commitments = new Commitments(world, this.epoch, () => deadline.ms);
     this.#look();
     void this.#tick();
   }
@@ -222,6 +224,7 @@ export class Session implements RunListener {
       failedMs: undefined,
       alarmedMs: Number.NEGATIVE_INFINITY,
       failing: false,
+      unreachable: undefined,
       adopting: false,
       liars: new Set(),
     };
@@ -268,6 +271,7 @@ export class Session implements RunListener {
       links: accused.map(({ phase, from, to, chunk, reason }) => `${phase} ${from} ${to} chunk ${chunk}: ${reason}`),
       unreachable,
     });
+    current.unreachable = unreachable;
     this.#witness.say(current.id, { failure: { accused, unreachable } });
     this.#look();
   }
@@ -317,7 +321,7 @@ export class Session implements RunListener {
 
   /** Whoever has no row in it, or could not finish, takes the sum from one that holds it. */
   #adoptIfDue(current: Current): void {
-    const isDue = current.run === undefined || current.failedMs !== undefined;
+    const isDue = current.run === undefined || current.unreachable !== undefined;
     if (!isDue || current.held !== undefined || current.adopting) return;
     const [holder] = this.#holders(current);
     if (holder === undefined) return;
@@ -338,10 +342,10 @@ export class Session implements RunListener {
     current.liars.add(holder);
   }
 
-  /** Others that say they hold the sum. */
-  #holders({ id, liars }: Current): Fingerprint[] {
-    const self = this.#world.identity.fingerprint;
-    return this.#witness.findingsOf(id).flatMap(({ node, done }) => (done === null || node === self || liars.has(node) ? [] : [node]));
+  /** Others in reach that say they hold the sum. */
+  #holders({ id, liars, unreachable = [] }: Current): Fingerprint[] {
+    const out = new Set([this.#world.identity.fingerprint, ...liars, ...unreachable]);
+    return this.#witness.findingsOf(id).flatMap(({ node, done }) => (done === null || out.has(node) ? [] : [node]));
   }
 
   #vote(current: Current | undefined, verdict: Verdict | undefined): void {
