@@ -56,8 +56,12 @@ function spoil(victim: AverageNode, change: (bytes: Uint8Array) => Uint8Array): 
 
 /** Strikes once the victim sends its first chunk of that moment, or holds the sum. */
 function strikeAt(swarm: AverageSwarm, victim: AverageNode, moment: Moment, strike: () => void): void {
-  if (moment === 'before the start') return strike();
-  const steps = swarm.genesis.schedule === 'butterfly' ? 2 : 2 * (swarm.nodes.length - 1);
+  if (moment === 'before the start') {
+    strike();
+    return;
+  }
+  // A ring of five, a grid of two by three, a butterfly.
+  const steps = swarm.genesis.schedule === 'ring' ? 8 : swarm.genesis.schedule === 'grid' ? 6 : 2;
   const least = moment === 'in the reduce-scatter' ? (steps > 2 ? 1 : 0) : steps / 2;
   let struck = false;
   victim.tamper = (message, to) => {
