@@ -19,8 +19,12 @@ import { publish, publishEntry } from './publish.ts';
 import type { Residual } from './residual.ts';
 import { ownContribution } from './submit.ts';
 
-/** Ms for which key push and inline bytes are waited for before an update is asked for, and between two tries. */
+/**
+ * Ms for which key push and inline bytes are waited for before an update is asked for; between tries that bring nothing twice as
+ * long each time, up to the last: whoever cannot or will not give it costs little.
+ */
 const FETCH_GRACE_MS = 300;
+const FETCH_LAST_MS = 2_400;
 
 /** Epochs ahead of the head for which updates are kept: a node that lags by one misses nothing, and a liar gains nothing. */
 const EPOCHS_AHEAD_KEPT = 2;
@@ -58,7 +62,7 @@ export class Collector {
   readonly #listener: CollectorListener;
   readonly #base: DecisionId;
   /** Contributions without values: since when, and whether they are being fetched. */
-  readonly #wanted = new Map<EntryId, { sinceMs: number; busy: boolean }>();
+  readonly #wanted = new Map<EntryId, { sinceMs: number; pauseMs: number; busy: boolean }>();
   readonly #authors = new Set<Fingerprint>();
   readonly #over = new AbortController();
   /** Where this node begins among the others, [0, 1). */
@@ -101,7 +105,7 @@ export class Collector {
       return true;
     }
     this.#ctx.updates.expect(entry);
-    if (!this.#wanted.has(entry.id)) this.#wanted.set(entry.id, { sinceMs: this.#nowMs, busy: false });
+    if (!this.#wanted.has(entry.id)) this.#wanted.set(entry.id, { sinceMs: this.#nowMs, pauseMs: FETCH_GRACE_MS, busy: false });
     this.news(entry.id);
     return true;
   }
@@ -123,7 +127,7 @@ export class Collector {
   fetchMissing(): void {
     const { replica, updates, chain } = this.#ctx;
     for (const [id, wanted] of this.#wanted) {
-      if (wanted.busy || this.#nowMs - wanted.sinceMs < FETCH_GRACE_MS || !updates.wanted(id)) continue;
+      if (wanted.busy || this.#nowMs - wanted.sinceMs < wanted.pauseMs || !updates.wanted(id)) continue;
       const holders = this.#holdersOf(id, replica.graph.get(id)?.core.author);
       if (holders.length === 0) continue;
       wanted.busy = true;
@@ -131,6 +135,7 @@ export class Collector {
       void fetchUpdate(this.#ctx, id, sources, chain.head.state.scaleExponents).then((held) => {
         wanted.busy = false;
         wanted.sinceMs = this.#nowMs;
+        wanted.pauseMs = Math.min(FETCH_LAST_MS, 2 * wanted.pauseMs);
         if (held) this.news(id);
       });
     }

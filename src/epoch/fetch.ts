@@ -58,7 +58,10 @@ async function tryKey(
       const sealed = await ctx.pulls.pull(streams, everybody, key.cipherRoot, key.cipherBytes, {
         timeoutMs: answerMs(key.cipherBytes),
         uniform: () => entropy.uniform(),
-        onFault: (peer, fault) => journal.log('debug', 'epoch', 'a holder of an update was left', { ...fault.toJSON(), peer, entry: id }),
+        onFault: (peer, fault) => {
+          journal.count('content_faults', 1, { code: fault.code });
+          journal.log('debug', 'epoch', 'a holder of an update was left', { ...fault.toJSON(), peer, entry: id });
+        },
         ...(signal === undefined ? {} : { signal }),
       });
       updates.offerSealed(id, key.cipherRoot, sealed);

@@ -146,8 +146,7 @@ export class Pull {
     const isFirst = holder.has === undefined;
     try {
       const answer = await this.#ask(holder, isFirst ? 'leaves' : 'held', FRAME_MAX_BYTES, this.#options.timeoutMs * this.#isSharedBy());
-      if (this.#isOver) return;
-      holder.has = isFirst ? this.#checked(holder, answer) : decodeHeldChunks(answer, chunkCount(this.#parts.content.byteLength));
+      if (!this.#isOver) holder.has = isFirst ? this.#hasOf(holder, answer) : this.#hasNow(holder, answer);
     } catch (error) {
       // It may have some of it later.
       if (!(error instanceof StarlingError) || error.code !== 'PEER_REFUSED' || error.facts.reason !== 'NOT_FOUND') throw error;
@@ -158,20 +157,29 @@ export class Pull {
     }
   }
 
-  #checked(holder: Holder, answer: Uint8Array): HeldChunks | undefined {
-    let index: ReturnType<typeof decodeContentIndex>;
-    try {
-      index = decodeContentIndex(answer, this.#parts.root);
-    } catch (cause) {
-      throw this.#lie(holder, 'leaves', cause);
-    }
+  #hasOf(holder: Holder, answer: Uint8Array): HeldChunks | undefined {
+    const { root, content } = this.#parts;
+    const index = this.#read(holder, 'leaves', () => decodeContentIndex(answer, root));
     // The root binds the number of leaves, so a count that differs is the announcement's fault and no holder's.
-    if (index.leaves.length !== chunkCount(this.#parts.content.byteLength)) {
-      this.#result.reject(wrongSize(this.#parts.content.byteLength));
+    if (index.leaves.length !== chunkCount(content.byteLength)) {
+      this.#result.reject(wrongSize(content.byteLength));
       return undefined;
     }
     this.#parts.leaves ??= index.leaves;
     return index.held;
+  }
+
+  #hasNow(holder: Holder, answer: Uint8Array): HeldChunks {
+    return this.#read(holder, 'a list of chunks', () => decodeHeldChunks(answer, chunkCount(this.#parts.content.byteLength)));
+  }
+
+  /** What an answer says; one that cannot be read is a lie. */
+  #read<T>(holder: Holder, what: string, decode: () => T): T {
+    try {
+      return decode();
+    } catch (cause) {
+      throw this.#lie(holder, what, cause);
+    }
   }
 
   async #fetch(holder: Holder, chunk: number): Promise<void> {
@@ -241,10 +249,11 @@ export class Pull {
   }
 
   #lie(holder: Holder, what: string, cause?: unknown): StarlingError {
+    const field = cause instanceof StarlingError ? cause.facts.field : undefined;
     return new StarlingError(
       'HASH_MISMATCH',
       `${holder.peer} gave ${what} that is not of content ${this.#parts.root.slice(0, 8)}`,
-      { peer: holder.peer, phase: 'pull' },
+      { peer: holder.peer, phase: 'pull', field: field ?? 'content' },
       { cause },
     );
   }

@@ -51,6 +51,8 @@ export interface Host {
   /** Resolves once the peer there is connected and of this swarm. Throws BAD_USAGE, UNREACHABLE or WRONG_SWARM. */
   dial(address: string): Promise<PeerInfo>;
   traffic(): Traffic;
+  /** Streams of all protocols, libp2p's own among them, that are open on all connections. */
+  openStreams(): number;
 }
 
 /** The network of one node, wired and not yet started. Handlers are set on `gossip` and `streams` before `start`. */
@@ -89,6 +91,7 @@ export async function createHost(init: HostInit, components: HostComponents): Pr
     addresses: () => node.getMultiaddrs().map((one) => one.toString()),
     peers: views,
     traffic: () => traffic.total(),
+    openStreams: () => node.getConnections().reduce((sum, one) => sum + one.streams.length, 0),
 
     async start() {
       try {

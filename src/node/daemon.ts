@@ -292,7 +292,7 @@ async function calibrate(compute: Awaited<ReturnType<typeof createCompute>>, jou
 function gauges(
   journal: DaemonJournal,
   engine: Engine,
-  host: { peers(): readonly unknown[]; traffic(): { sentBytes: number; receivedBytes: number } },
+  host: { peers(): readonly unknown[]; traffic(): { sentBytes: number; receivedBytes: number }; openStreams(): number },
 ): void {
   const { ctx } = engine;
   journal.gauge('epoch', 'Latest epoch applied.', () => ctx.chain.head.state.epoch);
@@ -309,5 +309,9 @@ function gauges(
     'Bytes received over streams since the start, before encryption.',
     () => host.traffic().receivedBytes,
   );
+  journal.gauge('open_streams', 'Streams open on all connections.', () => host.openStreams());
+  journal.gauge('timers', 'Timers that are set and keep the process alive.', () => active('Timeout'));
   journal.gauge('resident_bytes', 'Resident memory of the process.', () => process.memoryUsage.rss());
 }
+
+const active = (kind: string): number => process.getActiveResourcesInfo().filter((one) => one === kind).length;

@@ -11,7 +11,7 @@ import { LibpStreams } from '../../src/network/streams.ts';
 import { TrafficMeter } from '../../src/network/traffic.ts';
 import { chooseTransports } from '../../src/network/transports.ts';
 import type { SignedEntry } from '../../src/spec/index.ts';
-import { encodeMetaUpdate, epochTopic } from '../../src/wire/index.ts';
+import { type ContentRequest, decodeContentRequest, encodeMetaUpdate, epochTopic } from '../../src/wire/index.ts';
 import { Author, type Contribution, newSeeds } from './author.ts';
 import { type Daemon, until } from './daemons.ts';
 
@@ -28,6 +28,8 @@ export interface HostilePeer {
   push(...entries: readonly SignedEntry[]): Promise<void>;
   /** Hands a contribution over as an honest node does: its key first, then its manifest on the topic of its epoch. */
   publish(contribution: Contribution): Promise<void>;
+  /** Answers whoever pulls content of it; a thrown StarlingError is a refusal. */
+  give(answer: (request: ContentRequest) => Uint8Array): void;
   /** Sends bytes on a topic that the daemon is on; at most what gossipsub takes. */
   gossip(topic: string, data: Uint8Array): Promise<void>;
   /** A gossip message of 10 MiB: gossipsub itself would not send it, so it goes out on a stream of its own. */
@@ -62,6 +64,9 @@ export async function joinAsHostile(daemon: Daemon): Promise<HostilePeer> {
     async publish({ entry, manifest, keys }) {
       streams.notify(peerId, 'keys', keys);
       await hostile.gossip(epochTopic(swarmId, entry.core.body.epoch), encodeMetaUpdate(manifest));
+    },
+    give(answer) {
+      streams.handle('content', async (_from, payload) => answer(decodeContentRequest(payload)));
     },
     async gossip(topic, data) {
       await until(

@@ -77,6 +77,23 @@ describe('averaging a roster', () => {
     assert.deepEqual([weights.reduce((a, b) => a + b, 0), header?.distances.length], [header?.weightTotal, 3]);
   });
 
+  it('holds the largest sum there can be, alone and with others: all weights on saturated integers', async () => {
+    for (const nodes of [1, 3]) {
+      const tensors = [
+        { name: 'scalar', shape: [] },
+        { name: 'one', shape: [1] },
+      ];
+      const swarm = new TestSwarm({ nodes, genesis: { tensors, scaleExponents: [-12, -12], clipNorm: 1_000 } }).joined();
+      const ids = await swarm.contribute(swarm.nodes.map(() => Float32Array.of(500, -500)));
+      const { ctx } = swarm.node(0);
+      const { sum, weights } = await average(ctx, ctx.chain.head.state, sorted(ids));
+      const total = weights.reduce((a, b) => a + b, 0);
+      assert.ok(total <= WEIGHT_TOTAL && total > WEIGHT_TOTAL - nodes);
+      assert.deepEqual([...(sum ?? [])].map(BigInt), [BigInt(total) * 32_767n, BigInt(total) * -32_767n]);
+    }
+    assert.ok(BigInt(WEIGHT_TOTAL) * BigInt(QMAX.int16) < 2n ** 31n);
+  });
+
   it('averages to nothing where nobody weighs anything', async () => {
     const { swarm, ids, base } = await swarmOf(2);
     const { ctx } = swarm.node(0);

@@ -6,7 +6,7 @@ import { pullContent } from '../../../src/epoch/pull.ts';
 import { Pulls } from '../../../src/epoch/pulls.ts';
 import { serveContent } from '../../../src/epoch/served.ts';
 import { CHUNK_BYTES, type PeerId, StarlingError } from '../../../src/spec/index.ts';
-import { decodeContentRequest, encodeContentIndex } from '../../../src/wire/index.ts';
+import { decodeContentRequest, encode, encodeContentIndex } from '../../../src/wire/index.ts';
 
 type Answer = (index: number | 'leaves' | 'held', honest: () => Promise<Uint8Array>) => Promise<Uint8Array>;
 
@@ -59,11 +59,20 @@ const codeOf = (code: string) => (error: unknown) => error instanceof StarlingEr
 const range = (n: number): number[] => [...Array(n).keys()];
 const ascending = (numbers: number[]): number[] => numbers.sort((a, b) => a - b);
 
+const leavesOf = (leaves: readonly Uint8Array[]) => encode([5 * CHUNK_BYTES + 10, Buffer.concat(leaves), null]);
+
 /** Lies with which a holder's part ends; each is noticed at the first. */
 const content = bytesOf(5 * CHUNK_BYTES + 10);
 const other = bytesOf(5 * CHUNK_BYTES + 10, 11);
 const LIES: Record<string, Answer> = {
   leaves: async (index, give) => (index === 'leaves' ? encodeContentIndex(contentOf(other)) : give()),
+  twice: async (index, give) =>
+    index === 'leaves' ? leavesOf(contentOf(content).leaves.with(3, contentOf(content).leaves[2] as Uint8Array)) : give(),
+  gap: async (index, give) => (index === 'leaves' ? leavesOf(contentOf(content).leaves.toSpliced(3, 1)) : give()),
+  swapped: async (index, give) => (index === 'leaves' ? leavesOf(contentOf(content).leaves.toReversed()) : give()),
+  beyond: async (index, give) =>
+    index === 'leaves' ? encode([content.length, Buffer.concat(contentOf(content).leaves), Uint8Array.of(0xff)]) : give(),
+  terabyte: async (index, give) => (index === 'leaves' ? encode([2 ** 40, new Uint8Array(32), null]) : give()),
   garbage: async (index, give) => (index === 'leaves' ? new Uint8Array([1, 2]) : give()),
   chunk: async (index, give) => (typeof index !== 'number' ? give() : chunkAt(other, index)),
   order: async (index, give) => (typeof index !== 'number' ? give() : chunkAt(content, (index + 1) % 5)),

@@ -1,0 +1,193 @@
+import assert from 'node:assert/strict';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Random } from '../../src/learning/index.ts';
+import { asStarlingError, type ErrorCode } from '../../src/spec/index.ts';
+import { type Daemon, freePort, Nest, until } from '../support/daemons.ts';
+import { type Footprint, footprint, noisyUpdate, slopeOf } from '../support/soak.ts';
+
+/** Minutes of kills; half an hour tells of leaks, two minutes of faults. */
+const MINUTES = Number(process.env.SOAK_MINUTES ?? 2);
+const SEED = Number(process.env.SOAK_SEED ?? 1);
+/** How a sum is made (the genesis's `schedule`): what the daemons choose by themselves unless it is named. */
+const SCHEDULE = process.env.SOAK_SCHEDULE ?? 'auto';
+/** A swarm of eight stands on six: two may be gone at a time. */
+const DAEMONS = 8;
+const GONE = 2;
+/** A million parameters. */
+const LAYERS = [1_000, 990, 10];
+/** Daemons, the founder among them, that nobody kills: what they hold on to is watched. */
+const WATCHED = 2;
+const WATCH_EVERY_MS = 2_000;
+/** Ms between two strokes, at most. */
+const STROKE_MS = 10_000;
+/** Ms. An epoch completes at least this often. */
+const EPOCH_MS = 60_000;
+/** MiB of resident memory that no daemon exceeds: some 150 of a daemon, 8 rows and their sealed bytes of three epochs, two models. */
+const CEILING_MIB = 600;
+/** Minutes until memory is at rest, and how fast it may grow from then on (MiB a minute). */
+const SETTLED = 5;
+const SLOPE_MIB = 1;
+/** Ms between two tries of a trainer whose daemon is gone, or not ready. */
+const PAUSE_MS = 100;
+/** What a trainer meets when its daemon dies, comes back, or went on without it. */
+const PASSING: readonly ErrorCode[] = [
+  'DAEMON_DOWN',
+  'EPOCH_PAST',
+  'EPOCH_FAR',
+  'ALREADY_CONTRIBUTED',
+  'TIMEOUT',
+  'NOT_READY',
+  'AGGREGATE_MISSING',
+];
+
+describe(`a soak of ${MINUTES} minutes`, function () {
+  this.timeout(MINUTES * 60_000 + 240_000);
+  let nest: Nest;
+  before(() => {
+    nest = new Nest();
+  });
+  after(() => nest.end());
+
+  it('of eight daemons that are killed and stopped at random: epochs go on, and nothing piles up', async () => {
+    const random = Random.from('soak', SEED);
+    await nest.found('0', LAYERS, 'voting = "open"', `schedule = "${SCHEDULE}"`, 'retain_epochs = 10');
+    const listen: string[] = [];
+    for (let d = 0; d < DAEMONS; d++) listen.push(`/ip4/127.0.0.1/tcp/${await freePort()}`);
+    const start = (d: number): Promise<Daemon> =>
+      nest.daemon(`${d}`, '--listen', listen[d] as string, ...(d === 0 ? [] : ['--bootstrap', listen[0] as string]));
+    /** Undefined while it is gone. */
+    const daemons: (Daemon | undefined)[] = [];
+    for (let d = 0; d < DAEMONS; d++) daemons.push(await start(d));
+    const founder = daemons[0] as Daemon;
+    const { tensors } = await founder.client.call('swarm_info');
+    const beginMs = performance.now();
+    const minutes = (): number => (performance.now() - beginMs) / 60_000;
+    let over = false;
+
+    /** One trainer a daemon, for as long as the test goes on. */
+    const contributed = new Array<number>(DAEMONS).fill(0);
+    const train = async (d: number): Promise<void> => {
+      const update = noisyUpdate(tensors, d);
+      while (!over) {
+        const client = daemons[d]?.client;
+        if (client === undefined) {
+          await sleep(PAUSE_MS);
+          continue;
+        }
+        try {
+          const { epoch } = await client.call('epoch_current');
+          await client.submit({ epoch, kind: 'delta', samples: 10 }, update);
+          contributed[d] = (contributed[d] as number) + 1;
+          await client.call('epoch_wait', { epoch, timeoutMs: 5_000 });
+        } catch (error) {
+          const { code } = asStarlingError(error);
+          if (daemons[d]?.process.isRunning === true && !PASSING.includes(code)) throw error;
+          await sleep(PAUSE_MS);
+        }
+      }
+    };
+
+    /** When the watched have applied another final epoch. */
+    const seen: Footprint[][] = daemons.slice(0, WATCHED).map(() => []);
+    let finalized = 0;
+    let sinceMs = performance.now();
+    let longestMs = 0;
+    const watch = async (): Promise<void> => {
+      while (!over) {
+        for (const [w, footprints] of seen.entries()) {
+          const { client, process } = daemons[w] as Daemon;
+          footprints.push(await footprint(process.pid as number, client, minutes()));
+        }
+        const { epoch } = (await founder.client.call('epoch_current')).finalized;
+        if (epoch > finalized) sinceMs = performance.now();
+        finalized = epoch;
+        longestMs = Math.max(longestMs, performance.now() - sinceMs);
+        assert.ok(
+          longestMs < EPOCH_MS,
+          `no epoch was final for ${EPOCH_MS} ms after epoch ${finalized}; the founder says:\n${founder.process.tail}`,
+        );
+        await sleep(WATCH_EVERY_MS);
+      }
+    };
+
+    const strokes = { SIGKILL: 0, SIGTERM: 0, start: 0 };
+    const strike = async (): Promise<void> => {
+      while (!over) {
+        await sleep(random.uniform() * STROKE_MS);
+        const gone = [...daemons.keys()].filter((d) => daemons[d] === undefined);
+        const there = [...daemons.keys()].filter((d) => d >= WATCHED && daemons[d] !== undefined);
+        if (gone.length > 0 && (gone.length === GONE || random.uniform() < 0.5)) {
+          const d = gone[random.below(gone.length)] as number;
+          daemons[d] = await start(d);
+          strokes.start += 1;
+        } else {
+          const d = there[random.below(there.length)] as number;
+          const signal = random.uniform() < 0.5 ? 'SIGKILL' : 'SIGTERM';
+          const { process } = daemons[d] as Daemon;
+          daemons[d] = undefined;
+          const { code } = await process.end(signal);
+          if (signal === 'SIGTERM') assert.equal(code, 0, process.tail);
+          strokes[signal] += 1;
+        }
+      }
+    };
+
+    const work = [...daemons.keys()].map(train);
+    const all = Promise.all([...work, watch()]);
+    // All eight of them have made some epochs: from here on nothing may pile up.
+    const rested = async (epochs: number): Promise<Footprint[]> => {
+      const from = finalized;
+      await Promise.race([
+        all,
+        until(
+          () => `all daemons are connected and ${epochs} more epochs final; the founder says:\n${founder.process.tail}`,
+          async () => {
+            if (finalized < from + epochs) return false;
+            const peers = await Promise.all(daemons.map(async (one) => (await one?.client.call('peers_list'))?.length ?? 0));
+            return peers.every((count) => count === DAEMONS - 1);
+          },
+          2 * EPOCH_MS,
+        ),
+      ]);
+      return seen.map((footprints) => footprints.at(-1) as Footprint);
+    };
+    const first = await rested(3);
+    const striking = strike();
+    await Promise.race([all, striking, sleep(MINUTES * 60_000)]);
+    over = true;
+    await Promise.all([all, striking]);
+
+    over = false;
+    for (const d of daemons.keys()) daemons[d] ??= await start(d);
+    const again = Promise.all([...[...daemons.keys()].map(train), watch()]);
+    const enough = (): boolean =>
+      seen.every((footprints, w) => {
+        const [now, then] = [footprints.at(-1) as Footprint, first[w] as Footprint];
+        // A kept stream may be renewed, a file of the database's log be open: some come and go.
+        return now.files <= then.files + 10 && now.streams <= 1.2 * then.streams + 10 && now.timers <= 1.5 * then.timers + 20;
+      });
+    await Promise.race([
+      again,
+      until(
+        () => `what is held comes back from ${JSON.stringify(seen.map((f) => f.at(-1)))} to ${JSON.stringify(first)}`,
+        enough,
+        EPOCH_MS,
+      ),
+    ]);
+    over = true;
+    await again;
+
+    const most = Math.max(...seen.flat().map(({ residentMib }) => residentMib));
+    const slopes = seen.map((footprints) => {
+      const settled = footprints.filter((one) => one.minutes > SETTLED).map(({ minutes: x, residentMib: y }) => [x, y] as const);
+      return settled.length > 60 ? slopeOf(settled) : undefined;
+    });
+    const last = seen.map((footprints) => footprints.at(-1));
+    process.stdout.write(
+      `${JSON.stringify({ minutes: MINUTES, seed: SEED, finalized, longestMs, strokes, contributed, most, slopes, first, last })}\n`,
+    );
+    assert.ok(contributed.every((count) => count > 0));
+    assert.ok(most < CEILING_MIB, `${most} MiB`);
+    for (const slope of slopes) if (slope !== undefined) assert.ok(slope < SLOPE_MIB, `memory grows by ${slope} MiB a minute`);
+  });
+});
