@@ -62,6 +62,11 @@ export class Negotiation {
     this.#seq = config.firstSeq ?? 0;
   }
 
+  /** Whose voice counts, as far as that is settled: all seats before. */
+  get voters(): readonly Fingerprint[] {
+    return this.#voters === null ? this.config.seats : [...this.#voters];
+  }
+
   /** A valid contribution or membership entry can be averaged here from now on. */
   hold(id: EntryId): void {
     this.#held.add(id);

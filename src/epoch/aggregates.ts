@@ -57,6 +57,7 @@ async function fetchOnce(ctx: EpochContext, decision: DecisionId, hash: Hex): Pr
       field: 'sumBytes',
       phase: 'audit',
     });
+  await fetchOpening(ctx, header, holders);
   const stored = await ctx.ports.blobs.get(header.sumRoot);
   if (stored?.byteLength === header.sumBytes) return { header, sum: int32Of(stored) };
   const options = { timeoutMs: answerMs(header.sumBytes) };
@@ -64,6 +65,13 @@ async function fetchOnce(ctx: EpochContext, decision: DecisionId, hash: Hex): Pr
   const sum = int32Of(content);
   await keepAggregate(ctx, { hash, header, sum });
   return { header, sum };
+}
+
+/** What shows that a sum made by a schedule is right. On disk when it resolves. */
+async function fetchOpening(ctx: EpochContext, { opening }: AggregateHeader, holders: readonly PeerId[]): Promise<void> {
+  if (opening === null || (await ctx.ports.blobs.has(opening.root))) return;
+  const options = { timeoutMs: answerMs(opening.bytes) };
+  await ctx.ports.blobs.put(await ctx.pulls.pull(ctx.ports.streams, holders, opening.root, opening.bytes, options));
 }
 
 /** Answers the `head` protocol: the header behind an aggregate hash. */

@@ -77,7 +77,7 @@ async function applyOne(ctx: EpochContext, baseEpoch: number, id: DecisionId): P
     auditRoster(ctx, base.state, body);
     const { header, sum } = await aggregateOf(ctx, base.state, id, body);
     const sinceMs = ctx.ports.clock.nowMs();
-    await auditSum(ctx, base.state, body, header);
+    await auditSum(ctx, base.state, body, { header, sum });
     ctx.timeline.mark(body.epoch, 'audit', sinceMs);
     const from = ctx.chain.head.state.epoch;
     const done = ctx.chain.extend(id, await ctx.chain.draft(base, body, { header, sum }));
@@ -106,6 +106,7 @@ async function applyOne(ctx: EpochContext, baseEpoch: number, id: DecisionId): P
  * that names another one the audit finds that, with nothing fetched.
  */
 async function aggregateOf(ctx: EpochContext, base: SwarmState, id: DecisionId, body: DecisionBody): Promise<HeldAggregate> {
+  if (ctx.isScheduled(base)) return ctx.sums.find(base, body.aggregateHash) ?? fetchAggregate(ctx, id, body.aggregateHash);
   if (!holdsRows(ctx, body)) return fetchAggregate(ctx, id, body.aggregateHash);
   const own = await average(ctx, base, body.roster);
   if (own.hash === body.aggregateHash && !holdsAggregate(ctx, own.hash)) await keepAggregate(ctx, own);

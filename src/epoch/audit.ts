@@ -2,11 +2,13 @@
 import { dtypeBytes } from '../aggregation/index.ts';
 import { ZERO_HASH } from '../crypto/index.ts';
 import { isKind } from '../ledger/index.ts';
-import type { AggregateHeader, DecisionBody, NodeClass, SignedEntry, SwarmState } from '../spec/index.ts';
+import type { DecisionBody, NodeClass, SignedEntry, SwarmState } from '../spec/index.ts';
 import { mayContribute, StarlingError } from '../spec/index.ts';
 import { mayContributeNow } from '../state/index.ts';
 import { average, holdsRows, weightsOf } from './average.ts';
+import type { HeldAggregate } from './chain.ts';
 import type { EpochContext } from './context.ts';
+import { requireOpened } from './openings.ts';
 
 /**
  * What the ledger alone tells of a decision over the state it builds on: costs no transfer, so it comes first. Every
@@ -42,14 +44,11 @@ function requireDrops(ctx: EpochContext, base: SwarmState, { dropped, aggregateH
 
 /**
  * The aggregate of a decision that passed `auditRoster`: its header must fit the roster, and where the rows are held
- * the sum is recomputed. Throws INCOMPATIBLE or HASH_MISMATCH.
+ * the sum is recomputed; in a scheduled epoch it is held against the commitments. Throws INCOMPATIBLE or HASH_MISMATCH,
+ * AGGREGATE_MISSING where a sum that was made by a schedule cannot be checked yet.
  */
-export async function auditSum(
-  ctx: EpochContext,
-  base: SwarmState,
-  body: DecisionBody,
-  header: AggregateHeader | undefined,
-): Promise<void> {
+export async function auditSum(ctx: EpochContext, base: SwarmState, body: DecisionBody, aggregate: HeldAggregate): Promise<void> {
+  const { header } = aggregate;
   const contributions = ctx.chain.contributionsOf(body).length;
   const fits =
     header === undefined
@@ -59,7 +58,12 @@ export async function auditSum(
         (header.opening !== null) === ctx.isScheduled(base) &&
         header.distances.length === (header.opening === null ? contributions : 0);
   if (!fits) throw broken('aggregateHash', 'the aggregate does not belong to this roster');
-  if (header === undefined || !holdsRows(ctx, body)) return;
+  if (header === undefined) return;
+  if (header.opening !== null) {
+    await requireOpened(ctx, base, body, aggregate);
+    return;
+  }
+  if (!holdsRows(ctx, body)) return;
   const own = await average(ctx, base, body.roster);
   if (own.hash !== body.aggregateHash)
     throw new StarlingError('HASH_MISMATCH', `epoch ${body.epoch} averages to ${own.hash} here, the decision says ${body.aggregateHash}`, {

@@ -3,14 +3,26 @@ import { aggregate, bytesOf, distancesOfMoved, rosterWeights } from '../aggregat
 import type { IntRow } from '../compute/api.ts';
 import { contentOf, ZERO_HASH } from '../crypto/index.ts';
 import { type EntryOf, isKind } from '../ledger/index.ts';
-import { type AggregateHeader, type DecisionBody, type EntryId, type Hex, StarlingError, type SwarmState } from '../spec/index.ts';
+import {
+  type AggregateHeader,
+  type DecisionBody,
+  type Dropped,
+  type EntryId,
+  type Hex,
+  StarlingError,
+  type SwarmState,
+} from '../spec/index.ts';
 import { trustOf } from '../state/index.ts';
 import { aggregateHash } from '../wire/index.ts';
 import type { EpochContext } from './context.ts';
+import { averageScheduled } from './scheduled.ts';
 
 /** What a roster averages to. `header` and `sum` are undefined when no weight is in it: the model stays. */
 export interface Aggregate {
+  /** Ascending. Where voters settled differently, not what this node settled on. */
+  readonly roster: readonly EntryId[];
   readonly weights: readonly number[];
+  readonly dropped: readonly Dropped[];
   readonly hash: Hex;
   readonly header: AggregateHeader | undefined;
   readonly sum: Int32Array | undefined;
@@ -42,8 +54,9 @@ interface Averaged {
 /** What each node averaged last: the audit of its own decision asks for the same again. One model's size in memory. */
 const last = new WeakMap<EpochContext, Averaged>();
 
-/** Throws AGGREGATE_MISSING when a rostered row is not held. `roster` sorted by id. */
+/** Throws AGGREGATE_MISSING when a rostered row is not held, or, in a scheduled epoch, nothing is summed here. `roster` sorted by id. */
 export function average(ctx: EpochContext, base: SwarmState, roster: readonly EntryId[]): Promise<Aggregate> {
+  if (ctx.isScheduled(base) && weighs(ctx, base, roster)) return averageScheduled(ctx, base, roster);
   const named = roster.join(' ');
   const before = last.get(ctx);
   if (before?.base === base && before.roster === named) return before.aggregate;
@@ -60,7 +73,7 @@ async function averageOnce(ctx: EpochContext, base: SwarmState, roster: readonly
   const weights = weightsOf(ctx, base, roster);
   const contributions = contributionsIn(ctx, roster);
   const weighing = roster.flatMap((id, i) => (contributions.some((e) => e.id === id) ? [weights[i] as number] : []));
-  if (weighing.every((weight) => weight === 0)) return { weights, hash: ZERO_HASH, header: undefined, sum: undefined };
+  if (weighing.every((weight) => weight === 0)) return { roster, weights, dropped: [], hash: ZERO_HASH, header: undefined, sum: undefined };
   const rows = contributions.map((e) => rowOf(ctx, e));
   const { sum, weightTotal } = await aggregate(ctx.genesis.aggregation, ctx.ports.compute, {
     rows,
@@ -79,7 +92,21 @@ async function averageOnce(ctx: EpochContext, base: SwarmState, roster: readonly
     distances,
     opening: null,
   };
-  return { weights, hash: aggregateHash(header), header, sum };
+  return { roster, weights, dropped: [], hash: aggregateHash(header), header, sum };
+}
+
+/** Whether something in a roster has a weight, so that it averages to something. */
+export const weighs = (ctx: EpochContext, base: SwarmState, roster: readonly EntryId[]): boolean =>
+  weightsOf(ctx, base, roster).some((weight) => weight > 0);
+
+/** The aggregate where nobody is left to sum: what else is in the roster takes effect, contributions do not. */
+export async function nothingAveraged(ctx: EpochContext, base: SwarmState, roster: readonly EntryId[]): Promise<Aggregate> {
+  const contributions = new Set(contributionsIn(ctx, roster).map(({ id }) => id));
+  return averageOnce(
+    ctx,
+    base,
+    roster.filter((id) => !contributions.has(id)),
+  );
 }
 
 /** Whether every contribution of a roster is held here, so that its aggregate can be recomputed. */

@@ -17,8 +17,8 @@ import {
 import { votersOf } from '../state/index.ts';
 import { makeBlock, votersHash } from '../wire/index.ts';
 import { fetchAggregate } from './aggregates.ts';
-import { auditRoster, ineligible } from './audit.ts';
-import { average, holdsRows } from './average.ts';
+import { auditRoster, auditSum, ineligible } from './audit.ts';
+import { type Aggregate, average, holdsRows, weighs } from './average.ts';
 import type { Applied, BlockParts, Draft, HeldAggregate } from './chain.ts';
 import type { EpochContext } from './context.ts';
 import { isCut } from './cuts.ts';
@@ -46,16 +46,15 @@ function verdictsOn(ctx: EpochContext, base: Applied, aggregateHash: Hex): Entry
 export const isJudged = (ctx: EpochContext, base: Applied, aggregateHash: Hex): boolean =>
   aggregateHash === ZERO_HASH || verdictsOn(ctx, base, aggregateHash).length >= quorumOf(votersOf(base.state).length);
 
-/** The block that this node would propose over `base` for a roster; an empty one for none. */
-export async function draftBlock(ctx: EpochContext, base: Applied, roster: readonly EntryId[]): Promise<Candidate> {
-  const aggregate = await average(ctx, base.state, roster);
+/** The block that this node would propose over `base` for what was averaged; an empty one for nothing. */
+export async function draftBlock(ctx: EpochContext, base: Applied, aggregate: Aggregate): Promise<Candidate> {
   const body: DecisionBody = {
     epoch: base.state.epoch + 1,
     prev: base.id,
-    roster,
+    roster: aggregate.roster,
     weights: aggregate.weights,
     aggregateHash: aggregate.hash,
-    dropped: [],
+    dropped: aggregate.dropped,
   };
   const parts: BlockParts = {
     tips: tipsFor(ctx, base, body),
@@ -157,11 +156,8 @@ export async function checkBlock(ctx: EpochContext, base: Applied, block: Block,
     for (const evidence of body.evidence) checkEvidence(ctx, base, evidence);
     requireJudged(ctx, base, block);
     const rows = ctx.chain.contributionsOf(decision).filter((e) => ctx.updates.row(e.id) === undefined);
-    // q voters held the rows when they prevoted it. After a restart their sum is left, and may be all that is.
-    const aggregate = holdsRows(ctx, decision)
-      ? await average(ctx, base.state, body.roster)
-      : wasValid && (await fetchAggregate(ctx, block.hash, header.aggregateHash).catch(() => undefined));
-    if (!aggregate) return { kind: 'incomplete', missing: rows.map((e) => e.id) };
+    const aggregate = await (ctx.isScheduled(base.state) ? openedAggregate : seenAggregate)(ctx, base, block, wasValid);
+    if (aggregate === undefined) return { kind: 'incomplete', missing: rows.map((e) => e.id) };
     if ('hash' in aggregate && aggregate.hash !== header.aggregateHash)
       throw broken('aggregateHash', `the roster averages to ${aggregate.hash} here, the block says ${header.aggregateHash}`);
     const draft = await ctx.chain.draft(base, decision, aggregate, partsOf(block));
@@ -173,6 +169,31 @@ export async function checkBlock(ctx: EpochContext, base: Applied, block: Block,
     if (error instanceof StarlingError && error.code === 'AGGREGATE_MISSING') return { kind: 'incomplete', missing: [] };
     throw error;
   }
+}
+
+/** What everyone can sum. q voters held the rows when they prevoted it: after a restart their sum is left, and may be all that is. */
+async function seenAggregate(ctx: EpochContext, base: Applied, block: Block, wasValid: boolean): Promise<HeldAggregate | undefined> {
+  if (holdsRows(ctx, decisionOf(block))) return await average(ctx, base.state, block.body.roster);
+  return wasValid ? await fetchAggregate(ctx, block.hash, block.header.aggregateHash).catch(() => undefined) : undefined;
+}
+
+/**
+ * What was summed by a schedule: this node's own, or pulled by its hash and held against the commitments. The attempt that made it must
+ * be certified here, unless q voters have found that before.
+ */
+async function openedAggregate(ctx: EpochContext, base: Applied, block: Block, wasValid: boolean): Promise<HeldAggregate | undefined> {
+  const { aggregateHash } = block.header;
+  if (aggregateHash === ZERO_HASH) {
+    if (weighs(ctx, base.state, block.body.roster)) throw broken('aggregateHash', 'contributions are rostered, and none is summed');
+    return { header: undefined, sum: undefined };
+  }
+  const own = ctx.sums.find(base.state, aggregateHash);
+  if (own === undefined && ctx.sums.isComing(ctx, base.state, aggregateHash)) return undefined;
+  const aggregate = own ?? (await fetchAggregate(ctx, block.hash, aggregateHash).catch(() => undefined));
+  if (aggregate === undefined) return undefined;
+  await auditSum(ctx, base.state, decisionOf(block), aggregate);
+  const attempt = ctx.sums.checked(aggregateHash);
+  return wasValid || (attempt !== undefined && ctx.sums.isCertified(attempt)) ? aggregate : undefined;
 }
 
 /**

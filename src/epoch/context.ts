@@ -26,6 +26,7 @@ import type { BlobStore, BlockStore, Clock, Entropy, EntryStore, Gossip, Journal
 import { Pulls } from './pulls.ts';
 import { type Divergence, Reach } from './reach.ts';
 import { Replica } from './replica.ts';
+import { ScheduledSums } from './scheduled.ts';
 import { Timeline } from './timeline.ts';
 import { Updates } from './updates.ts';
 import { FinalBlocks } from './waitingBlocks.ts';
@@ -90,6 +91,8 @@ export interface EpochContext extends Omit<EpochInit, 'initialModel'> {
   readonly isScheduled: (base: SwarmState) => boolean;
   /** Updates, models and sums that are pulled, with what earlier attempts have left. */
   readonly pulls: Pulls;
+  /** Sums made by a schedule. */
+  readonly sums: ScheduledSums;
   /** When each step happened here. */
   readonly timeline: Timeline;
   readonly updates: Updates;
@@ -138,17 +141,18 @@ export function createContext(init: EpochInit): EpochContext {
     fetching: new Map(),
     isScheduled: scheduledIn(genesis),
     pulls: new Pulls(),
+    sums: new ScheduledSums(),
     timeline: new Timeline(ports.clock),
     updates,
     directory,
   };
 }
 
-/** As the schedule's rule says, worked out once a state; where the genesis leaves it open, everyone sums so far. */
+/** As the schedule's rule says, worked out once a state. */
 function scheduledIn(genesis: Genesis): (base: SwarmState) => boolean {
   const known = new WeakMap<SwarmState, boolean>();
   return (base) => {
-    const found = known.get(base) ?? (genesis.schedule !== 'auto' && isScheduled(genesis, base));
+    const found = known.get(base) ?? isScheduled(genesis, base);
     known.set(base, found);
     return found;
   };

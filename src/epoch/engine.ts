@@ -25,6 +25,8 @@ import { Committee, type CommitteeListener } from './committee.ts';
 import { createContext, type EpochContext, type EpochInit, learnDecision, peerOf, plantDecisions } from './context.ts';
 import { AdaptiveDeadline } from './deadline.ts';
 import { Desk } from './desk.ts';
+import { Exchanges } from './exchange/index.ts';
+import { exchangeWorld } from './exchangeWorld.ts';
 import { factsOf } from './facts.ts';
 import { replayBlocks } from './finality.ts';
 import { Inbox, type InboxListener } from './inbox.ts';
@@ -77,6 +79,7 @@ export class Engine implements InboxListener, CollectorListener, CommitteeListen
   readonly #inbox: Inbox;
   readonly #residual: Residual;
   readonly #deadline: AdaptiveDeadline;
+  readonly #exchanges: Exchanges;
   #state: MachineState;
   #trainers = 0;
   #stopped = false;
@@ -100,6 +103,8 @@ export class Engine implements InboxListener, CollectorListener, CommitteeListen
     this.#deadline = new AdaptiveDeadline(init.genesis);
     this.#residual = residualOf(this.ctx);
     this.#timers = new Timers(init.ports.clock);
+    this.#exchanges = new Exchanges(exchangeWorld(this.ctx, this.#residual));
+    this.ctx.sums.connect(this.#exchanges);
     this.#ticker = new Ticker(
       this.#timers,
       () => this.#tick(),
@@ -169,6 +174,7 @@ export class Engine implements InboxListener, CollectorListener, CommitteeListen
     this.#stopped = true;
     this.#timers.stop();
     this.committee.stop();
+    this.#exchanges.stop();
     await Promise.all([this.#advancer.atRest(), this.#submitting]);
   }
 
@@ -323,8 +329,9 @@ export class Engine implements InboxListener, CollectorListener, CommitteeListen
       for (const peer of this.ctx.ports.streams.peers()) this.behind(peer);
       this.#watch(this.advance());
     } else if (state.phase === 'voting') this.#watch(this.#outcome.decide(state.roster));
-    // Other seats negotiate from here on.
-    if (state.phase !== 'voting' && state.phase !== 'averaging' && state.phase !== 'applying') this.#begin();
+    // Other seats negotiate from here on. An exchange takes long, and goes on where they settle the same.
+    const isShort = state.phase === 'averaging' && !this.ctx.isScheduled(this.ctx.chain.head.state);
+    if (state.phase !== 'voting' && !isShort && state.phase !== 'applying') this.#begin();
   }
 
   #accepted(entry: SignedEntry): void {

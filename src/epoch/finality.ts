@@ -100,7 +100,9 @@ async function aggregateOf(
 ): Promise<HeldAggregate | undefined> {
   const { aggregateHash: wanted } = block.header;
   if (wanted === ZERO_HASH) return { header: undefined, sum: undefined };
-  if (holdsRows(ctx, decisionOf(block))) {
+  const summed = ctx.sums.find(base.state, wanted);
+  if (summed !== undefined) return summed;
+  if (!ctx.isScheduled(base.state) && holdsRows(ctx, decisionOf(block))) {
     const own = await average(ctx, base.state, block.body.roster);
     if (own.hash === wanted) return own;
   }

@@ -1,6 +1,9 @@
 /** What becomes of a settled roster: its sum, this voter's verdict, and a vote; or, without a quorum, a provisional decision. */
-import { asStarlingError, type EntryId } from '../spec/index.ts';
-import { average } from './average.ts';
+import { quorumOf } from '../consensus/index.ts';
+import { asStarlingError, type EntryId, type Fingerprint } from '../spec/index.ts';
+import { votersOf } from '../state/index.ts';
+import { type Aggregate, average, weighs } from './average.ts';
+import type { Applied } from './chain.ts';
 import type { Committee } from './committee.ts';
 import type { EpochContext } from './context.ts';
 import type { MachineState } from './machine.ts';
@@ -24,6 +27,8 @@ export class Outcome {
   readonly #committee: Committee;
   readonly #joined: Promise<void>;
   readonly #listener: OutcomeListener;
+  /** Rosters handed in so far: what comes of an earlier one counts no longer. */
+  #runs = 0;
 
   /** `joined`: this node's chain has begun; what follows from a roster writes to it. */
   constructor(ctx: EpochContext, committee: Committee, joined: Promise<void>, listener: OutcomeListener) {
@@ -40,12 +45,14 @@ export class Outcome {
     // The head has moved and the next epoch is about to begin: this roster is of another one.
     if (base.id !== this.#listener.talk.base) return;
     const sinceMs = ports.clock.nowMs();
+    this.#runs++;
+    const run = this.#runs;
     try {
       // The others may know this node's chain further than it does.
       await this.#joined;
-      const aggregate = await average(this.#ctx, base.state, roster);
+      const aggregate = await this.#sum(base, roster);
       timeline.mark(epoch, 'average', sinceMs);
-      if (chain.head !== base) return;
+      if (chain.head !== base || run !== this.#runs) return;
       if (!this.#ctx.quorate || chain.isProvisional) return await this.decide(roster);
       const averagedMs = ports.clock.nowMs();
       await judge(this.#ctx, base, aggregate);
@@ -56,10 +63,28 @@ export class Outcome {
       if (this.#ctx.quorate) this.#committee.voting.begin(roster);
       else await this.decide(roster);
     } catch (error) {
+      // What ended it has begun something else.
+      if (chain.head !== base || run !== this.#runs) return;
       const problem = asStarlingError(error).toJSON();
       ports.journal.log('error', 'epoch', 'averaging failed; the epoch starts over', { epoch, ...problem });
       this.#listener.failedToAverage();
     }
+  }
+
+  #sum(base: Applied, roster: readonly EntryId[]): Promise<Aggregate> {
+    const ctx = this.#ctx;
+    if (!ctx.isScheduled(base.state) || !weighs(ctx, base.state, roster)) return average(ctx, base.state, roster);
+    return ctx.sums.begin(ctx, { base: base.state, roster, ...this.#electorate(base) });
+  }
+
+  /** Who certifies attempts: the committee, or, where no quorum is in reach, more than half of those who settled the roster. */
+  #electorate({ state }: Applied): { readonly signers: readonly Fingerprint[]; readonly needed: number } {
+    if (this.#ctx.quorate && !this.#ctx.chain.isProvisional) {
+      const signers = votersOf(state);
+      return { signers, needed: quorumOf(signers.length) };
+    }
+    const signers = this.#listener.talk.negotiation.voters;
+    return { signers, needed: Math.floor(signers.length / 2) + 1 };
   }
 
   /** Without a quorum: this node's provisional decision for the settled roster. */
@@ -67,7 +92,7 @@ export class Outcome {
     const { chain, timeline, ports } = this.#ctx;
     const base = chain.head.state;
     const sinceMs = ports.clock.nowMs();
-    await decide(this.#ctx, base, roster, await average(this.#ctx, base, roster));
+    await decide(this.#ctx, base, await average(this.#ctx, base, roster));
     timeline.mark(base.epoch + 1, 'finalise', sinceMs);
     this.#listener.averaged(false);
     await this.#listener.advance();

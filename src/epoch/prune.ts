@@ -6,7 +6,7 @@
  */
 import { bytesOf } from '../aggregation/index.ts';
 import { isKind } from '../ledger/index.ts';
-import type { ContentRoot, Hex } from '../spec/index.ts';
+import type { AggregateHeader, ContentRoot, Hex } from '../spec/index.ts';
 import { forgetHeader, heldHashes, heldHeader } from './aggregates.ts';
 import { archiveUpTo } from './archiving.ts';
 import type { EpochContext } from './context.ts';
@@ -36,11 +36,10 @@ async function dropContent(ctx: EpochContext, from: number, base: number): Promi
     const applied = chain.at(epoch);
     if (applied === undefined) continue;
     old.add(applied.state.modelRoot);
-    if (applied.header !== undefined) old.add(applied.header.sumRoot);
+    for (const root of contentsOf(applied.header)) old.add(root);
   }
   for (const hash of oldAggregates(ctx, base)) {
-    const header = heldHeader(ctx, hash);
-    if (header !== undefined) old.add(header.sumRoot);
+    for (const root of contentsOf(heldHeader(ctx, hash))) old.add(root);
   }
   for (const root of old) if (!wanted.has(root)) await ports.blobs.delete(root);
   return old.size;
@@ -54,11 +53,15 @@ function wantedContent(ctx: EpochContext, base: number): Set<ContentRoot> {
     const applied = chain.at(epoch);
     if (applied === undefined) continue;
     wanted.add(applied.state.modelRoot);
-    if (epoch > base && applied.header !== undefined) wanted.add(applied.header.sumRoot);
+    if (epoch > base) for (const root of contentsOf(applied.header)) wanted.add(root);
   }
   for (const epoch of restorable(ctx)) wanted.add(chain.modelRootAt(epoch) ?? genesis.initialModelRoot);
   return wanted;
 }
+
+/** What a header names: the sum, and where it was made by a schedule what opens it. */
+const contentsOf = (header: AggregateHeader | undefined): ContentRoot[] =>
+  header === undefined ? [] : header.opening === null ? [header.sumRoot] : [header.sumRoot, header.opening.root];
 
 /** Models that may come back become snapshots before the sums that lead to them go. */
 async function keepRestorable(ctx: EpochContext): Promise<void> {

@@ -1,6 +1,6 @@
 /** Content for whoever pulls it: leaves once, then chunk by chunk, and never all of it in the hands of one request. */
 import { pipe } from 'it-pipe';
-import { type ContentIndex, chunkAt, chunkCount, leafHash, verifyChunk } from '../crypto/index.ts';
+import { type ContentIndex, chunkAt, chunkCount, leafHash, merkleRoot, toHex, verifyChunk } from '../crypto/index.ts';
 import { type ContentRoot, type PeerId, StarlingError } from '../spec/index.ts';
 import { decodeContentRequest, encodeContentIndex, encodeHeldChunks } from '../wire/messages.ts';
 import type { BlobStore, Clock } from './ports.ts';
@@ -61,9 +61,17 @@ export function serveContent(source: ServedContent): (from: PeerId, payload: Uin
 
 /** The leaves of content in memory whose root is known, hashed in turns with whatever else the node does. */
 export async function indexInTurns(clock: Pick<Clock, 'after'>, root: ContentRoot, content: Uint8Array): Promise<ContentIndex> {
-  const leaves = await pipe(chunksOf(content), (chunks) => inTurns(clock, chunks), hashed);
-  return { root, sizeBytes: content.byteLength, leaves };
+  return { root, sizeBytes: content.byteLength, leaves: await leavesInTurns(clock, content) };
 }
+
+/** As `contentOf`, in turns. */
+export async function contentInTurns(clock: Pick<Clock, 'after'>, content: Uint8Array): Promise<ContentIndex> {
+  const leaves = await leavesInTurns(clock, content);
+  return { root: toHex(merkleRoot(leaves)), sizeBytes: content.byteLength, leaves };
+}
+
+const leavesInTurns = (clock: Pick<Clock, 'after'>, content: Uint8Array): Promise<Uint8Array[]> =>
+  pipe(chunksOf(content), (chunks) => inTurns(clock, chunks), hashed);
 
 function* chunksOf(content: Uint8Array): Generator<Uint8Array> {
   for (let i = 0; i < chunkCount(content.byteLength); i++) yield chunkAt(content, i);

@@ -12,7 +12,7 @@ import type { EpochContext } from './context.ts';
 const ROUNDING = 1.01;
 
 /** Writes and tells this voter's verdict, once an aggregate. Nothing where nothing was averaged, or this node has no vote. */
-export async function judge(ctx: EpochContext, base: Applied, aggregate: Aggregate): Promise<void> {
+export async function judge(ctx: EpochContext, base: Applied, aggregate: Pick<Aggregate, 'hash' | 'header' | 'sum'>): Promise<void> {
   const { header, sum, hash } = aggregate;
   if (header === undefined || sum === undefined || hash === ZERO_HASH) return;
   if (!votersOf(base.state).includes(ctx.self) || ctx.replica.tip === undefined || hasJudged(ctx, base, hash)) return;

@@ -366,14 +366,14 @@ export class Voting {
   }
 
   async #offer(settled: readonly EntryId[], round: number): Promise<void> {
-    let roster = settled;
-    const { hash } = await average(this.#ctx, this.base.state, settled);
-    if (!isJudged(this.#ctx, this.base, hash)) {
+    let aggregate = await average(this.#ctx, this.base.state, settled);
+    if (!isJudged(this.#ctx, this.base, aggregate.hash)) {
       if (round < VOTING.emptyFromRound) return;
       // Nobody agrees on what was averaged: membership goes on without it.
-      roster = settled.filter((id) => isJoin(this.#ctx, id));
+      const joins = aggregate.roster.filter((id) => isJoin(this.#ctx, id));
+      aggregate = await average(this.#ctx, this.base.state, joins);
     }
-    const candidate = await draftBlock(this.#ctx, this.base, roster);
+    const candidate = await draftBlock(this.#ctx, this.base, aggregate);
     if (this.#stopped || this.#machine.round !== round) return;
     if (candidate.block.header.aggregateHash !== ZERO_HASH)
       await keepAggregate(this.#ctx, { hash: candidate.block.header.aggregateHash, ...candidate.aggregate });

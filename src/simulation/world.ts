@@ -26,6 +26,7 @@ export interface WorldOptions {
       | 'updateDtype'
       | 'encoding'
       | 'topkShare'
+      | 'schedule'
       | 'lambda'
       | 'voting'
       | 'missEpochs'
@@ -73,7 +74,7 @@ export class World implements Surroundings {
       dtype: options.rules?.updateDtype ?? 'int16',
       encoding: options.rules?.encoding ?? 'dense',
       topkShare: options.rules?.topkShare ?? 0.05,
-      schedule: 'auto',
+      schedule: options.rules?.schedule ?? 'auto',
       eta: 1,
       lambda: options.rules?.lambda ?? 1,
       clipNorm: 100,

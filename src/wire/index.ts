@@ -34,6 +34,7 @@ export {
   cutHash,
   DOMAINS,
   decisionId,
+  droppedFields,
   entryBytes,
   entryId,
   evidenceHash,

@@ -128,7 +128,7 @@ export class TestNode {
   /** Steps 7 and 9 without a quorum: averages this roster over the head and writes the decision. Returns its body. */
   async decide(roster: readonly EntryId[]): Promise<DecisionBody> {
     const base = this.ctx.chain.head.state;
-    await decide(this.ctx, base, sorted(roster), await average(this.ctx, base, sorted(roster)));
+    await decide(this.ctx, base, await average(this.ctx, base, sorted(roster)));
     const entry = this.ctx.replica.tip as EntryOf<'decision'>;
     return entry.core.body;
   }

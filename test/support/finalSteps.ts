@@ -34,8 +34,8 @@ export async function judgeAll(swarm: TestSwarm, roster: readonly EntryId[], jud
 }
 
 /** What a node would propose over its newest block. */
-export const draftOf = ({ ctx }: TestNode, roster: readonly EntryId[] = []): Promise<Candidate> =>
-  draftBlock(ctx, ctx.chain.finalized, sorted(roster));
+export const draftOf = async ({ ctx }: TestNode, roster: readonly EntryId[] = []): Promise<Candidate> =>
+  draftBlock(ctx, ctx.chain.finalized, await average(ctx, ctx.chain.finalized.state, sorted(roster)));
 
 /** Hands a final block to a node as peers do, without what the node itself may have worked out. */
 export async function give(node: TestNode, record: BlockRecord, header: Candidate['aggregate']['header'] = undefined): Promise<void> {

@@ -34,7 +34,7 @@ async function decided(): Promise<Given> {
 
 async function check({ auditor: { ctx } }: Given, body: DecisionBody, header: AggregateHeader | undefined): Promise<void> {
   auditRoster(ctx, ctx.chain.head.state, body);
-  await auditSum(ctx, ctx.chain.head.state, body, header);
+  await auditSum(ctx, ctx.chain.head.state, body, { header, sum: undefined });
 }
 
 describe('the audit of a decision', () => {

@@ -84,7 +84,7 @@ describe('a proposed block', () => {
     const roster = sorted(await made.contribute([wave(0), wave(1), wave(2), wave(3)]));
     for (const { ctx } of made.nodes) {
       const sum = new Int32Array(8).fill(1);
-      await judge(ctx, ctx.chain.finalized, { weights: [], hash: OTHER, header: { weightTotal: 1 } as never, sum });
+      await judge(ctx, ctx.chain.finalized, { hash: OTHER, header: { weightTotal: 1 } as never, sum });
     }
     await judgeAll(made, roster);
     const { block } = await draftOf(made.node(0), roster);

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { sis } from '../../../src/crypto/index.ts';
 import { Collector } from '../../../src/epoch/collector.ts';
-import { addsUp, commitmentContext, commitmentSeed } from '../../../src/epoch/commitment.ts';
+import { commitmentContext, commitmentSeed } from '../../../src/epoch/commitment.ts';
 import type { EntryOf } from '../../../src/ledger/index.ts';
 import type { Fingerprint } from '../../../src/spec/index.ts';
 import { decodeEntry, ledgerTopic } from '../../../src/wire/index.ts';
@@ -74,26 +74,5 @@ describe('a contribution to a scheduled epoch', () => {
     await seen.submit(values(1));
     assert.notEqual(contributionOf(scheduled).core.body.commitment, null);
     assert.equal(contributionOf(seen).core.body.commitment, null);
-  });
-});
-
-describe('a sum checked in turns', () => {
-  it('is what sis.verifySum says of it', async () => {
-    const seed = commitmentSeed('ab'.repeat(32));
-    const rows = [1, 2].map((n) => Int16Array.from({ length: 3_000 }, (_, k) => ((k * n) % 200) - 100));
-    const rhos = [1, 2].map((n) => sis.expandRho(new Uint8Array(32).fill(n)));
-    const weights = [3, 5];
-    const summed = (each: readonly sis.SisRow[]): Int32Array =>
-      Int32Array.from({ length: each[0]?.length ?? 0 }, (_, k) =>
-        each.reduce((sum, row, i) => sum + (weights[i] as number) * (row[k] as number), 0),
-      );
-    const commitments = rows.map((row, i) => sis.commit(seed, row, rhos[i] as Int32Array));
-    const sum = summed(rows);
-    const claim = { seed, sum, rhoSum: summed(rhos.map(sis.rhoRow)), commitments, weights };
-    const clock = { after: (_ms: number, run: () => void) => ({ cancel: run() as undefined as never }) };
-    assert.equal(await addsUp(clock, claim), true);
-    assert.equal(await addsUp(clock, { ...claim, sum: sum.with(2_999, (sum[2_999] as number) + 1) }), false);
-    assert.equal(await addsUp(clock, { ...claim, weights: [5, 3] }), false);
-    assert.equal(await addsUp(clock, { ...claim, rhoSum: claim.rhoSum.with(0, 2 ** 30) }), false);
   });
 });

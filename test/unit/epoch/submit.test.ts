@@ -114,7 +114,10 @@ describe('submitting an update', () => {
 
   it('leaves large updates to be pulled', async () => {
     const size = 40_000;
-    const swarm = new TestSwarm({ nodes: 2, genesis: { tensors: [{ name: 'a', shape: [size] }], clipNorm: 1e6 } }).joined();
+    const swarm = new TestSwarm({
+      nodes: 2,
+      genesis: { schedule: 'gossip', tensors: [{ name: 'a', shape: [size] }], clipNorm: 1e6 },
+    }).joined();
     await hand(swarm.node(0), { values: Float32Array.from({ length: size }, (_, k) => Math.sin(k * k)) });
     const manifest = decodeMetaUpdate((swarm.node(0).published[0] as { data: Uint8Array }).data);
     assert.ok(manifest.cipherBytes > INLINE_MESSAGE_MAX_BYTES && manifest.inline === null);
