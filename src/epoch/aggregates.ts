@@ -3,10 +3,10 @@ import { bytesOf, int32Of } from '../aggregation/index.ts';
 import { fromHex, toHex, ZERO_HASH } from '../crypto/index.ts';
 import { type AggregateHeader, type DecisionId, type Fingerprint, type Hex, type PeerId, StarlingError } from '../spec/index.ts';
 import { AGGREGATE_MAX_BYTES, aggregateHash, decodeAggregate, encodeAggregate } from '../wire/index.ts';
-import type { Aggregate } from './average.ts';
 import type { HeldAggregate } from './chain.ts';
 import { type EpochContext, peerOf } from './context.ts';
 import { answerMs, type NodeStore } from './ports.ts';
+import type { Aggregate } from './sums.ts';
 
 /** Members asked for an aggregate beside the decision's authors. */
 const OTHERS_ASKED = 4;

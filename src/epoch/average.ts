@@ -3,30 +3,11 @@ import { aggregate, bytesOf, distancesOfMoved, rosterWeights } from '../aggregat
 import type { IntRow } from '../compute/api.ts';
 import { contentOf, ZERO_HASH } from '../crypto/index.ts';
 import { type EntryOf, isKind } from '../ledger/index.ts';
-import {
-  type AggregateHeader,
-  type DecisionBody,
-  type Dropped,
-  type EntryId,
-  type Hex,
-  StarlingError,
-  type SwarmState,
-} from '../spec/index.ts';
+import { type AggregateHeader, type DecisionBody, type EntryId, StarlingError, type SwarmState } from '../spec/index.ts';
 import { trustOf } from '../state/index.ts';
 import { aggregateHash } from '../wire/index.ts';
 import type { EpochContext } from './context.ts';
-import { averageScheduled } from './scheduled.ts';
-
-/** What a roster averages to. `header` and `sum` are undefined when no weight is in it: the model stays. */
-export interface Aggregate {
-  /** Ascending. Where voters settled differently, not what this node settled on. */
-  readonly roster: readonly EntryId[];
-  readonly weights: readonly number[];
-  readonly dropped: readonly Dropped[];
-  readonly hash: Hex;
-  readonly header: AggregateHeader | undefined;
-  readonly sum: Int32Array | undefined;
-}
+import type { Aggregate } from './sums.ts';
 
 /**
  * Weights of a roster over `base`, one an id: membership entries weigh 0. Samples are claims, which a rule that bears liars
@@ -56,7 +37,7 @@ const last = new WeakMap<EpochContext, Averaged>();
 
 /** Throws AGGREGATE_MISSING when a rostered row is not held, or, in a scheduled epoch, nothing is summed here. `roster` sorted by id. */
 export function average(ctx: EpochContext, base: SwarmState, roster: readonly EntryId[]): Promise<Aggregate> {
-  if (ctx.isScheduled(base) && weighs(ctx, base, roster)) return averageScheduled(ctx, base, roster);
+  if (ctx.isScheduled(base) && weighs(ctx, base, roster)) return ctx.sums.of(base, roster);
   const named = roster.join(' ');
   const before = last.get(ctx);
   if (before?.base === base && before.roster === named) return before.aggregate;

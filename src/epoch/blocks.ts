@@ -18,11 +18,12 @@ import { votersOf } from '../state/index.ts';
 import { makeBlock, votersHash } from '../wire/index.ts';
 import { fetchAggregate } from './aggregates.ts';
 import { auditRoster, auditSum, ineligible } from './audit.ts';
-import { type Aggregate, average, holdsRows, weighs } from './average.ts';
+import { average, holdsRows, weighs } from './average.ts';
 import type { Applied, BlockParts, Draft, HeldAggregate } from './chain.ts';
 import type { EpochContext } from './context.ts';
 import { isCut } from './cuts.ts';
 import { checkEvidence, pendingEvidence } from './evidence.ts';
+import type { Aggregate } from './sums.ts';
 import type { Candidate } from './waitingBlocks.ts';
 
 /** What the committee said of an aggregate: the verdict entries on it, one a voter, the first of each. */
@@ -188,7 +189,7 @@ async function openedAggregate(ctx: EpochContext, base: Applied, block: Block, w
     return { header: undefined, sum: undefined };
   }
   const own = ctx.sums.find(base.state, aggregateHash);
-  if (own === undefined && ctx.sums.isComing(ctx, base.state, aggregateHash)) return undefined;
+  if (own === undefined && ctx.sums.isComing(base.state, aggregateHash, ctx.ports.clock.nowMs())) return undefined;
   const aggregate = own ?? (await fetchAggregate(ctx, block.hash, aggregateHash).catch(() => undefined));
   if (aggregate === undefined) return undefined;
   await auditSum(ctx, base.state, decisionOf(block), aggregate);

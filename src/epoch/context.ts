@@ -26,7 +26,7 @@ import type { BlobStore, BlockStore, Clock, Entropy, EntryStore, Gossip, Journal
 import { Pulls } from './pulls.ts';
 import { type Divergence, Reach } from './reach.ts';
 import { Replica } from './replica.ts';
-import { ScheduledSums } from './scheduled.ts';
+import { ScheduledSums } from './sums.ts';
 import { Timeline } from './timeline.ts';
 import { Updates } from './updates.ts';
 import { FinalBlocks } from './waitingBlocks.ts';

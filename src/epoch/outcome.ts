@@ -2,13 +2,15 @@
 import { quorumOf } from '../consensus/index.ts';
 import { asStarlingError, type EntryId, type Fingerprint } from '../spec/index.ts';
 import { votersOf } from '../state/index.ts';
-import { type Aggregate, average, weighs } from './average.ts';
+import { average, weighs } from './average.ts';
 import type { Applied } from './chain.ts';
 import type { Committee } from './committee.ts';
 import type { EpochContext } from './context.ts';
 import type { MachineState } from './machine.ts';
 import { decide } from './provisional.ts';
 import type { RosterTalk } from './roster.ts';
+import { averageByStreams } from './scheduled.ts';
+import type { Aggregate } from './sums.ts';
 import { judge } from './verdict.ts';
 
 export interface OutcomeListener {
@@ -74,7 +76,7 @@ export class Outcome {
   #sum(base: Applied, roster: readonly EntryId[]): Promise<Aggregate> {
     const ctx = this.#ctx;
     if (!ctx.isScheduled(base.state) || !weighs(ctx, base.state, roster)) return average(ctx, base.state, roster);
-    return ctx.sums.begin(ctx, { base: base.state, roster, ...this.#electorate(base) });
+    return averageByStreams(ctx, { base: base.state, roster, ...this.#electorate(base) });
   }
 
   /** Who certifies attempts: the committee, or, where no quorum is in reach, more than half of those who settled the roster. */

@@ -2,8 +2,8 @@
 import { holdsSeat, type SwarmState } from '../spec/index.ts';
 import { encodeEntry, ledgerTopic } from '../wire/index.ts';
 import { keepAggregate } from './aggregates.ts';
-import type { Aggregate } from './average.ts';
 import type { EpochContext } from './context.ts';
+import type { Aggregate } from './sums.ts';
 
 /**
  * Writes this node's decision and tells the others. The aggregate is stored first: whoever signs a decision can

@@ -4,9 +4,9 @@ import { isKind } from '../ledger/index.ts';
 import type { VerdictBody } from '../spec/index.ts';
 import { votersOf } from '../state/index.ts';
 import { encodeEntry, ledgerTopic } from '../wire/index.ts';
-import type { Aggregate } from './average.ts';
 import type { Applied } from './chain.ts';
 import type { EpochContext } from './context.ts';
+import type { Aggregate } from './sums.ts';
 
 /** The mean of clipped updates cannot be longer than the clip; rounding to integers adds less than this share. */
 const ROUNDING = 1.01;

@@ -3,6 +3,7 @@ import { applyAverage } from '../../src/aggregation/index.ts';
 import { residualOf } from '../../src/epoch/residual.ts';
 import { World, type WorldOptions } from '../../src/simulation/index.ts';
 import { survivorsOf } from '../../src/spec/index.ts';
+import { partAndHeal } from '../support/partedSwarm.ts';
 
 const epochs = (world: World): number[] => world.running.map((n) => n.up.ctx.chain.head.state.epoch);
 const rootsAt = (world: World, epoch: number): Set<string | undefined> =>
@@ -66,4 +67,132 @@ describe('a simulated swarm that averages by a schedule', function () {
         assert.deepEqual(await chain.model(first + 4), await plainModel(world, first + 4));
       });
     });
+
+  for (const schedule of ['ring', 'grid', 'butterfly'] as const)
+    it(`names in the block who died in the middle of a ${schedule}, and its values travel on in its next update`, async () => {
+      await withWorld({ nodes: 5, seed: 6, rules: { schedule } }, async (world) => {
+        const first = epochs(world)[0] ?? 0;
+        assert.ok(await world.reach(first + 2, 60_000));
+        const victim = world.node(4);
+        const { fingerprint } = victim.identity;
+        assert.ok(await world.clock.runUntil(() => victim.up.ctx.sums.isRunning, world.clock.nowMs() + 60_000), 'it never averaged');
+        const epoch = victim.up.ctx.chain.head.state.epoch + 1;
+        victim.kill();
+        assert.ok(await world.reach(epoch, 60_000), `reached ${epochs(world)}`);
+        assert.equal(rootsAt(world, epoch).size, 1);
+        const { chain, replica } = world.node(0).up.ctx;
+        const { body, block, state } = chain.at(epoch) ?? assert.fail('not applied');
+        assert.ok(body !== undefined && block !== undefined);
+        assert.equal(body.roster.length, 5);
+        const [drop, ...others] = body.dropped;
+        assert.equal(others.length, 0);
+        assert.equal(replica.graph.get(drop?.id ?? '')?.core.author, fingerprint);
+        assert.ok(drop !== undefined && drop.why !== 'evidence' && drop.by.length > 0, JSON.stringify(drop));
+        assert.notEqual(block.header.survivorsHash, block.header.rosterHash);
+        const of = (node: string) => state.members.find((m) => m.fingerprint === node);
+        assert.equal(of(fingerprint)?.lastEpoch, epoch - 1);
+        assert.equal(of(world.node(1).identity.fingerprint)?.lastEpoch, epoch);
+        assert.deepEqual(await chain.model(epoch), await plainModel(world, epoch));
+
+        await victim.start();
+        assert.ok(
+          residualOf(victim.up.ctx).values.some((v) => Math.abs(v) > 0.01),
+          'it owes what was dropped',
+        );
+        const { length } = victim.acknowledged;
+        victim.attachTrainer();
+        assert.ok(await world.clock.runUntil(() => victim.acknowledged.length > length, world.clock.nowMs() + 60_000));
+        const { core } = victim.up.ctx.replica.graph.get(victim.acknowledged[length] ?? '') ?? assert.fail('not on the ledger');
+        assert.ok('staleness' in core.body && core.body.staleness === core.body.epoch - epoch, JSON.stringify(core.body));
+        assert.ok(await world.reach(core.body.epoch + 1, 60_000), `reached ${epochs(world)}`);
+        assert.deepEqual(chain.at(core.body.epoch)?.body?.dropped, []);
+        assert.ok(
+          residualOf(victim.up.ctx).values.every((v) => Math.abs(v) < 0.01),
+          'it owes no more than rounding leaves',
+        );
+        assert.equal(victim.fatal, undefined);
+      });
+    });
+
+  it('sums a roster of one contribution, whose author is checked like any other', async () => {
+    await withWorld({ nodes: 4, seed: 11, rules: { schedule: 'ring' } }, async (world) => {
+      world.training = false;
+      await world.run(5_000);
+      const [author] = world.nodes;
+      const before = author?.up.ctx.chain.head.state.epoch ?? assert.fail('a node');
+      const values = Float32Array.from(world.initialModel, (_, k) => k / 64);
+      await author?.up.submit({ epoch: before + 1, kind: 'delta', samples: 10, metrics: {}, values });
+      assert.ok(await world.reach(before + 1, 60_000), `reached ${epochs(world)}`);
+      const { body, header } = world.node(1).up.ctx.chain.at(before + 1) ?? assert.fail('not applied');
+      assert.equal(body?.roster.length, 1);
+      assert.notEqual(header?.opening, null);
+      assert.deepEqual(await world.node(1).up.ctx.chain.model(before + 1), await plainModel(world, before + 1));
+    });
+  });
+
+  it('is a swarm of one, too: its row is the sum', async () => {
+    await withWorld({ nodes: 1, seed: 7, rules: { schedule: 'ring' } }, async (world) => {
+      assert.ok(await world.reach(3, 60_000), `reached ${epochs(world)}`);
+      const applied = world.node(0).up.ctx.chain.at(3);
+      assert.equal(applied?.body?.roster.length, 1);
+      assert.equal(applied?.header?.opening, null);
+    });
+  });
+
+  it('goes on where all processes die in the middle of an epoch, with the contributions that were made', async () => {
+    await withWorld({ nodes: 4, seed: 8, rules: { schedule: 'butterfly' } }, async (world) => {
+      const first = epochs(world)[0] ?? 0;
+      assert.ok(await world.reach(first + 2, 60_000));
+      assert.ok(await world.clock.runUntil(() => world.nodes.every((n) => n.up.ctx.sums.isRunning), world.clock.nowMs() + 60_000));
+      const epoch = world.node(0).up.ctx.chain.head.state.epoch + 1;
+      const made = world.nodes.map((n) => n.acknowledged.at(-1) ?? assert.fail('it contributed')).sort();
+      for (const node of world.nodes) node.kill();
+      await world.run(3_000);
+      for (const node of world.nodes) await node.start();
+      assert.ok(await world.reach(epoch, 120_000), `reached ${epochs(world)}`);
+      assert.equal(rootsAt(world, epoch).size, 1);
+      assert.deepEqual(world.node(0).up.ctx.chain.at(epoch)?.body?.roster, made);
+      for (const node of world.nodes) assert.equal(node.fatal, undefined);
+    });
+  });
+
+  it('takes in a newcomer that has none of the rows, and prunes what opened old sums', async () => {
+    const rules = { schedule: 'ring', snapshotEpochs: 2, retainEpochs: 2 } as const;
+    await withWorld({ nodes: 5, seed: 9, late: new Set([4]), rules }, async (world) => {
+      const first = epochs(world)[0] ?? 0;
+      assert.ok(await world.reach(first + 2, 120_000), `reached ${epochs(world)}`);
+      const { chain } = world.node(0).up.ctx;
+      const oldest = chain.at(first + 2)?.header?.opening ?? assert.fail('an opening');
+      assert.ok(await world.reach(first + 9, 120_000), `reached ${epochs(world)}`);
+      assert.ok(chain.base.state.epoch >= first + 2, 'something is pruned');
+      const held = chain.at(chain.base.state.epoch + 1)?.header?.opening ?? assert.fail('an opening');
+      assert.equal(await world.node(0).up.ctx.ports.blobs.has(held.root), true);
+      assert.equal(await world.node(0).up.ctx.ports.blobs.has(oldest.root), false);
+      const late = world.node(4);
+      await late.start();
+      late.attachTrainer();
+      const joined = await world.clock.runUntil(
+        () => late.acknowledged.length > 1 && late.up.ctx.chain.head.state.epoch === chain.head.state.epoch,
+        world.clock.nowMs() + 120_000,
+      );
+      assert.ok(joined, `reached ${epochs(world)}`);
+      const now = Math.min(...epochs(world));
+      assert.ok(await world.reach(now + 2, 60_000), `reached ${epochs(world)}`);
+      assert.equal(rootsAt(world, now + 2).size, 1);
+      assert.equal(chain.at(now + 2)?.body?.roster.length, 5);
+    });
+  });
+
+  it('lets relays vote, and observers follow, that have no row', async () => {
+    const classes = ['core', 'core', 'core', 'relay', 'relay', 'observer'] as const;
+    await withWorld({ nodes: 6, seed: 10, classes, rules: { schedule: 'ring' } }, async (world) => {
+      const first = epochs(world)[0] ?? 0;
+      assert.ok(await world.reach(first + 5, 120_000), `reached ${epochs(world)}`);
+      assert.equal(rootsAt(world, first + 5).size, 1);
+      assert.equal(world.node(0).up.ctx.chain.at(first + 5)?.body?.roster.length, 3);
+    });
+  });
+
+  it('of ten, a fifth of all messages lost, four apart from the others for five epochs, healed: one root', () =>
+    partAndHeal({ nodes: 10, few: 4, seed: 1, schedule: 'ring' }));
 });

@@ -2,12 +2,14 @@
 import assert from 'node:assert/strict';
 import { World } from '../../src/simulation/index.ts';
 import { Invariants } from '../../src/simulation/invariants.ts';
+import type { Schedule } from '../../src/spec/index.ts';
 
 export interface Parting {
   readonly nodes: number;
   /** How many are on the smaller side. */
   readonly few: number;
   readonly seed: number;
+  readonly schedule?: Schedule;
 }
 
 /** Epochs that each side goes on by itself. */
@@ -19,9 +21,9 @@ const HEALED_MS = 20_000;
  * A fifth of all messages lost, each side alone for five provisional epochs, healed: one root, nothing that was final taken back,
  * nothing acknowledged lost.
  */
-export async function partAndHeal({ nodes, few, seed }: Parting): Promise<void> {
+export async function partAndHeal({ nodes, few, seed, schedule = 'auto' }: Parting): Promise<void> {
   const link = { loss: 0.2, minDelayMs: 20, maxDelayMs: 120, duplication: 0.05 };
-  const world = new World({ nodes, seed, link, parameters: 16, trainMs: [50, 200] });
+  const world = new World({ nodes, seed, link, parameters: 16, trainMs: [50, 200], rules: { schedule } });
   const { clock, network } = world;
   const invariants = new Invariants(world.nodes, () => clock.nowMs());
   const until = async (done: () => boolean, withinMs: number, what: string): Promise<void> => {
