@@ -1,7 +1,7 @@
 /** Members of a scheduled sum over virtual time: their streams can freeze, fall silent, be cut, crawl and lie. No ledger, no engine. */
 import { bytesOf } from '../../src/aggregation/index.ts';
 import type { IntRow } from '../../src/compute/api.ts';
-import { hashWithDomain, sis, toHex, utf8 } from '../../src/crypto/index.ts';
+import { hashWithDomain, sha256, sis, toHex, utf8 } from '../../src/crypto/index.ts';
 import { type Averaged, Exchanges } from '../../src/epoch/exchange/index.ts';
 import type { Contribution, ExchangeWorld, OwnRow } from '../../src/epoch/exchange/world.ts';
 import type { RequestOptions, StreamProtocol } from '../../src/epoch/ports.ts';
@@ -10,11 +10,12 @@ import { ProcessClock, TRUE_TIME, VirtualClock } from '../../src/simulation/cloc
 import { SimulatedNetwork, type SimulatedPort } from '../../src/simulation/network.ts';
 import { MemoryNodeStore } from '../../src/simulation/stores.ts';
 import { type EntryId, type Fingerprint, type Genesis, type PeerId, QMAX, StarlingError, type SwarmState } from '../../src/spec/index.ts';
-import { type AverageMessage, decodeAverage, encodeAverage, updateHash } from '../../src/wire/index.ts';
+import { type AverageMessage, chunkBytes, decodeAverage, encodeAverage, updateHash } from '../../src/wire/index.ts';
 import { genesis as sample } from '../unit/wire/samples.ts';
 import { identityOf } from './epochWorld.ts';
 import { randomRows } from './exchanges.ts';
 
+export type ChunkMessage = Extract<AverageMessage, { kind: 'chunk' }>;
 /** What a message of a member becomes on its way; undefined: it never arrives. */
 export type Tamper = (message: AverageMessage, to: Fingerprint) => AverageMessage | undefined;
 
@@ -57,6 +58,8 @@ export class AverageNode {
   /** Bits a ms of its link, both ways. */
   bitsPerMs = Number.POSITIVE_INFINITY;
   tamper: Tamper = (message) => message;
+  /** What it sums in the first attempt in place of the row that it has committed to. */
+  lie: IntRow | undefined;
   #freeMs = 0;
 
   constructor(swarm: AverageSwarm, index: number, values: IntRow | undefined) {
@@ -85,22 +88,36 @@ export class AverageNode {
   }
 
   /** Another process over the same disk. */
-  restart(): void {
+  restart(roster = this.swarm.roster): void {
     this.stopped = false;
     this.port = this.swarm.network.attach(this.identity.peerId);
     this.exchanges = this.#start();
-    this.begin();
+    this.begin(roster);
   }
 
-  begin(): void {
+  /** `roster`: what settled here; by default what settled everywhere. */
+  begin(roster = this.swarm.roster): void {
     const { swarm } = this;
     const signers = swarm.nodes.map(({ node }) => node);
     const needed = Math.floor((signers.length + Math.floor((signers.length - 1) / 3)) / 2) + 1;
-    void this.exchanges.begin({ base: swarm.base, roster: swarm.roster, signers, needed }).then((averaged) => {
+    void this.exchanges.begin({ base: swarm.base, roster, signers, needed }).then((averaged) => {
       this.averaged = averaged;
       this.ended = true;
       this.doneMs = swarm.clock.nowMs();
     });
+  }
+
+  /** Sends something else than it should in one chunk, and signs it. */
+  misstate(isMeant: (message: ChunkMessage) => boolean, change: (bytes: Uint8Array) => Uint8Array): void {
+    let done = false;
+    this.tamper = (message, to) => {
+      if (message.kind !== 'chunk' || done || !isMeant(message)) return message;
+      done = true;
+      const bytes = change(message.bytes);
+      const { attempt, lane, step, chunk } = message;
+      const signed = chunkBytes({ attempt, lane, step, from: this.node, to, chunk, hash: toHex(sha256(bytes)) });
+      return { ...message, bytes, signature: this.identity.signEd25519(signed) };
+    };
   }
 
   /** Ms until so many bytes have gone over its link, behind those that wait already. */
@@ -146,7 +163,12 @@ export class AverageNode {
       contribution: (id) => swarm.contributions.get(id),
       weights: (_base, roster) => roster.map((id) => swarm.weights.get(id) ?? 0),
       commitmentContext: contextOf,
-      own: (id) => (id === this.id ? this.own : undefined),
+      own: (id) => {
+        if (id !== this.id || this.own === undefined) return undefined;
+        const values = this.lie ?? this.own.values;
+        this.lie = undefined;
+        return { ...this.own, values };
+      },
     };
     return new Exchanges(world);
   }

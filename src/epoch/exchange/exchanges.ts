@@ -2,7 +2,8 @@
 import { ChunkDeadline } from '../../aggregation/schedule/index.ts';
 import { type Attempt, asStarlingError, type Hex, type PeerId } from '../../spec/index.ts';
 import { decodeAverage, encodeAnswer } from '../../wire/index.ts';
-import { type Averaged, type AverageJob, Session } from './session.ts';
+import type { Averaged, AverageJob } from './job.ts';
+import { Session } from './session.ts';
 import type { ExchangeWorld } from './world.ts';
 
 export class Exchanges {

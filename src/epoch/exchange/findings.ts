@@ -49,7 +49,7 @@ export const rowsOf = (attempt: Pick<Attempt, 'roster' | 'dropped'>, authorOf: A
   );
 
 export interface Verdict {
-  /** Whether it is over: somebody takes it for failed, or a culprit is named by most. */
+  /** Whether it is over: a member that stays accuses a link of its own, or a culprit is named. */
   readonly failed: boolean;
   /** Members that stay and have not said whether they take it for failed: their word decides what follows. */
   readonly awaited: readonly Fingerprint[];
@@ -72,8 +72,11 @@ export function judge(attempt: Attempt, authorOf: AuthorOf, findings: readonly F
     failure === null ? [] : [{ by: node, unreachable: failure.unreachable }],
   );
   const gone = new Set(dropsOf(members, evidence, reports).map(({ member }) => member));
+  // A link that is broken already ends no other attempt: each word of a liar costs it a link.
+  const isUsable = (a: Fingerprint, b: Fingerprint): boolean =>
+    ids.has(a) && ids.has(b) && a !== b && !attempt.broken.some((pair) => pair.includes(a) && pair.includes(b));
   const edges = heard.flatMap(({ node, failure }) =>
-    gone.has(node) ? [] : (failure?.accused ?? []).filter(({ from, to }) => (from === node || to === node) && ids.has(from) && ids.has(to)),
+    gone.has(node) ? [] : (failure?.accused ?? []).filter(({ from, to }) => (from === node || to === node) && isUsable(from, to)),
   );
   const accused = edges.map(({ from, to }): BrokenLink => [from, to]);
   const { next, drops } = reform({ number: attempt.number, members, broken: attempt.broken }, { accused, reports, evidence });
@@ -87,8 +90,8 @@ export function judge(attempt: Attempt, authorOf: AuthorOf, findings: readonly F
   const out = new Set(all.map(({ member }) => member));
   const said = new Set(reports.map(({ by }) => by));
   return {
-    failed: reports.length > 0 || evidence.size > 0,
-    awaited: reports.length === 0 ? [] : members.filter((member) => !out.has(member) && !said.has(member)),
+    failed: edges.length > 0 || gone.size > 0,
+    awaited: edges.length === 0 && reports.length === 0 ? [] : members.filter((member) => !out.has(member) && !said.has(member)),
     drops: shortened(
       all.map(({ member, why, by }) => ({
         id: ids.get(member) as EntryId,

@@ -89,6 +89,17 @@ export class Run {
     return Math.ceil(Math.max(0, ...sizes) / 2);
   }
 
+  /** A link of this member's own, for what is nobody else's fault. None where it has none. */
+  own(reason: string): AccusedEdge[] {
+    return this.lanes
+      .slice(0, 1)
+      .flatMap((lane) =>
+        lane.plan.sends
+          .slice(0, 1)
+          .map(({ phase, from, to }) => ({ phase, from: lane.nodeOf(from), to: lane.nodeOf(to), chunk: 0, reason })),
+      );
+  }
+
   /** Links over which nothing came for this share of a deadline. */
   overdue(share: number): AccusedEdge[] {
     return this.lanes.flatMap((lane) => lane.machine.overdue(this.#nowMs, share * this.#deadline.ms).map((edge) => lane.named(edge)));

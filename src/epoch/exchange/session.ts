@@ -1,48 +1,24 @@
 /** One epoch's sum over streams: attempts until one ends with a sum that its members have checked. */
 import type { ChunkDeadline } from '../../aggregation/schedule/index.ts';
-import { sis } from '../../crypto/index.ts';
-import {
-  type Attempt,
-  asStarlingError,
-  type EntryId,
-  type Fingerprint,
-  type Hex,
-  type PeerId,
-  type SwarmState,
-  survivorsOf,
-} from '../../spec/index.ts';
+import type { sis } from '../../crypto/index.ts';
+import { type Attempt, asStarlingError, type EntryId, type Fingerprint, type Hex, type PeerId } from '../../spec/index.ts';
 import { type AccusedEdge, type AverageAnswer, type AverageMessage, attemptId } from '../../wire/index.ts';
-import { chunkOf, pullSums } from './adopt.ts';
+import { pullSums } from './adopt.ts';
 import { ask } from './ask.ts';
 import { Ballots, type Electorate } from './ballots.ts';
+import { blame } from './blame.ts';
 import { digestOf, sumHolds } from './check.ts';
 import { Commitments } from './commitments.ts';
+import { type Current, currentOf, openingOf, wantedOf } from './current.ts';
 import { follow, judge, rowsOf, type Verdict } from './findings.ts';
+import { type Averaged, type AverageJob, averagedOf } from './job.ts';
+import { OwnOpenings } from './openings.ts';
 import { layoutOf } from './plans.ts';
 import { Probe } from './probe.ts';
 import { Run, type RunListener, type Sums } from './run.ts';
 import { Voter } from './voter.ts';
 import { Witness } from './witness.ts';
 import { type ExchangeWorld, pause } from './world.ts';
-
-export interface AverageJob extends Electorate {
-  readonly base: SwarmState;
-  /** Ascending. */
-  readonly roster: readonly EntryId[];
-}
-
-/** What every survivor ends with. */
-export interface Averaged {
-  readonly attempt: Attempt;
-  readonly survivors: readonly EntryId[];
-  /** Of the survivors; those of the roster, not renormalised. */
-  readonly weights: readonly number[];
-  /** S. */
-  readonly sum: Int32Array;
-  readonly rhoSum: Int32Array;
-  /** 16 KiB of each surviving contribution, in the order of the roster. */
-  readonly commitments: readonly Uint8Array[];
-}
 
 /** Ms between looks at what is due. */
 const TICK_MS = 50;
@@ -53,29 +29,6 @@ const HOLD_DEADLINES = 2;
 /** Requests for an attempt that is not certified here yet which wait for it, and ms that each waits. */
 const MAX_WAITING = 64;
 const WAIT_MS = 1_000;
-
-/** The attempt that runs here. */
-interface Current {
-  readonly attempt: Attempt;
-  readonly id: Hex;
-  /** Contributions that are summed, by author. */
-  readonly rows: ReadonlyMap<Fingerprint, EntryId>;
-  readonly abort: AbortController;
-  readonly accused: AccusedEdge[];
-  run: Run | undefined;
-  probe: Probe | undefined;
-  /** The sums that were checked, and their digest. */
-  held: { readonly sums: Sums; readonly digest: Hex; readonly atMs: number } | undefined;
-  /** When it was first taken for failed here. */
-  failedMs: number | undefined;
-  alarmedMs: number;
-  failing: boolean;
-  /** Whom it did not reach when it failed; undefined before. */
-  unreachable: readonly Fingerprint[] | undefined;
-  adopting: boolean;
-  /** Whose sum was not what it announced. */
-  readonly liars: Set<Fingerprint>;
-}
 
 export class Session implements RunListener {
   readonly epoch: number;
@@ -212,22 +165,7 @@ export class Session implements RunListener {
     this.#end(this.#current);
     const id = attemptId(attempt);
     const rows = rowsOf(attempt, this.#authorOf);
-    const current: Current = {
-      attempt,
-      id,
-      rows,
-      abort: new AbortController(),
-      accused: [],
-      run: undefined,
-      probe: undefined,
-      held: undefined,
-      failedMs: undefined,
-      alarmedMs: Number.NEGATIVE_INFINITY,
-      failing: false,
-      unreachable: undefined,
-      adopting: false,
-      liars: new Set(),
-    };
+    const current = currentOf(attempt, id, rows);
     this.#current = current;
     this.#witness.forget(attempt.number);
     const self = this.#world.identity.fingerprint;
@@ -244,11 +182,13 @@ export class Session implements RunListener {
       members: layout.order.length,
       why: layout.why,
     });
+    current.own = own;
+    current.opens = new OwnOpenings(this.#world, own);
     current.run = new Run(this.#world, { id, layout, own, deadline: this.#deadline }, this);
     current.probe = new Probe(this.#world, this.#others(current), current.run.probeBytes);
-    void this.#guard(this.#commitments.collect(this.#wanted(current), current.abort.signal));
+    void this.#guard(this.#commitments.collect(wantedOf(current), current.abort.signal));
     // What its process before this one had received is gone, and those who sent it do not know.
-    if (attempt.number <= this.#voter.before) this.#witness.say(id, { failure: { accused: [], unreachable: [] } });
+    if (attempt.number <= this.#voter.before) this.accused(current.run.own('restarted'));
   }
 
   #end(current: Current | undefined): void {
@@ -258,7 +198,8 @@ export class Session implements RunListener {
 
   /** Says what failed here, once: edges of its own, and whom it does not reach. */
   async #fail(current: Current): Promise<void> {
-    if (current.failing || current.probe === undefined || current.run === undefined) return;
+    // Whoever looks for a liar speaks when it has found it.
+    if (current.failing || current.checking || current.probe === undefined || current.run === undefined) return;
     current.failing = true;
     const unreachable = await current.probe.within(this.#deadline.ms);
     if (current !== this.#current || this.#stopped) return;
@@ -277,16 +218,35 @@ export class Session implements RunListener {
   }
 
   async #check(current: Current, sums: Sums): Promise<void> {
-    const wanted = this.#wanted(current);
+    const wanted = wantedOf(current);
     const late = this.#world.clock.after(this.#deadline.ms, () => this.#accuseSilentAuthors(current));
     await this.#commitments.collect(wanted, current.abort.signal);
     late.cancel();
     if (current.abort.signal.aborted) return;
-    if (await this.#holds(current, sums)) return this.#hold(current, sums);
-    this.#world.journal.log('error', 'epoch', 'a sum is not that of the rows that were committed to', {
-      epoch: this.epoch,
-      attempt: current.attempt.number,
-    });
+    current.checking = true;
+    try {
+      if (await this.#holds(current, sums)) await this.#hold(current, sums);
+      else await this.#blame(current, sums);
+    } finally {
+      current.checking = false;
+    }
+    if (current.accused.length > 0) await this.#fail(current);
+  }
+
+  /** The sum is not that of the rows that were committed to: says whose fault it is. */
+  async #blame(current: Current, sums: Sums): Promise<void> {
+    const { run, own } = current;
+    if (run === undefined || own === undefined) return;
+    const facts = { epoch: this.epoch, attempt: current.attempt.number };
+    this.#world.journal.log('warn', 'epoch', 'a sum is not that of the rows that were committed to', facts);
+    const commitmentOf = (id: EntryId) => this.#commitments.get(id) as sis.Commitment;
+    const found = await blame(this.#world, { run, own, sums, commitmentOf, signal: current.abort.signal });
+    if (current !== this.#current || this.#stopped) return;
+    this.#world.journal.log('warn', 'epoch', 'a wrong sum was looked into', { ...facts, ...found });
+    if (found === undefined) return;
+    const [from, reason] = 'culprit' in found ? [found.culprit, found.why] : [found.silent, 'opens nothing'];
+    if ('culprit' in found) this.#witness.say(current.id, { culprits: [from] });
+    current.accused.push({ phase: 'allGather', from, to: this.#world.identity.fingerprint, chunk: 0, reason });
   }
 
   /** All was exchanged, and some have not shown what they had committed to. */
@@ -296,12 +256,11 @@ export class Session implements RunListener {
     this.accused(silent.map(([from]) => ({ phase: 'reduceScatter', from, to, chunk: 0, reason: 'no commitment' })));
   }
 
-  async #holds({ attempt, rows }: Current, sums: Sums): Promise<boolean> {
-    const weights = this.#weightsOf(attempt);
-    const ids = survivorsOf(attempt).filter((id) => this.#authorOf(id) !== undefined);
-    const commitments = ids.map((id) => this.#commitments.get(id) as sis.Commitment);
-    if (rows.size !== ids.length) return false;
+  #holds({ attempt, rows }: Current, sums: Sums): Promise<boolean> {
     const { clock, seed } = this.#world;
+    const ids = [...rows.values()];
+    const commitments = ids.map((id) => this.#commitments.get(id) as sis.Commitment);
+    const weights = this.#weightsOf(attempt);
     return sumHolds(
       clock,
       seed,
@@ -336,7 +295,7 @@ export class Session implements RunListener {
     const { signal } = current.abort;
     const sums = await pullSums(this.#world, holder, current.id, signal);
     if (signal.aborted) return;
-    if (sums !== undefined) await this.#commitments.collect(this.#wanted(current), signal);
+    if (sums !== undefined) await this.#commitments.collect(wantedOf(current), signal);
     if (signal.aborted) return;
     if (sums !== undefined && (await this.#holds(current, sums))) return this.#hold(current, sums);
     current.liars.add(holder);
@@ -373,8 +332,9 @@ export class Session implements RunListener {
   }
 
   /** Whether another attempt is to follow: all that count have spoken, or had the time to, and nobody can give the sum of this one. */
-  #isGivenUp(current: Current, { failed, awaited }: Verdict): boolean {
+  #isGivenUp(current: Current, { failed, awaited, drops }: Verdict): boolean {
     if (!failed || current.failedMs === undefined) return false;
+    if (current.checking && !drops.some(({ why }) => why === 'evidence')) return false;
     const waitedMs = this.#world.clock.nowMs() - current.failedMs;
     const canEnd = current.held !== undefined || this.#holders(current).length > 0;
     if (canEnd && waitedMs <= HOLD_DEADLINES * this.#deadline.ms) return false;
@@ -388,13 +348,7 @@ export class Session implements RunListener {
     const done = this.#witness.findingsOf(attemptId(attempt)).filter((f) => f.done === held.digest && signers.includes(f.node));
     const isAlone = failedMs === undefined && this.#world.clock.nowMs() - held.atMs > HOLD_DEADLINES * this.#deadline.ms;
     if (done.length < needed && !isAlone) return;
-    const survivors = survivorsOf(attempt);
-    const weights = this.#weightsOf(attempt);
-    const commitments = survivors.flatMap((id) => {
-      const commitment = this.#commitments.get(id);
-      return commitment === undefined ? [] : [sis.encodeCommitment(commitment)];
-    });
-    this.result.resolve({ attempt, survivors, weights: survivors.map((id) => weights.get(id) as number), ...held.sums, commitments });
+    this.result.resolve(averagedOf(attempt, held.sums, this.#weightsOf(attempt), (id) => this.#commitments.get(id)));
   }
 
   async #open({ attempt, what, at }: Extract<AverageMessage, { kind: 'open' }>) {
@@ -404,7 +358,7 @@ export class Session implements RunListener {
       return bytes === undefined ? ({ kind: 'later' } as const) : ({ kind: 'taken', bytes } as const);
     }
     const current = this.#current;
-    const bytes = what === 'sum' && current?.id === attempt && current.held !== undefined ? chunkOf(current.held.sums, at) : undefined;
+    const bytes = current?.id === attempt ? await openingOf(current, what, at) : undefined;
     return bytes === undefined ? ({ kind: 'later' } as const) : ({ kind: 'taken', bytes } as const);
   }
 
@@ -421,10 +375,6 @@ export class Session implements RunListener {
   #weightsOf(attempt: Attempt): Map<EntryId, number> {
     const weights = this.#world.weights(this.#job.base, attempt.roster);
     return new Map(attempt.roster.map((id, i) => [id, weights[i] as number]));
-  }
-
-  #wanted({ id, attempt, rows }: Current) {
-    return { attempt: id, roster: attempt.roster, rows };
   }
 
   #others({ rows }: Current): Fingerprint[] {
