@@ -31,6 +31,17 @@ export const EpochResult = z.looseObject({
   stateRoot: Hash,
   treeSize: Count,
   treeRoot: Hash,
+  schedule: z.looseObject({ mode: z.enum(['gossip', 'ring', 'grid', 'butterfly']).nullable(), reason: z.string() }),
+  survivors: z.array(Hash),
+  dropped: z.array(
+    z.looseObject({
+      entry: Hash,
+      author: Hash,
+      why: z.enum(['evidence', 'unreachable', 'links']),
+      by: z.array(Hash),
+      at: z.looseObject({ phase: z.string(), from: Hash, to: Hash }).nullable(),
+    }),
+  ),
 });
 
 export const PeerResult = z.looseObject({

@@ -8,6 +8,7 @@ import type {
   BallotBody,
   Checkpoint,
   ContentRoot,
+  Dropped,
   EntryId,
   Fingerprint,
   Hex,
@@ -15,6 +16,7 @@ import type {
   MemberStatus,
   NodeClass,
   PeerId,
+  Schedule,
   SignedEntry,
   TensorSpec,
   VoteRight,
@@ -119,8 +121,12 @@ export interface EpochView {
   readonly stateRoot: Hex;
   readonly treeSize: number;
   readonly treeRoot: Hex;
-  /** How the sum was made and why. */
-  readonly schedule: { readonly mode: 'all-see'; readonly reason: string };
+  /** How the sum was made, and why so: `gossip`, everyone summed all updates. Null where what it built on is archived. */
+  readonly schedule: { readonly mode: Exclude<Schedule, 'auto'> | null; readonly reason: string };
+  /** Contributions of the roster that are in the sum. */
+  readonly survivors: readonly EntryId[];
+  /** Those that are not: who reported it, and over which edge it showed first. */
+  readonly dropped: readonly (Omit<Dropped, 'id'> & { readonly entry: EntryId; readonly author: Fingerprint })[];
   /** The steps this node took, ms since the epoch began here; only for epochs this process lived through. */
   readonly timeline: readonly { readonly step: string; readonly atMs: number; readonly tookMs?: number }[];
 }

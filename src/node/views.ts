@@ -1,5 +1,6 @@
 /** A node's state as clients see it. */
 
+import { modeOf, scheduleOf } from '../aggregation/index.ts';
 import type {
   BallotView,
   EpochCurrent,
@@ -101,12 +102,13 @@ export function ballotView(engine: Engine, entry: SignedEntry): BallotView {
 
 export function epochView(engine: Engine, epoch: number): EpochView {
   const applied = appliedAt(engine, epoch);
-  const { graph } = engine.ctx.replica;
+  const { ctx } = engine;
+  const { graph } = ctx.replica;
   const body = applied.body;
   return {
     epoch,
     decision: applied.id,
-    status: epoch === 0 ? 'genesis' : epoch <= engine.ctx.chain.finalized.state.epoch ? 'finalized' : 'provisional',
+    status: epoch === 0 ? 'genesis' : epoch <= ctx.chain.finalized.state.epoch ? 'finalized' : 'provisional',
     roster: (body?.roster ?? []).flatMap((id, i) => {
       const entry = graph.get(id);
       if (entry === undefined) return [];
@@ -119,9 +121,25 @@ export function epochView(engine: Engine, epoch: number): EpochView {
     stateRoot: applied.stateRoot,
     treeSize: applied.state.treeSize,
     treeRoot: applied.state.treeRoot,
-    schedule: { mode: 'all-see', reason: 'every node receives every update and sums the roster itself' },
-    timeline: engine.ctx.timeline.of(epoch),
+    schedule: scheduleView(engine, epoch),
+    survivors: body === undefined ? [] : ctx.chain.contributionsOf(body).map(({ id }) => id),
+    dropped: (body?.dropped ?? []).map(({ id, ...why }) => ({ entry: id, author: graph.get(id)?.core.author ?? '', ...why })),
+    timeline: ctx.timeline.of(epoch),
   };
+}
+
+/** By what an epoch was averaged; where nothing was, by what it would have been. */
+function scheduleView({ ctx }: Engine, epoch: number): EpochView['schedule'] {
+  const { chain, genesis, sums } = ctx;
+  const base = chain.at(epoch - 1)?.state;
+  const { body, header } = chain.at(epoch) ?? {};
+  if (epoch === 0) return { mode: 'gossip', reason: 'the genesis: nothing is averaged' };
+  if (base === undefined) return { mode: null, reason: 'what it builds on is archived' };
+  const isSummed = body !== undefined && header !== undefined && header.opening !== null;
+  const members = isSummed ? chain.contributionsOf(body).length : 0;
+  const { schedule, why } =
+    members > 1 ? scheduleOf(genesis, members, sums.checked(body?.aggregateHash ?? '')?.broken.length ?? 0) : modeOf(genesis, base);
+  return { mode: schedule, reason: why };
 }
 
 export function ledgerHead(engine: Engine): LedgerHead {

@@ -19,7 +19,8 @@ export const epochMethods = [
   }),
   defineMethod({
     name: 'epoch_get',
-    summary: 'One decided epoch: roster, weights, roots and the steps it took here.',
+    summary:
+      'One decided epoch: roster, weights, who was dropped from the sum and why, by which schedule it was made, roots and the steps it took here.',
     params: z.strictObject({ epoch: Epoch }),
     result: EpochResult,
     run: (service, { epoch }) => service.epochAt(epoch),

@@ -3,7 +3,7 @@ import type { CliContext, Register } from '../context.ts';
 import { wholeNumber } from '../parse.ts';
 import { short, table } from '../table.ts';
 
-const HEAD = ['epoch', 'status', 'contributions', 'samples', 'decision', 'model', 'ledger', 'entries'];
+const HEAD = ['epoch', 'status', 'contributions', 'dropped', 'schedule', 'samples', 'decision', 'model', 'ledger', 'entries'];
 
 export const registerEpochs: Register = (program, context) => {
   program
@@ -44,12 +44,15 @@ async function watchEpochs(context: CliContext, epochs: readonly EpochView[]): P
 const isTimeout = (error: unknown): boolean => error instanceof Error && 'code' in error && error.code === 'TIMEOUT';
 
 function row(view: EpochView): unknown[] {
-  const contributions = view.roster.filter(({ weight }) => weight > 0);
+  const inSum = new Set(view.survivors);
+  const contributions = view.roster.filter(({ entry, weight }) => weight > 0 && inSum.has(entry));
   const samples = contributions.reduce((sum, entry) => sum + (entry.samples ?? 0), 0);
   return [
     view.epoch,
     view.status,
     contributions.length,
+    view.dropped.length,
+    view.schedule.mode ?? '-',
     samples,
     short(view.decision),
     short(view.modelRoot),

@@ -30,7 +30,9 @@ const decided = (epoch: number): EpochView => ({
   stateRoot: hash('f'),
   treeSize: 7,
   treeRoot: hash('9'),
-  schedule: { mode: 'all-see', reason: 'small' },
+  schedule: { mode: 'gossip', reason: 'small' },
+  survivors: [hash('1')],
+  dropped: [],
   timeline: [{ step: 'submit', atMs: 0 }],
 });
 const peer: PeerView = {

@@ -216,8 +216,8 @@ describe('starling', () => {
   it('shows peers and epochs as aligned columns', async () => {
     const { stdout } = await starling('epochs', '--limit', '2');
     const [head, first, second, ...rest] = stdout.split('\n');
-    assert.match(head ?? '', /^epoch +status +contributions +samples +decision/);
-    assert.match(first ?? '', /^3 +provisional +1 +10 +dddddddddddd/);
+    assert.match(head ?? '', /^epoch +status +contributions +dropped +schedule +samples +decision/);
+    assert.match(first ?? '', /^3 +provisional +1 +0 +gossip +10 +dddddddddddd/);
     assert.match(second ?? '', /^2 /);
     assert.deepEqual(rest, ['']);
     assert.match((await starling('peers')).stdout, /bbbbbbbbbbbb +12D3KooWfake +tcp +1\.5 ms +dht +outbound/);

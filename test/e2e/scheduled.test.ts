@@ -1,0 +1,75 @@
+import assert from 'node:assert/strict';
+import { decodeSafetensors } from '../../src/wire/index.ts';
+import { type Daemon, Nest, until, updateOf } from '../support/daemons.ts';
+
+/** The newest model of a daemon, tensors concatenated. */
+const valuesOf = async ({ client }: Daemon): Promise<number[]> =>
+  decodeSafetensors((await client.model('latest')).bytes, 2 ** 20).flatMap(({ values }) => [...values]);
+
+/** 64 x 400 + 400 + 400 x 10 + 10: more than goes inline in a message. */
+const LAYERS = [64, 400, 10];
+const NODES = 4;
+
+describe('four daemons with a model too large for gossip', function () {
+  this.timeout(120_000);
+  const nest = new Nest();
+  const daemons: Daemon[] = [];
+  const [first, second] = [() => daemons[0] as Daemon, () => daemons[1] as Daemon];
+
+  before(async () => {
+    await nest.found('node0', LAYERS, 'voting = "open"', 'clip_norm = 1_000');
+    daemons.push(await nest.daemon('node0'));
+    for (let i = 1; i < NODES; i++) daemons.push(await nest.daemon(`node${i}`, '--bootstrap', first().address));
+    await until(
+      () => 'all are members and voters everywhere',
+      async () => {
+        const views = await Promise.all(daemons.map(({ client }) => client.call('swarm_info')));
+        return views.every(({ members }) => members.filter(({ vote }) => vote === 'voter').length === NODES);
+      },
+      60_000,
+    );
+    await Promise.all(daemons.map(({ client }) => client.call('trainer_attach', { name: 'test' })));
+    await until(
+      () => 'all trainers are known everywhere',
+      async () => (await Promise.all(daemons.map(({ client }) => client.call('epoch_current')))).every((e) => e.activeTrainers === NODES),
+    );
+  });
+  after(() => nest.end());
+
+  /** One update of each of these for the epoch that is collected; resolves with that epoch once all have applied it. */
+  async function average(contributors: readonly Daemon[], values: readonly number[]): Promise<number> {
+    const [{ epoch }, { tensors }] = await Promise.all([first().client.call('epoch_current'), first().client.call('swarm_info')]);
+    await Promise.all(
+      contributors.map(({ client }, i) => client.submit({ epoch, kind: 'delta', samples: 10 }, updateOf(tensors, values[i]))),
+    );
+    await Promise.all(daemons.map(({ client, process }) => (process.isRunning ? client.call('epoch_wait', { epoch }) : undefined)));
+    return epoch;
+  }
+
+  it('average over streams: one model, the mean of what each learned', async () => {
+    const before = await valuesOf(first());
+    const epoch = await average(daemons, [0.125, 0.25, 0.375, 0.5]);
+    const views = await Promise.all(daemons.map(({ client }) => client.call('epoch_get', { epoch })));
+    for (const view of views) assert.equal(view.modelRoot, views[0]?.modelRoot);
+    const [view] = views;
+    assert.equal(view?.schedule.mode, 'butterfly');
+    assert.match(view?.schedule.reason ?? '', /two steps and the fewest bytes/);
+    assert.deepEqual([view?.survivors.length, view?.dropped], [NODES, []]);
+    const after = await valuesOf(second());
+    // Rounding leaves one unit of 2^-12 an update at most.
+    assert.ok(after.every((value, k) => Math.abs(value - (before[k] as number) - 0.3125) <= 2 ** -12));
+  });
+
+  it('go on without one that died, whose folder is whole and which catches up', async () => {
+    const [victim] = daemons.slice(-1) as [Daemon];
+    await victim.process.end();
+    const epoch = await average(daemons.slice(0, 3), [0.125, 0.25, 0.375]);
+    const view = await second().client.call('epoch_get', { epoch });
+    assert.equal(view.survivors.length, 3);
+    const checked = await nest.run('fsck', '--data', victim.data);
+    assert.equal(checked.code, 0, checked.stdout + checked.stderr);
+    const back = await nest.daemon('node3', '--bootstrap', first().address);
+    await back.client.call('epoch_wait', { epoch });
+    assert.equal((await back.client.call('epoch_get', { epoch })).modelRoot, view.modelRoot);
+  });
+});
