@@ -1,11 +1,12 @@
 /** What becomes of a settled roster: its sum, this voter's verdict, and a vote; or, without a quorum, a provisional decision. */
 import { quorumOf } from '../consensus/index.ts';
-import { asStarlingError, type EntryId, type Fingerprint } from '../spec/index.ts';
+import { asStarlingError, type EntryId } from '../spec/index.ts';
 import { votersOf } from '../state/index.ts';
 import { average, weighs } from './average.ts';
 import type { Applied } from './chain.ts';
 import type { Committee } from './committee.ts';
 import type { EpochContext } from './context.ts';
+import type { AverageJob } from './exchange/index.ts';
 import type { MachineState } from './machine.ts';
 import { decide } from './provisional.ts';
 import type { RosterTalk } from './roster.ts';
@@ -80,13 +81,13 @@ export class Outcome {
   }
 
   /** Who certifies attempts: the committee, or, where no quorum is in reach, more than half of those who settled the roster. */
-  #electorate({ state }: Applied): { readonly signers: readonly Fingerprint[]; readonly needed: number } {
+  #electorate({ state }: Applied): Pick<AverageJob, 'signers' | 'needed' | 'onlySigners'> {
     if (this.#ctx.quorate && !this.#ctx.chain.isProvisional) {
       const signers = votersOf(state);
       return { signers, needed: quorumOf(signers.length) };
     }
     const signers = this.#listener.talk.negotiation.voters;
-    return { signers, needed: Math.floor(signers.length / 2) + 1 };
+    return { signers, needed: Math.floor(signers.length / 2) + 1, onlySigners: true };
   }
 
   /** Without a quorum: this node's provisional decision for the settled roster. */

@@ -25,7 +25,6 @@ export interface Current {
   held: { readonly sums: Sums; readonly digest: Hex; readonly atMs: number } | undefined;
   /** When it was first taken for failed here. */
   failedMs: number | undefined;
-  alarmedMs: number;
   failing: boolean;
   /** All was exchanged, and is checked or looked into. */
   checking: boolean;
@@ -49,7 +48,6 @@ export const currentOf = (attempt: Attempt, id: Hex, rows: ReadonlyMap<Fingerpri
   probe: undefined,
   held: undefined,
   failedMs: undefined,
-  alarmedMs: Number.NEGATIVE_INFINITY,
   failing: false,
   checking: false,
   unreachable: undefined,

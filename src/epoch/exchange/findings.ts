@@ -1,5 +1,5 @@
 /** What members found in an attempt, and the attempt that follows from it: a pure function, so that voters who heard the same sign the same. */
-import { arrange, type BrokenLink, beaconOf, dropsOf, type ReachReport, reform } from '../../aggregation/schedule/index.ts';
+import { arrange, type BrokenLink, beaconOf, type Drop, dropsOf, type ReachReport, reform } from '../../aggregation/schedule/index.ts';
 import {
   type Attempt,
   type Dropped,
@@ -59,12 +59,13 @@ export interface Verdict {
 
 /**
  * What findings about `attempt` come to. A culprit goes when it names itself, or more than half of the others do, so that no few can; a
- * link counts as failed when one of its ends that stays says so.
+ * link counts as failed when one of its ends that stays says so. `present`: who takes part at all, where that is known.
  */
-export function judge(attempt: Attempt, authorOf: AuthorOf, findings: readonly Finding[]): Verdict {
+export function judge(attempt: Attempt, authorOf: AuthorOf, findings: readonly Finding[], present?: readonly Fingerprint[]): Verdict {
   const ids = rowsOf(attempt, authorOf);
-  const members = [...ids.keys()].sort();
-  const heard = findings.filter(({ node }) => ids.has(node)).sort((a, b) => (a.node < b.node ? -1 : 1));
+  const members = [...ids.keys()].filter((member) => present?.includes(member) !== false).sort();
+  const absent = [...ids.keys()].filter((member) => !members.includes(member));
+  const heard = findings.filter(({ node }) => members.includes(node)).sort((a, b) => (a.node < b.node ? -1 : 1));
   const half = (members.length - 1) / 2;
   const namedBy = (member: Fingerprint): Fingerprint[] => heard.flatMap(({ node, culprits }) => (culprits.includes(member) ? [node] : []));
   const evidence = new Set(members.filter((member) => namedBy(member).includes(member) || namedBy(member).length > half));
@@ -74,7 +75,7 @@ export function judge(attempt: Attempt, authorOf: AuthorOf, findings: readonly F
   const gone = new Set(dropsOf(members, evidence, reports).map(({ member }) => member));
   // A link that is broken already ends no other attempt: each word of a liar costs it a link.
   const isUsable = (a: Fingerprint, b: Fingerprint): boolean =>
-    ids.has(a) && ids.has(b) && a !== b && !attempt.broken.some((pair) => pair.includes(a) && pair.includes(b));
+    members.includes(a) && members.includes(b) && a !== b && !attempt.broken.some((pair) => pair.includes(a) && pair.includes(b));
   const edges = heard.flatMap(({ node, failure }) =>
     gone.has(node) ? [] : (failure?.accused ?? []).filter(({ from, to }) => (from === node || to === node) && isUsable(from, to)),
   );
@@ -86,11 +87,15 @@ export function judge(attempt: Attempt, authorOf: AuthorOf, findings: readonly F
     members: next.members,
     broken: next.broken,
   });
-  const all = [...drops, ...stranded.map((member) => ({ member, why: 'links' as const, by: endsOf(member, next.broken) }))];
+  const all: Drop[] = [
+    ...absent.map((member) => ({ member, why: 'unreachable' as const, by: [] })),
+    ...drops,
+    ...stranded.map((member) => ({ member, why: 'links' as const, by: endsOf(member, next.broken) })),
+  ];
   const out = new Set(all.map(({ member }) => member));
   const said = new Set(reports.map(({ by }) => by));
   return {
-    failed: edges.length > 0 || gone.size > 0,
+    failed: edges.length > 0 || gone.size > 0 || absent.length > 0,
     awaited: edges.length === 0 && reports.length === 0 ? [] : members.filter((member) => !out.has(member) && !said.has(member)),
     drops: shortened(
       all.map(({ member, why, by }) => ({

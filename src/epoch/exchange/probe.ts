@@ -1,5 +1,5 @@
 /** Whom this node reaches: something there and back, from every member at once. */
-import type { Fingerprint } from '../../spec/index.ts';
+import type { Fingerprint, Hex } from '../../spec/index.ts';
 import { ask } from './ask.ts';
 import type { ExchangeWorld } from './world.ts';
 
@@ -18,14 +18,18 @@ async function unreachable(
 /** Probes of one attempt: at most one a deadline, whoever asks for it. */
 export class Probe {
   readonly #world: ExchangeWorld;
+  readonly #attempt: Hex;
   readonly #members: readonly Fingerprint[];
   readonly #bytes: number;
   #sinceMs = Number.NEGATIVE_INFINITY;
   #found: Promise<Fingerprint[]> = Promise.resolve([]);
 
-  /** `members`: the others. `bytes`: what a link must carry there and back in half a deadline. */
-  constructor(world: ExchangeWorld, members: readonly Fingerprint[], bytes: number) {
+  #alarmedMs = Number.NEGATIVE_INFINITY;
+
+  /** `attempt`: its id. `members`: the others. `bytes`: what a link must carry there and back in half a deadline. */
+  constructor(world: ExchangeWorld, attempt: Hex, members: readonly Fingerprint[], bytes: number) {
     this.#world = world;
+    this.#attempt = attempt;
     this.#members = members;
     this.#bytes = bytes;
   }
@@ -38,5 +42,14 @@ export class Probe {
       this.#found = unreachable(this.#world, this.#members, this.#bytes, deadlineMs / 2);
     }
     return this.#found;
+  }
+
+  /** Half a deadline has passed over some link: all probe at once, so that what they find is there when it has passed whole. */
+  alarm(deadlineMs: number): void {
+    const nowMs = this.#world.clock.nowMs();
+    if (nowMs - this.#alarmedMs <= deadlineMs) return;
+    this.#alarmedMs = nowMs;
+    void this.within(deadlineMs);
+    for (const member of this.#members) void ask(this.#world, member, { kind: 'alarm', attempt: this.#attempt }, { timeoutMs: deadlineMs });
   }
 }

@@ -1,5 +1,5 @@
 /** One attempt as one of its members: chunks out and in, each answered when it is stored, and edges over which nothing comes. */
-import { type ChunkDeadline, chunkRange, type ExchangeCommand, type Transfer } from '../../aggregation/schedule/index.ts';
+import { chunkRange, type ExchangeCommand, type Transfer } from '../../aggregation/schedule/index.ts';
 import { sha256, sis, toHex, verifyEd25519 } from '../../crypto/index.ts';
 import { asStarlingError, type ErrorCode, type Fingerprint, type Hex } from '../../spec/index.ts';
 import { type AccusedEdge, type AverageMessage, chunkBytes, decodeAnswer, encodeAverage } from '../../wire/index.ts';
@@ -26,7 +26,10 @@ export interface RunInput {
   readonly id: Hex;
   readonly layout: Layout;
   readonly own: OwnRow;
-  readonly deadline: ChunkDeadline;
+  /** Ms that a chunk is waited for. */
+  readonly deadlineMs: () => number;
+  /** A chunk was awaited for that long. */
+  readonly needed: (ms: number) => void;
 }
 
 type Chunk = Extract<AverageMessage, { kind: 'chunk' }>;
@@ -42,15 +45,17 @@ export class Run {
   readonly layout: Layout;
   readonly lanes: readonly Lane[];
   readonly #world: ExchangeWorld;
-  readonly #deadline: ChunkDeadline;
+  readonly #deadlineMs: () => number;
+  readonly #needed: (ms: number) => void;
   readonly #listener: RunListener;
   readonly #abort = new AbortController();
   readonly #started: Promise<void>;
   #exchanged = false;
 
-  constructor(world: ExchangeWorld, { id, layout, own, deadline }: RunInput, listener: RunListener) {
+  constructor(world: ExchangeWorld, { id, layout, own, deadlineMs, needed }: RunInput, listener: RunListener) {
     this.#world = world;
-    this.#deadline = deadline;
+    this.#deadlineMs = deadlineMs;
+    this.#needed = needed;
     this.#listener = listener;
     this.id = id;
     this.layout = layout;
@@ -59,7 +64,6 @@ export class Run {
     const rows = [sis.rhoRow(own.rho), own.values];
     this.lanes = layout.lanes.map(({ planOf }, i) => {
       const row = rows[i] as Int16Array;
-      const deadlineMs = () => deadline.ms;
       return new Lane({ plan: planOf(rank), order: layout.order, row, weight: small, unit: layout.unit, deadlineMs });
     });
     this.#started = this.#start();
@@ -102,7 +106,7 @@ export class Run {
 
   /** Links over which nothing came for this share of a deadline. */
   overdue(share: number): AccusedEdge[] {
-    return this.lanes.flatMap((lane) => lane.machine.overdue(this.#nowMs, share * this.#deadline.ms).map((edge) => lane.named(edge)));
+    return this.lanes.flatMap((lane) => lane.machine.overdue(this.#nowMs, share * this.#deadlineMs()).map((edge) => lane.named(edge)));
   }
 
   /** False: it is not what its sender may send, or it cannot be read. True once it is stored. */
@@ -128,7 +132,7 @@ export class Run {
         return this.#refuse(lane, transfer, chunk, asStarlingError(error).code);
       }
       lane.keep(transfer, chunk, { hash, signature });
-      if (command.neededMs !== undefined) this.#deadline.needed(command.neededMs);
+      if (command.neededMs !== undefined) this.#needed(command.neededMs);
       this.#obey(lane, lane.machine.stored(transfer, chunk, this.#nowMs));
     }
     return true;
@@ -152,7 +156,7 @@ export class Run {
 
   async #tick(): Promise<void> {
     while (!this.isOver && this.lanes.some(({ machine }) => !machine.isDone)) {
-      await pause(this.#world.clock, Math.min(TICK_MAX_MS, this.#deadline.ms / TICKS));
+      await pause(this.#world.clock, Math.min(TICK_MAX_MS, this.#deadlineMs() / TICKS));
       if (this.isOver) return;
       if (this.overdue(1 / 2).length > 0) this.#listener.late();
       for (const lane of this.lanes) this.#obey(lane, lane.machine.tick(this.#nowMs));
@@ -220,7 +224,7 @@ export class Run {
   async #ask(to: Fingerprint, message: Uint8Array): Promise<'taken' | 'later' | 'over' | 'refused' | undefined> {
     const peer = this.#world.peerOf(to);
     if (peer === undefined) return undefined;
-    const options = { timeoutMs: this.#deadline.ms, maxResponseBytes: 64, signal: this.#abort.signal };
+    const options = { timeoutMs: this.#deadlineMs(), maxResponseBytes: 64, signal: this.#abort.signal };
     try {
       return decodeAnswer(await this.#world.streams.request(peer, 'average', message, options)).kind;
     } catch {

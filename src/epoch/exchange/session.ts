@@ -4,14 +4,13 @@ import type { sis } from '../../crypto/index.ts';
 import { type Attempt, asStarlingError, type EntryId, type Fingerprint, type Hex, type PeerId } from '../../spec/index.ts';
 import { type AccusedEdge, type AverageAnswer, type AverageMessage, attemptId } from '../../wire/index.ts';
 import { pullSums } from './adopt.ts';
-import { ask } from './ask.ts';
-import { Ballots, type Electorate } from './ballots.ts';
+import { Ballots } from './ballots.ts';
 import { blame } from './blame.ts';
 import { digestOf, sumHolds } from './check.ts';
 import { Commitments } from './commitments.ts';
 import { type Current, currentOf, openingOf, wantedOf } from './current.ts';
 import { follow, judge, rowsOf, type Verdict } from './findings.ts';
-import { type Averaged, type AverageJob, averagedOf } from './job.ts';
+import { type Averaged, type AverageJob, averagedOf, firstAttempt } from './job.ts';
 import { OwnOpenings } from './openings.ts';
 import { layoutOf } from './plans.ts';
 import { Probe } from './probe.ts';
@@ -36,8 +35,7 @@ export class Session implements RunListener {
   readonly result = Promise.withResolvers<Averaged | undefined>();
   readonly #world: ExchangeWorld;
   readonly #deadline: ChunkDeadline;
-  readonly #job: AverageJob;
-  #electorate: Electorate;
+  #job: AverageJob;
   readonly #ballots: Ballots;
   readonly #voter: Voter;
   readonly #witness: Witness;
@@ -52,11 +50,10 @@ export class Session implements RunListener {
     this.#world = world;
     this.#deadline = deadline;
     this.#job = job;
-    this.#electorate = job;
     this.#ballots = new Ballots(job);
     this.#voter = new Voter(world, this.#ballots, this.base);
     this.#witness = new Witness(world, this.epoch, this.base, this.#ballots);
-    this.#commitments = new Commitments(world, this.epoch, () => deadline.ms);
+    this.#commitments = new Commitments(world, this.epoch, () => this.#deadlineMs);
     this.#look();
     void this.#tick();
   }
@@ -65,9 +62,10 @@ export class Session implements RunListener {
     return this.#job.roster;
   }
 
-  setElectorate(electorate: Electorate): void {
-    this.#electorate = electorate;
-    this.#ballots.setElectorate(electorate);
+  /** The same roster, and others to sign. */
+  change(job: AverageJob): void {
+    this.#job = job;
+    this.#ballots.setElectorate(job);
     this.#look();
   }
 
@@ -103,7 +101,7 @@ export class Session implements RunListener {
     if (message.kind === 'open') return this.#open(message);
     const current = this.#current;
     if (current?.id !== message.attempt) return { kind: 'over' };
-    if (message.kind === 'alarm') void current.probe?.within(this.#deadline.ms);
+    if (message.kind === 'alarm') void current.probe?.within(this.#deadlineMs);
     else if (current.run === undefined || !current.rows.has(from)) return { kind: 'refused' };
     else if (message.kind === 'waiting') current.run.excused(from, message.lane);
     else if (!(await current.run.receive(from, message))) return { kind: 'refused' };
@@ -111,13 +109,7 @@ export class Session implements RunListener {
   }
 
   late(): void {
-    const current = this.#current;
-    const nowMs = this.#world.clock.nowMs();
-    if (current === undefined || nowMs - current.alarmedMs <= this.#deadline.ms) return;
-    current.alarmedMs = nowMs;
-    void current.probe?.within(this.#deadline.ms);
-    const message = { kind: 'alarm', attempt: current.id } as const;
-    for (const member of this.#others(current)) void ask(this.#world, member, message, { timeoutMs: this.#deadline.ms });
+    this.#current?.probe?.alarm(this.#deadlineMs);
   }
 
   accused(edges: readonly AccusedEdge[]): void {
@@ -144,7 +136,7 @@ export class Session implements RunListener {
     if (this.#stopped) return;
     this.#activate();
     const current = this.#current;
-    const verdict = current === undefined ? undefined : judge(current.attempt, this.#authorOf, this.#witness.findingsOf(current.id));
+    const verdict = current === undefined ? undefined : this.#judge(current);
     if (current !== undefined && verdict?.failed === true) {
       current.failedMs ??= this.#world.clock.nowMs();
       if (current.run !== undefined) void this.#fail(current);
@@ -153,6 +145,17 @@ export class Session implements RunListener {
     this.#vote(current, verdict);
     if (current !== undefined) this.#settle(current);
     this.#witness.tell();
+  }
+
+  #judge({ attempt, id }: Current): Verdict {
+    const { onlySigners, signers } = this.#job;
+    return judge(attempt, this.#authorOf, this.#witness.findingsOf(id), onlySigners === true ? signers : undefined);
+  }
+
+  /** Ms that a chunk is waited for; twice as long in each attempt, so that links which are slow or lossy for all get through. */
+  get #deadlineMs(): number {
+    const number = this.#current?.attempt.number ?? 0;
+    return Math.min(this.#world.genesis.epochDeadlineMs, this.#deadline.ms * 2 ** Math.min(number, 30));
   }
 
   readonly #authorOf = (id: EntryId): Fingerprint | undefined => this.#world.contribution(id)?.author;
@@ -184,8 +187,13 @@ export class Session implements RunListener {
     });
     current.own = own;
     current.opens = new OwnOpenings(this.#world, own);
-    current.run = new Run(this.#world, { id, layout, own, deadline: this.#deadline }, this);
-    current.probe = new Probe(this.#world, this.#others(current), current.run.probeBytes);
+    current.run = new Run(
+      this.#world,
+      { id, layout, own, deadlineMs: () => this.#deadlineMs, needed: (ms) => this.#deadline.needed(ms) },
+      this,
+    );
+    const others = layout.order.filter((node) => node !== self);
+    current.probe = new Probe(this.#world, id, others, current.run.probeBytes);
     void this.#guard(this.#commitments.collect(wantedOf(current), current.abort.signal));
     // What its process before this one had received is gone, and those who sent it do not know.
     if (attempt.number <= this.#voter.before) this.accused(current.run.own('restarted'));
@@ -201,7 +209,7 @@ export class Session implements RunListener {
     // Whoever looks for a liar speaks when it has found it.
     if (current.failing || current.checking || current.probe === undefined || current.run === undefined) return;
     current.failing = true;
-    const unreachable = await current.probe.within(this.#deadline.ms);
+    const unreachable = await current.probe.within(this.#deadlineMs);
     if (current !== this.#current || this.#stopped) return;
     const accused = [...current.accused];
     for (const edge of current.run.overdue(FAILED_SHARE))
@@ -219,7 +227,7 @@ export class Session implements RunListener {
 
   async #check(current: Current, sums: Sums): Promise<void> {
     const wanted = wantedOf(current);
-    const late = this.#world.clock.after(this.#deadline.ms, () => this.#accuseSilentAuthors(current));
+    const late = this.#world.clock.after(this.#deadlineMs, () => this.#accuseSilentAuthors(current));
     await this.#commitments.collect(wanted, current.abort.signal);
     late.cancel();
     if (current.abort.signal.aborted) return;
@@ -308,27 +316,27 @@ export class Session implements RunListener {
   }
 
   #vote(current: Current | undefined, verdict: Verdict | undefined): void {
-    const { signers, needed } = this.#electorate;
+    const { signers, needed } = this.#job;
     if (!signers.includes(this.#world.identity.fingerprint)) return;
     if (current === undefined && this.#ballots.newest !== undefined) return;
     if (current !== undefined && (verdict === undefined || !this.#isGivenUp(current, verdict))) return;
     const number = this.#voter.next(current === undefined ? 0 : current.attempt.number + 1, signers.length, needed);
     if (number === undefined) return;
     const attempt = current === undefined ? this.#first(number) : follow(current.attempt, verdict as Verdict, number);
-    if (attempt === undefined || rowsOf(attempt, this.#authorOf).size === 0) return;
+    if (rowsOf(attempt, this.#authorOf).size === 0) return;
     const vote = this.#voter.sign(attempt);
     if (vote === undefined) return;
     this.#witness.vote(attempt, vote);
     this.#look();
   }
 
-  /** The settled roster; where voters settled differently, the one that most of them signed, if all of it is known here. */
-  #first(number: number): Attempt | undefined {
-    const { swarm } = this.#world;
-    const own = { swarm, epoch: this.epoch, base: this.base, number, roster: this.#job.roster, dropped: [], broken: [] };
-    const { roster } = this.#ballots.favourite(number - 1) ?? own;
-    const isKnown = (ids: readonly EntryId[]): boolean => ids.every((id) => this.#world.contribution(id) !== undefined);
-    return isKnown(roster) ? { ...own, roster } : own;
+  /** The settled roster; where voters settled differently, what most of them signed, if all of it is known here. */
+  #first(number: number): Attempt {
+    const favourite = this.#ballots.favourite(number - 1);
+    const isKnown = favourite?.roster.every((id) => this.#world.contribution(id) !== undefined) === true;
+    return favourite !== undefined && isKnown
+      ? { ...favourite, number }
+      : firstAttempt(this.#world.swarm, this.#job, number, this.#authorOf);
   }
 
   /** Whether another attempt is to follow: all that count have spoken, or had the time to, and nobody can give the sum of this one. */
@@ -337,16 +345,16 @@ export class Session implements RunListener {
     if (current.checking && !drops.some(({ why }) => why === 'evidence')) return false;
     const waitedMs = this.#world.clock.nowMs() - current.failedMs;
     const canEnd = current.held !== undefined || this.#holders(current).length > 0;
-    if (canEnd && waitedMs <= HOLD_DEADLINES * this.#deadline.ms) return false;
-    return awaited.length === 0 || waitedMs > this.#deadline.ms;
+    if (canEnd && waitedMs <= HOLD_DEADLINES * this.#deadlineMs) return false;
+    return awaited.length === 0 || waitedMs > this.#deadlineMs;
   }
 
   /** So many voters hold the sum that no other attempt can be certified, or waited long enough for that. */
   #settle({ attempt, held, failedMs }: Current): void {
     if (held === undefined) return;
-    const { signers, needed } = this.#electorate;
+    const { signers, needed } = this.#job;
     const done = this.#witness.findingsOf(attemptId(attempt)).filter((f) => f.done === held.digest && signers.includes(f.node));
-    const isAlone = failedMs === undefined && this.#world.clock.nowMs() - held.atMs > HOLD_DEADLINES * this.#deadline.ms;
+    const isAlone = failedMs === undefined && this.#world.clock.nowMs() - held.atMs > HOLD_DEADLINES * this.#deadlineMs;
     if (done.length < needed && !isAlone) return;
     this.result.resolve(averagedOf(attempt, held.sums, this.#weightsOf(attempt), (id) => this.#commitments.get(id)));
   }
@@ -375,10 +383,6 @@ export class Session implements RunListener {
   #weightsOf(attempt: Attempt): Map<EntryId, number> {
     const weights = this.#world.weights(this.#job.base, attempt.roster);
     return new Map(attempt.roster.map((id, i) => [id, weights[i] as number]));
-  }
-
-  #others({ rows }: Current): Fingerprint[] {
-    return [...rows.keys()].filter((node) => node !== this.#world.identity.fingerprint);
   }
 
   async #guard(work: Promise<void>): Promise<void> {
