@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { chunkAt, contentOf } from '../../src/crypto/index.ts';
 import { createSwarm } from '../../src/node/create.ts';
 import { loadSwarmConfig } from '../../src/node/swarmConfig.ts';
@@ -29,10 +29,8 @@ describe('bad chunks and manifests from a hostile peer', function () {
   before(async () => {
     nest = new Nest();
     // 135,702 integers: two chunks, and nothing rides along.
-    const path = nest.config('node', [300, 450, 2]);
     // An epoch begins with the hostile contribution, and waits for that of the daemon.
-    writeFileSync(path, readFileSync(path, 'utf8').replace('epoch_deadline_ms = 1_000', 'epoch_deadline_ms = 10_000'));
-    await createSwarm(nest.data('node'), loadSwarmConfig(path));
+    await nest.found('node', [300, 450, 2], 'epoch_deadline_ms = 10_000');
     daemon = await nest.daemon('node');
     await decide();
     peer = await joinAsHostile(daemon);

@@ -18,6 +18,8 @@ const LAYERS = [1_000, 990, 10];
 /** Daemons, the founder among them, that nobody kills: what they hold on to is watched. */
 const WATCHED = 2;
 const WATCH_EVERY_MS = 2_000;
+/** Minutes between lines that tell of a long run. */
+const SAY_EVERY_MINUTES = 0.5;
 /** Ms between two strokes, at most. */
 const STROKE_MS = 10_000;
 /** Ms. An epoch completes at least this often. */
@@ -50,7 +52,8 @@ describe(`a soak of ${MINUTES} minutes`, function () {
 
   it('of eight daemons that are killed and stopped at random: epochs go on, and nothing piles up', async () => {
     const random = Random.from('soak', SEED);
-    await nest.found('0', LAYERS, 'voting = "open"', `schedule = "${SCHEDULE}"`, 'retain_epochs = 10');
+    const rules = [`schedule = "${SCHEDULE}"`, 'epoch_deadline_ms = 20_000', 'min_deadline_ms = 2_000', 'retain_epochs = 10'];
+    await nest.found('0', LAYERS, 'voting = "open"', ...rules);
     const listen: string[] = [];
     for (let d = 0; d < DAEMONS; d++) listen.push(`/ip4/127.0.0.1/tcp/${await freePort()}`);
     const start = (d: number): Promise<Daemon> =>
@@ -75,6 +78,8 @@ describe(`a soak of ${MINUTES} minutes`, function () {
           continue;
         }
         try {
+          // Epochs wait for a trainer that is attached; a daemon forgets it by a restart, or when it was long silent.
+          if ((await client.call('trainer_status')).length === 0) await client.call('trainer_attach', { name: 'soak' });
           const { epoch } = await client.call('epoch_current');
           await client.submit({ epoch, kind: 'delta', samples: 10 }, update);
           contributed[d] = (contributed[d] as number) + 1;
@@ -87,11 +92,13 @@ describe(`a soak of ${MINUTES} minutes`, function () {
       }
     };
 
-    /** When the watched have applied another final epoch. */
     const seen: Footprint[][] = daemons.slice(0, WATCHED).map(() => []);
     let finalized = 0;
+    let averaged = 0;
     let sinceMs = performance.now();
     let longestMs = 0;
+    let said = 0;
+    const strokes = { SIGKILL: 0, SIGTERM: 0, start: 0 };
     const watch = async (): Promise<void> => {
       while (!over) {
         for (const [w, footprints] of seen.entries()) {
@@ -99,18 +106,27 @@ describe(`a soak of ${MINUTES} minutes`, function () {
           footprints.push(await footprint(process.pid as number, client, minutes()));
         }
         const { epoch } = (await founder.client.call('epoch_current')).finalized;
-        if (epoch > finalized) sinceMs = performance.now();
+        for (let one = finalized + 1; one <= epoch; one++) {
+          const { roster } = await founder.client.call('epoch_get', { epoch: one });
+          averaged += roster.filter(({ weight }) => weight > 0).length;
+          sinceMs = performance.now();
+        }
         finalized = epoch;
         longestMs = Math.max(longestMs, performance.now() - sinceMs);
         assert.ok(
           longestMs < EPOCH_MS,
           `no epoch was final for ${EPOCH_MS} ms after epoch ${finalized}; the founder says:\n${founder.process.tail}`,
         );
+        if (minutes() >= said) {
+          said += SAY_EVERY_MINUTES;
+          process.stdout.write(
+            `${JSON.stringify({ finalized, averaged, ...strokes, watched: seen.map((footprints) => footprints.at(-1)) })}\n`,
+          );
+        }
         await sleep(WATCH_EVERY_MS);
       }
     };
 
-    const strokes = { SIGKILL: 0, SIGTERM: 0, start: 0 };
     const strike = async (): Promise<void> => {
       while (!over) {
         await sleep(random.uniform() * STROKE_MS);
@@ -136,7 +152,7 @@ describe(`a soak of ${MINUTES} minutes`, function () {
     const all = Promise.all([...work, watch()]);
     // All eight of them have made some epochs: from here on nothing may pile up.
     const rested = async (epochs: number): Promise<Footprint[]> => {
-      const from = finalized;
+      const from = (await founder.client.call('epoch_current')).finalized.epoch;
       await Promise.race([
         all,
         until(
@@ -184,9 +200,11 @@ describe(`a soak of ${MINUTES} minutes`, function () {
     });
     const last = seen.map((footprints) => footprints.at(-1));
     process.stdout.write(
-      `${JSON.stringify({ minutes: MINUTES, seed: SEED, finalized, longestMs, strokes, contributed, most, slopes, first, last })}\n`,
+      `${JSON.stringify({ minutes: MINUTES, seed: SEED, finalized, averaged, longestMs, strokes, contributed, most, slopes, first, last })}\n`,
     );
     assert.ok(contributed.every((count) => count > 0));
+    const given = contributed.reduce((a, b) => a + b, 0);
+    assert.ok(averaged > given / 2, `${averaged} of ${given} contributions were averaged`);
     assert.ok(most < CEILING_MIB, `${most} MiB`);
     for (const slope of slopes) if (slope !== undefined) assert.ok(slope < SLOPE_MIB, `memory grows by ${slope} MiB a minute`);
   });

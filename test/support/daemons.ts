@@ -170,10 +170,12 @@ export class Nest {
     return { process: starling, data, client, info, address: info.addresses[0] as string };
   }
 
-  /** A swarm's configuration file: an MLP of 23 parameters unless told otherwise, and epochs that wait a second at most. */
+  /** A swarm's configuration file: an MLP of 23 parameters and epochs that wait a second at most, unless told otherwise. */
   config(name: string, layers: readonly number[] = [4, 3, 2], ...more: readonly string[]): string {
     const path = join(this.folder, `${name}.toml`);
-    const rules = [...more, `name = "${name}"`, 'epoch_deadline_ms = 1_000', 'min_deadline_ms = 100'];
+    const waits = ['epoch_deadline_ms = 1_000', 'min_deadline_ms = 100'];
+    const isSaid = (rule: string): boolean => more.some((said) => said.startsWith(rule.slice(0, rule.indexOf('='))));
+    const rules = [...more, `name = "${name}"`, ...waits.filter((rule) => !isSaid(rule))];
     writeFileSync(path, [...rules, '[model]', 'kind = "mlp"', `layers = [${layers.join(', ')}]`, ''].join('\n'));
     return path;
   }
