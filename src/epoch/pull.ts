@@ -130,7 +130,7 @@ export class Pull {
     const holders = this.#engaged();
     const { uniform = () => 0 } = this.#options;
     const standing = { open: this.#open, asked: this.#asked, holders, uniform };
-    const areOthers = [...this.#holders.values()].some(({ has }) => has !== 'all');
+    const areOthers = [...this.#holders.values()].some(({ has }) => has !== undefined && has !== 'all');
     for (const holder of holders) {
       const most = holder.has === undefined ? 0 : holder.answered === 0 || (areOthers && holder.has === 'all') ? 1 : OUTSTANDING;
       while (holder.owes.size < most) {

@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Random } from '../../src/learning/index.ts';
 import { asStarlingError, type ErrorCode } from '../../src/spec/index.ts';
@@ -56,6 +58,11 @@ describe(`a soak of ${MINUTES} minutes`, function () {
     await nest.found('0', LAYERS, 'voting = "open"', ...rules);
     const listen: string[] = [];
     for (let d = 0; d < DAEMONS; d++) listen.push(`/ip4/127.0.0.1/tcp/${await freePort()}`);
+    // One calibration would serve them all, but eight begin at once and take the machine for a minute.
+    for (let d = 0; d < DAEMONS; d++) {
+      mkdirSync(nest.data(`${d}`), { recursive: true });
+      writeFileSync(join(nest.data(`${d}`), 'config.toml'), '[compute]\nbackend = "ts"\n');
+    }
     const start = (d: number): Promise<Daemon> =>
       nest.daemon(`${d}`, '--listen', listen[d] as string, ...(d === 0 ? [] : ['--bootstrap', listen[0] as string]));
     /** Undefined while it is gone. */
