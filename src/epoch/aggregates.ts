@@ -60,7 +60,7 @@ async function fetchOnce(ctx: EpochContext, decision: DecisionId, hash: Hex): Pr
   await fetchOpening(ctx, header, holders);
   const stored = await ctx.ports.blobs.get(header.sumRoot);
   if (stored?.byteLength === header.sumBytes) return { header, sum: int32Of(stored) };
-  const options = { timeoutMs: answerMs(header.sumBytes) };
+  const options = { timeoutMs: answerMs(header.sumBytes), uniform: () => ctx.ports.entropy.uniform() };
   const content = await ctx.pulls.pull(ctx.ports.streams, holders, header.sumRoot, header.sumBytes, options);
   const sum = int32Of(content);
   await keepAggregate(ctx, { hash, header, sum });

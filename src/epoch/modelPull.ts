@@ -17,13 +17,14 @@ export async function ensureModel(ctx: EpochContext): Promise<boolean> {
   } catch (error) {
     if (!(error instanceof StarlingError) || error.code !== 'AGGREGATE_MISSING') throw error;
   }
-  const { clock, streams, blobs, journal } = ctx.ports;
+  const { clock, streams, blobs, journal, entropy } = ctx.ports;
   const sinceMs = clock.nowMs();
   const sizeBytes = 4 * (ctx.spans.at(-1)?.end ?? 0);
   journal.log('info', 'epoch', 'the newest model is asked for', { epoch, modelRoot, bytes: sizeBytes });
   try {
     const content = await ctx.pulls.pull(streams, () => donorsOf(ctx, epoch), modelRoot, sizeBytes, {
       timeoutMs: answerMs(sizeBytes),
+      uniform: () => entropy.uniform(),
       onFault: (peer, fault) => journal.log('warn', 'epoch', 'a donor of the model was left', { ...fault.toJSON(), peer, epoch }),
     });
     // The chain may have gone on meanwhile, which then goes on from here, or back.
