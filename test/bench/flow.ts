@@ -30,6 +30,18 @@ export async function rows(): Promise<BenchRow[]> {
   return all;
 }
 
+/** MB for each second of processor time of a stream one way: what other benches on this machine compare with. */
+export async function streamPerCore(channel: Channel): Promise<number> {
+  const pair = await connected(channel);
+  try {
+    const samples: number[] = [];
+    for (let run = 0; run <= RUNS; run++) samples.push((await sample(pair.slice(0, 1), pair, 'stream')).perCpu);
+    return median(samples.slice(1));
+  } finally {
+    for (const { child } of pair) child.kill('SIGKILL');
+  }
+}
+
 async function measured(channel: Channel): Promise<BenchRow[]> {
   // The socket's buffers would change what the collector does for the others, so it has processes of its own.
   const [plain, pair] = [await connected(channel), await connected(channel)];

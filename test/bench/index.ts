@@ -11,6 +11,7 @@ export const BENCHES: Readonly<Record<string, () => Promise<{ rows(): Promise<Be
   scaling: () => import('./scaling.ts'),
   gossip: () => import('./gossip.ts'),
   flow: () => import('./flow.ts'),
+  allreduce: () => import('./allreduce.ts'),
   epoch: () => import('./epoch.ts'),
   finality: () => import('./finality.ts'),
   start: () => import('./start.ts'),
