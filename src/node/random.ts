@@ -10,6 +10,11 @@ export const systemClock: Clock = {
   nowMs: () => performance.now(),
   wallMs: () => Date.now(),
   after(delayMs, run) {
+    if (delayMs <= 0) {
+      // A timer waits a millisecond at least: long work in thousands of turns would take seconds for nothing.
+      const turn = setImmediate(run);
+      return { cancel: () => clearImmediate(turn) };
+    }
     const dueMs = performance.now() + delayMs;
     // libuv counts whole milliseconds from when its loop last looked, so its timers fire early, and a deadline would be missed.
     const wake = (): void => {
