@@ -1,6 +1,6 @@
 import type { IntRow } from '../../compute/api.ts';
 import { packInts, unpackInts } from './packing.ts';
-import { chunkRange, type Range, type Transfer } from './plan.ts';
+import { chunkElements, chunkRange, type Range, type Transfer } from './plan.ts';
 
 /** Makes of the rows of one part, the own one among them, what the rule says: one value a coordinate. */
 export type RowRule = (rows: readonly Int32Array[]) => Int32Array;
@@ -15,6 +15,8 @@ export class Accumulator {
   readonly #values: Int32Array;
   readonly #kept = new Map<number, { readonly from: number; readonly values: Int32Array }[]>();
   readonly #rank: number;
+  /** For the integers of one chunk on their way in or out: half a megabyte made anew for each costs more than the sum. */
+  readonly #scratch: Int32Array;
   /** Values before this one are times the unit already. */
   #scaled = 0;
   #unit = 1;
@@ -25,6 +27,7 @@ export class Accumulator {
     this.#row = row;
     this.#weight = weight;
     this.#values = new Int32Array(row.length);
+    this.#scratch = new Int32Array(Math.min(row.length, chunkElements(1)));
   }
 
   /** Weighs the own integers of a part. Once for each, before anything else is done to it: a row of millions takes a while. */
@@ -36,7 +39,7 @@ export class Accumulator {
   read(transfer: Transfer, chunk: number): Uint8Array {
     const { width, bound, weight } = transfer.encoding;
     const { start, end } = chunkRange(transfer, chunk);
-    if (weight !== undefined) return packInts(this.#row, start, end, width, bound);
+    if (weight !== undefined) return packInts(this.#row, start, end, width, bound, this.#scratch);
     if (start >= this.#scaled) return packInts(this.#values, start, end, width, bound);
     const part = this.#values.slice(start, end).map((value, i) => (start + i < this.#scaled ? value / this.#unit : value));
     return packInts(part, 0, end - start, width, bound);
@@ -46,7 +49,7 @@ export class Accumulator {
   store(transfer: Transfer, chunk: number, bytes: Uint8Array): void {
     const { start, end } = chunkRange(transfer, chunk);
     const { width, bound, weight = 1 } = transfer.encoding;
-    const values = unpackInts(bytes, end - start, width, bound);
+    const values = unpackInts(bytes, end - start, width, bound, transfer.mode === 'row' ? undefined : this.#scratch);
     if (transfer.mode === 'set') this.#values.set(values, start);
     else if (transfer.mode === 'row') this.#kept.set(chunk, [...(this.#kept.get(chunk) ?? []), { from: transfer.from, values }]);
     else for (let i = 0, k = start; k < end; i++, k++) this.#values[k] = (this.#values[k] as number) + weight * (values[i] as number);

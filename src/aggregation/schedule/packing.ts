@@ -13,12 +13,22 @@ export function widthFor(bound: number): Width {
   throw exceeded(`a sum could reach ${bound}, beyond int32`, 'bound');
 }
 
-/** values[start..end) in `width` bytes each. Throws BOUNDS_EXCEEDED for a value beyond `bound`: it would not be what was proven. */
-export function packInts(values: IntRow | Int32Array, start: number, end: number, width: Width, bound: number): Uint8Array {
+/**
+ * values[start..end) in `width` bytes each. Throws BOUNDS_EXCEEDED for a value beyond `bound`: it would not be what was proven.
+ * `scratch`, of as many elements at least, saves making one; what is in it is overwritten.
+ */
+export function packInts(
+  values: IntRow | Int32Array,
+  start: number,
+  end: number,
+  width: Width,
+  bound: number,
+  scratch?: Int32Array,
+): Uint8Array {
   const count = end - start;
   const bytes = new Uint8Array(count * width);
   // One type from here on: loops over several are twice as slow.
-  const part = values instanceof Int32Array ? values.subarray(start, end) : new Int32Array(count);
+  const part = values instanceof Int32Array ? values.subarray(start, end) : room(count, scratch);
   if (!(values instanceof Int32Array)) part.set(values.subarray(start, end));
   checkBound(part, bound, 'sum');
   if (width === 3) {
@@ -38,15 +48,15 @@ export function packInts(values: IntRow | Int32Array, start: number, end: number
 
 /**
  * The `count` integers of `bytes`. Throws MALFORMED for another number of bytes, BOUNDS_EXCEEDED for a value beyond `bound`: whoever
- * sent it claims more than its summands can add up to.
+ * sent it claims more than its summands can add up to. `scratch`, of as many elements at least, is where they are put.
  */
-export function unpackInts(bytes: Uint8Array, count: number, width: Width, bound: number): Int32Array {
+export function unpackInts(bytes: Uint8Array, count: number, width: Width, bound: number, scratch?: Int32Array): Int32Array {
   if (bytes.byteLength !== count * width)
     throw new StarlingError('MALFORMED', `a chunk of ${bytes.byteLength} bytes, its place takes ${count * width}`, {
       field: 'chunk',
       phase: 'average',
     });
-  const values = new Int32Array(count);
+  const values = room(count, scratch);
   if (width === 3) {
     for (let i = 0, at = 0; i < count; i++, at += 3)
       values[i] = (((bytes[at] as number) << 8) | ((bytes[at + 1] as number) << 16) | ((bytes[at + 2] as number) << 24)) >> 8;
@@ -64,6 +74,8 @@ export function unpackInts(bytes: Uint8Array, count: number, width: Width, bound
   checkBound(values, bound, 'chunk');
   return values;
 }
+
+const room = (count: number, scratch: Int32Array | undefined): Int32Array => scratch?.subarray(0, count) ?? new Int32Array(count);
 
 function checkBound(values: Int32Array, bound: number, field: string): void {
   const [least, most] = [-bound | 0, bound | 0];
