@@ -15,6 +15,7 @@ import { median } from './samples.ts';
 
 const MEMBERS = 4;
 const PARAMETERS = 10_000_000;
+const WARM_PARAMETERS = 2_000_000;
 const RUNS = 3;
 const RATE_MBIT = 100;
 const GLOO_PORT = 29_500;
@@ -116,9 +117,17 @@ async function measured(place: Place, python: string | undefined) {
   const others: { readonly ms: number; readonly cpuMs: number }[] = [];
   const samples = CASES.map((): Figures[] => []);
   let number = 0;
-  for (let run = 0; run < RUNS; run++) {
-    if (python !== undefined) others.push(await gloo({ ...input, python }));
-    for (const [i, one] of CASES.entries()) samples[i]?.push(await average(place, { ...one, parameters: PARAMETERS, number: number++ }));
+  const children = await connected(place);
+  try {
+    // A first one alone, as daemons have averaged before, and gloo has.
+    for (const one of CASES) await average(children, { ...one, parameters: WARM_PARAMETERS, number: number++ });
+    for (let run = 0; run < RUNS; run++) {
+      if (python !== undefined) others.push(await gloo({ ...input, python }));
+      for (const [i, one] of CASES.entries())
+        samples[i]?.push(await average(children, { ...one, parameters: PARAMETERS, number: number++ }));
+    }
+  } finally {
+    for (const child of children) child.kill('SIGKILL');
   }
   const figures = CASES.map((one, i) => {
     const of = (field: keyof Figures): number => median((samples[i] as Figures[]).map((sample) => sample[field]));
@@ -137,29 +146,29 @@ async function measured(place: Place, python: string | undefined) {
   return { figures, other };
 }
 
-/** One average among fresh processes, as an epoch's is among daemons that trained before. */
-async function average(place: Place, what: Average): Promise<Figures> {
+/** Members that are connected with each other. */
+async function connected(place: Place): Promise<readonly ChildProcess[]> {
   const children = Array.from({ length: MEMBERS }, (_, member) => start(place, member));
-  try {
-    const members = await Promise.all(children.map(next));
-    const addresses = members.map((one) => (typeof one === 'object' && 'address' in one ? one.address : ''));
-    for (const [i, child] of children.entries()) await ask(child, { dial: addresses.slice(0, i) });
-    await Promise.all(children.map((child) => ask(child, { average: what })));
-    const startNs = process.hrtime.bigint();
-    const results = (await Promise.all(children.map((child) => ask(child, 'go')))) as Result[];
-    const ends = (await Promise.all(children.map((child) => ask(child, 'end')))) as { readonly isExact: boolean }[];
-    if (!ends.every(({ isExact }) => isExact)) throw new Error(`${place.name} ${what.dtype} ${what.schedule}: a sum is not exact`);
-    return {
-      ms: Math.max(...results.map(({ atNs }) => Number(BigInt(atNs) - startNs) / 1e6)),
-      cpuMs: results.reduce((sum, { cpuMs }) => sum + cpuMs, 0),
-      bytes: Math.max(...results.map(({ bytes }) => bytes)),
-      allBytes: results.reduce((sum, { bytes }) => sum + bytes, 0),
-      pauseMs: Math.max(...results.map(({ pauseMs }) => pauseMs)),
-      busyMs: Math.max(...results.map(({ busyMs }) => busyMs)),
-    };
-  } finally {
-    for (const child of children) child.kill('SIGKILL');
-  }
+  const members = await Promise.all(children.map(next));
+  const addresses = members.map((one) => (typeof one === 'object' && 'address' in one ? one.address : ''));
+  for (const [i, child] of children.entries()) await ask(child, { dial: addresses.slice(0, i) });
+  return children;
+}
+
+async function average(children: readonly ChildProcess[], what: Average): Promise<Figures> {
+  await Promise.all(children.map((child) => ask(child, { average: what })));
+  const startNs = process.hrtime.bigint();
+  const results = (await Promise.all(children.map((child) => ask(child, 'go')))) as Result[];
+  const ends = (await Promise.all(children.map((child) => ask(child, 'end')))) as { readonly isExact: boolean }[];
+  if (!ends.every(({ isExact }) => isExact)) throw new Error(`${what.dtype} ${what.schedule}: a sum is not exact`);
+  return {
+    ms: Math.max(...results.map(({ atNs }) => Number(BigInt(atNs) - startNs) / 1e6)),
+    cpuMs: results.reduce((sum, { cpuMs }) => sum + cpuMs, 0),
+    bytes: Math.max(...results.map(({ bytes }) => bytes)),
+    allBytes: results.reduce((sum, { bytes }) => sum + bytes, 0),
+    pauseMs: Math.max(...results.map(({ pauseMs }) => pauseMs)),
+    busyMs: Math.max(...results.map(({ busyMs }) => busyMs)),
+  };
 }
 
 function start(place: Place, member: number): ChildProcess {
