@@ -3,7 +3,6 @@
  * what its parent says; times are CLOCK_MONOTONIC, which all processes of a machine share.
  */
 import { monitorEventLoopDelay } from 'node:perf_hooks';
-import { ChunkDeadline } from '../../src/aggregation/schedule/index.ts';
 import { hashWithDomain, identityFromSeeds, sis, toHex, utf8 } from '../../src/crypto/index.ts';
 import { layoutOf } from '../../src/epoch/exchange/plans.ts';
 import { Run, type Sums } from '../../src/epoch/exchange/run.ts';
@@ -96,13 +95,13 @@ function prepare(average: Average): Prepared {
   } as unknown as ExchangeWorld;
   const authorOf = (id: string): Fingerprint | undefined => identities[ids.indexOf(id)]?.fingerprint;
   const layout = layoutOf({ genesis: forced, elements: parameters, attempt, weights: roster.map(() => WEIGHT), authorOf });
-  const deadline = new ChunkDeadline({ minMs: DEADLINE_MS, maxMs: DEADLINE_MS });
+  const timing = { deadlineMs: () => DEADLINE_MS, needed: () => undefined };
   return {
     average,
     start: () =>
       new Promise((exchanged, reject) => {
         const accused = (edges: unknown): void => reject(new Error(`a link failed: ${JSON.stringify(edges)}`));
-        run = new Run(world, { id: attemptId(attempt), layout, own, deadline }, { late: () => undefined, accused, exchanged });
+        run = new Run(world, { id: attemptId(attempt), layout, own, ...timing }, { late: () => undefined, accused, exchanged });
       }),
     bytes: () =>
       (run as Run).lanes
