@@ -1,9 +1,10 @@
 /** Attempts that voters signed, and which of them so many signed that they run. */
+import { faultsOf } from '../../consensus/index.ts';
 import type { Attempt, AttemptVote, Fingerprint, Hex } from '../../spec/index.ts';
 import { attemptId } from '../../wire/index.ts';
 
 /** Numbers beyond the newest certified one whose votes are kept: views that differ converge in two or three. */
-const NUMBERS_AHEAD = 8;
+const NUMBERS_AHEAD = 32;
 
 export interface Electorate {
   readonly signers: readonly Fingerprint[];
@@ -69,20 +70,24 @@ export class Ballots {
     return this.#votes.get(number)?.size ?? 0;
   }
 
-  /** The attempt that most voters of a number signed, ties to the lower id. */
+  /** The attempt that most voters of a number signed, ties to the lower id; more of them than may lie, so that an honest one did. */
   favourite(number: number): Attempt | undefined {
-    const counts = new Map<Hex, number>();
-    for (const { attempt } of this.#votes.get(number)?.values() ?? []) counts.set(attempt, (counts.get(attempt) ?? 0) + 1);
-    const [best] = [...counts].sort(([a, x], [b, y]) => y - x || (a < b ? -1 : 1));
-    return best === undefined ? undefined : this.#bodies.get(best[0]);
+    const [best] = [...this.#tally(number)].sort(([a, x], [b, y]) => y - x || (a < b ? -1 : 1));
+    return best !== undefined && best[1] > faultsOf(this.#electorate.signers.length) ? this.#bodies.get(best[0]) : undefined;
   }
 
-  #count(number: number): boolean {
-    const { signers, needed } = this.#electorate;
+  /** Votes of a number, by attempt. */
+  #tally(number: number): Map<Hex, number> {
+    const { signers } = this.#electorate;
     const counts = new Map<Hex, number>();
     for (const { attempt, voter } of this.#votes.get(number)?.values() ?? [])
       if (signers.includes(voter)) counts.set(attempt, (counts.get(attempt) ?? 0) + 1);
-    const found = [...counts].find(([id, count]) => count >= needed && !this.#certified.has(id));
+    return counts;
+  }
+
+  #count(number: number): boolean {
+    const { needed } = this.#electorate;
+    const found = [...this.#tally(number)].find(([id, count]) => count >= needed && !this.#certified.has(id));
     const attempt = found === undefined ? undefined : this.#bodies.get(found[0]);
     if (attempt === undefined) return false;
     this.#certified.set(attemptId(attempt), attempt);

@@ -27,7 +27,7 @@ export class Exchanges {
    */
   begin(job: AverageJob): Promise<Averaged | undefined> {
     const before = this.#session;
-    if (before?.base === job.base.decision && before.roster.join() === job.roster.join()) before.change(job);
+    if (before?.isOf(job) === true) before.change(job);
     else {
       before?.stop();
       this.#session = new Session(this.#world, this.#deadline, job);

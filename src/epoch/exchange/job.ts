@@ -1,8 +1,7 @@
 /** What is asked of an exchange, and what it ends with. */
 import { sis } from '../../crypto/index.ts';
-import { type Attempt, type Dropped, type EntryId, type SwarmId, type SwarmState, survivorsOf } from '../../spec/index.ts';
+import { type Attempt, type EntryId, type SwarmState, survivorsOf } from '../../spec/index.ts';
 import type { Electorate } from './ballots.ts';
-import type { AuthorOf } from './findings.ts';
 import type { Sums } from './run.ts';
 
 export interface AverageJob extends Electorate {
@@ -39,15 +38,4 @@ export function averagedOf(
     return commitment === undefined ? [] : [sis.encodeCommitment(commitment)];
   });
   return { attempt, survivors, weights: survivors.map((id) => weights.get(id) ?? 0), ...sums, commitments };
-}
-
-/** What a voter signs first, before anything has failed. */
-export function firstAttempt(swarm: SwarmId, job: AverageJob, number: number, authorOf: AuthorOf): Attempt {
-  const { base, roster, onlySigners, signers } = job;
-  const isLeftOut = (id: EntryId): boolean => {
-    const author = authorOf(id);
-    return onlySigners === true && author !== undefined && !signers.includes(author);
-  };
-  const dropped = roster.filter(isLeftOut).map((id): Dropped => ({ id, why: 'unreachable', by: [], at: null }));
-  return { swarm, epoch: base.epoch + 1, base: base.decision, number, roster, dropped, broken: [] };
 }

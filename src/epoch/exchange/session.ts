@@ -1,7 +1,7 @@
 /** One epoch's sum over streams: attempts until one ends with a sum that its members have checked. */
 import type { ChunkDeadline } from '../../aggregation/schedule/index.ts';
 import type { sis } from '../../crypto/index.ts';
-import { type Attempt, asStarlingError, type EntryId, type Fingerprint, type Hex, type PeerId } from '../../spec/index.ts';
+import type { Attempt, EntryId, Fingerprint, Hex, PeerId } from '../../spec/index.ts';
 import { type AccusedEdge, type AverageAnswer, type AverageMessage, attemptId } from '../../wire/index.ts';
 import { pullSums } from './adopt.ts';
 import { Ballots } from './ballots.ts';
@@ -9,16 +9,19 @@ import { blame } from './blame.ts';
 import { digestOf, sumHolds } from './check.ts';
 import { Commitments } from './commitments.ts';
 import { type Current, currentOf, openingOf, wantedOf } from './current.ts';
-import { follow, judge, rowsOf, type Verdict } from './findings.ts';
-import { type Averaged, type AverageJob, averagedOf, firstAttempt } from './job.ts';
+import { judge, rowsOf, type Verdict } from './findings.ts';
+import { type Averaged, type AverageJob, averagedOf } from './job.ts';
 import { OwnOpenings } from './openings.ts';
 import { layoutOf } from './plans.ts';
 import { Probe } from './probe.ts';
 import { Run, type RunListener, type Sums } from './run.ts';
+import { firstOf, followingOf } from './succession.ts';
 import { Voter } from './voter.ts';
 import { Witness } from './witness.ts';
-import { type ExchangeWorld, pause } from './world.ts';
+import { type ExchangeWorld, guard, pause } from './world.ts';
 
+/** Ms without another attempt after which a sum that no quorum signs is given up, so that its roster is settled anew. */
+const STUCK_MS = 15_000;
 /** Ms between looks at what is due. */
 const TICK_MS = 50;
 /** Share of a deadline after which a link counts as failed once somebody else has accused one: others' excuses have come by then. */
@@ -42,6 +45,8 @@ export class Session implements RunListener {
   readonly #commitments: Commitments;
   #current: Current | undefined;
   #stopped = false;
+  /** When it last came further. */
+  #movedMs: number;
   #waiting = 0;
 
   constructor(world: ExchangeWorld, deadline: ChunkDeadline, job: AverageJob) {
@@ -53,18 +58,21 @@ export class Session implements RunListener {
     this.#ballots = new Ballots(job);
     this.#voter = new Voter(world, this.#ballots, this.base);
     this.#witness = new Witness(world, this.epoch, this.base, this.#ballots);
+    this.#movedMs = world.clock.nowMs();
     this.#commitments = new Commitments(world, this.epoch, () => this.#deadlineMs);
     this.#look();
     void this.#tick();
   }
 
-  get roster(): readonly EntryId[] {
-    return this.#job.roster;
+  /** Whether this goes on, and sums this very roster. */
+  isOf({ base, roster }: AverageJob): boolean {
+    return !this.#stopped && this.base === base.decision && this.#job.roster.join() === roster.join();
   }
 
   /** The same roster, and others to sign. */
   change(job: AverageJob): void {
     this.#job = job;
+    this.#movedMs = this.#world.clock.nowMs();
     this.#ballots.setElectorate(job);
     this.#look();
   }
@@ -121,7 +129,7 @@ export class Session implements RunListener {
 
   exchanged(sums: Sums): void {
     const current = this.#current;
-    if (current !== undefined) void this.#guard(this.#check(current, sums));
+    if (current !== undefined) void guard(this.#world, this.#check(current, sums));
   }
 
   async #tick(): Promise<void> {
@@ -136,6 +144,12 @@ export class Session implements RunListener {
     if (this.#stopped) return;
     this.#activate();
     const current = this.#current;
+    const isStuck = current?.held === undefined && this.#world.clock.nowMs() - this.#movedMs > STUCK_MS;
+    if (this.#job.onlySigners === true && isStuck) {
+      // Those who settled the roster with this node may have gone elsewhere: it is settled anew.
+      this.stop();
+      return;
+    }
     const verdict = current === undefined ? undefined : this.#judge(current);
     if (current !== undefined && verdict?.failed === true) {
       current.failedMs ??= this.#world.clock.nowMs();
@@ -170,6 +184,7 @@ export class Session implements RunListener {
     const rows = rowsOf(attempt, this.#authorOf);
     const current = currentOf(attempt, id, rows);
     this.#current = current;
+    this.#movedMs = this.#world.clock.nowMs();
     this.#witness.forget(attempt.number);
     const self = this.#world.identity.fingerprint;
     const own = this.#world.own(rows.get(self) ?? '');
@@ -194,7 +209,7 @@ export class Session implements RunListener {
     );
     const others = layout.order.filter((node) => node !== self);
     current.probe = new Probe(this.#world, id, others, current.run.probeBytes);
-    void this.#guard(this.#commitments.collect(wantedOf(current), current.abort.signal));
+    void guard(this.#world, this.#commitments.collect(wantedOf(current), current.abort.signal));
     // What its process before this one had received is gone, and those who sent it do not know.
     if (attempt.number <= this.#voter.before) this.accused(current.run.own('restarted'));
   }
@@ -293,7 +308,7 @@ export class Session implements RunListener {
     const [holder] = this.#holders(current);
     if (holder === undefined) return;
     current.adopting = true;
-    void this.#guard(this.#adopt(current, holder)).finally(() => {
+    void guard(this.#world, this.#adopt(current, holder)).finally(() => {
       current.adopting = false;
       this.#look();
     });
@@ -322,21 +337,15 @@ export class Session implements RunListener {
     if (current !== undefined && (verdict === undefined || !this.#isGivenUp(current, verdict))) return;
     const number = this.#voter.next(current === undefined ? 0 : current.attempt.number + 1, signers.length, needed);
     if (number === undefined) return;
-    const attempt = current === undefined ? this.#first(number) : follow(current.attempt, verdict as Verdict, number);
+    const attempt =
+      current === undefined || verdict === undefined
+        ? firstOf(this.#world, this.#ballots, this.#job, number)
+        : followingOf(this.#ballots, current.attempt, verdict, number);
     if (rowsOf(attempt, this.#authorOf).size === 0) return;
     const vote = this.#voter.sign(attempt);
     if (vote === undefined) return;
     this.#witness.vote(attempt, vote);
     this.#look();
-  }
-
-  /** The settled roster; where voters settled differently, what most of them signed, if all of it is known here. */
-  #first(number: number): Attempt {
-    const favourite = this.#ballots.favourite(number - 1);
-    const isKnown = favourite?.roster.every((id) => this.#world.contribution(id) !== undefined) === true;
-    return favourite !== undefined && isKnown
-      ? { ...favourite, number }
-      : firstAttempt(this.#world.swarm, this.#job, number, this.#authorOf);
   }
 
   /** Whether another attempt is to follow: all that count have spoken, or had the time to, and nobody can give the sum of this one. */
@@ -383,13 +392,5 @@ export class Session implements RunListener {
   #weightsOf(attempt: Attempt): Map<EntryId, number> {
     const weights = this.#world.weights(this.#job.base, attempt.roster);
     return new Map(attempt.roster.map((id, i) => [id, weights[i] as number]));
-  }
-
-  async #guard(work: Promise<void>): Promise<void> {
-    try {
-      await work;
-    } catch (error) {
-      this.#world.journal.log('error', 'epoch', 'an average is in trouble', { epoch: this.epoch, ...asStarlingError(error).toJSON() });
-    }
   }
 }

@@ -1,7 +1,16 @@
 /** What an exchange touches outside itself, and the small things that its parts share. */
 import type { IntRow } from '../../compute/api.ts';
 import type { Identity } from '../../crypto/index.ts';
-import type { EntryId, Fingerprint, Genesis, Hex, PeerId, SwarmId, SwarmState } from '../../spec/index.ts';
+import {
+  asStarlingError,
+  type EntryId,
+  type Fingerprint,
+  type Genesis,
+  type Hex,
+  type PeerId,
+  type SwarmId,
+  type SwarmState,
+} from '../../spec/index.ts';
 import type { Clock, Journal, NodeStore, Streams } from '../ports.ts';
 
 /** The own contribution, as it was committed to. */
@@ -55,3 +64,12 @@ export const pause = (clock: Clock, ms: number): Promise<void> => new Promise((r
 
 /** Integers handled between two turns: some milliseconds of any loop here. */
 export const PIECE = 65_536;
+
+/** Says what went wrong in work that nobody waits for. */
+export async function guard({ journal }: Pick<ExchangeWorld, 'journal'>, work: Promise<void>): Promise<void> {
+  try {
+    await work;
+  } catch (error) {
+    journal.log('error', 'epoch', 'an average is in trouble', asStarlingError(error).toJSON());
+  }
+}
