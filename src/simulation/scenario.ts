@@ -2,7 +2,7 @@
 import { stringify } from 'smol-toml';
 import { z } from 'zod';
 import { validate } from '../node/configKeys.ts';
-import { StarlingError } from '../spec/index.ts';
+import { SCHEDULES, StarlingError } from '../spec/index.ts';
 
 /** Ways in which a node can be dishonest; `byzantine/` says what each does. */
 export const LIAR_KINDS = [
@@ -86,6 +86,8 @@ const Schema = z.strictObject({
   /** Ms of virtual time after the last fault within which every honest node finalises two epochs more. */
   liveness_ms: Ms.default(60_000),
   train_ms: Range.default([20, 200]),
+  /** As in a swarm's configuration: how sums are made. */
+  schedule: z.enum(SCHEDULES).default('auto'),
   link: Link.prefault({}),
   clocks: z
     .strictObject({
