@@ -129,8 +129,9 @@ export class SimulatedNode {
           if (engine.ctx.chain.finalized.state.epoch > 0) this.disk.founding = false;
           if (topic === 'epoch' && this.#life === life) this.#train(engine, life);
         },
+        // What a dead process still finds on a disk that is another's by now is nothing.
         fatal: (error) => {
-          this.fatal = error;
+          if (this.#life === life) this.fatal = error;
         },
       },
     );
