@@ -2,7 +2,7 @@
 import { quorumOf } from '../consensus/index.ts';
 import { asStarlingError, type EntryId } from '../spec/index.ts';
 import { votersOf } from '../state/index.ts';
-import { average, weighs } from './average.ts';
+import { average, nothingAveraged, weighs } from './average.ts';
 import type { Applied } from './chain.ts';
 import type { Committee } from './committee.ts';
 import type { EpochContext } from './context.ts';
@@ -13,6 +13,10 @@ import type { RosterTalk } from './roster.ts';
 import { averageByStreams } from './scheduled.ts';
 import type { Aggregate } from './sums.ts';
 import { judge } from './verdict.ts';
+
+/** Deadlines of an epoch that a sum may take beside its bytes, and bytes a ms of the slowest link that is waited for: 1 Mbit/s. */
+const PATIENCE = 10;
+const SLOWEST = 125;
 
 export interface OutcomeListener {
   readonly talk: RosterTalk;
@@ -53,12 +57,18 @@ export class Outcome {
     try {
       // The others may know this node's chain further than it does.
       await this.#joined;
-      const aggregate = await this.#sum(base, roster);
+      const sum = this.#sum(base, roster);
+      const aggregate = await this.#inTime(sum);
       timeline.mark(epoch, 'average', sinceMs);
       if (chain.head !== base || run !== this.#runs) return;
+      if (aggregate === undefined) {
+        ports.journal.log('warn', 'epoch', 'nobody gave the sum in time: the epoch may end without it', { epoch, roster: roster.length });
+        // It may come yet, and count.
+        sum.then((late) => judge(this.#ctx, base, late)).catch(() => undefined);
+      }
       if (!this.#ctx.quorate || chain.isProvisional) return await this.decide(roster);
       const averagedMs = ports.clock.nowMs();
-      await judge(this.#ctx, base, aggregate);
+      if (aggregate !== undefined) await judge(this.#ctx, base, aggregate);
       timeline.mark(epoch, 'audit', averagedMs);
       this.#listener.averaged(true);
       if (this.#listener.state.phase !== 'voting') return;
@@ -71,6 +81,19 @@ export class Outcome {
       const problem = asStarlingError(error).toJSON();
       ports.journal.log('error', 'epoch', 'averaging failed; the epoch starts over', { epoch, ...problem });
       this.#listener.failedToAverage();
+    }
+  }
+
+  /** Undefined where a sum that moved at all would be there: where its few members are gone or lie, nobody may be left to drop them. */
+  async #inTime(sum: Promise<Aggregate>): Promise<Aggregate | undefined> {
+    const { genesis, spans, ports } = this.#ctx;
+    const bytes = 2 * Int32Array.BYTES_PER_ELEMENT * (spans.at(-1)?.end ?? 0);
+    const over = Promise.withResolvers<undefined>();
+    const timer = ports.clock.after(PATIENCE * genesis.epochDeadlineMs + bytes / SLOWEST, () => over.resolve(undefined));
+    try {
+      return await Promise.race([sum, over.promise]);
+    } finally {
+      timer.cancel();
     }
   }
 
@@ -95,7 +118,8 @@ export class Outcome {
     const { chain, timeline, ports } = this.#ctx;
     const base = chain.head.state;
     const sinceMs = ports.clock.nowMs();
-    await decide(this.#ctx, base, await average(this.#ctx, base, roster));
+    const isPending = this.#ctx.sums.isPending(base, roster);
+    await decide(this.#ctx, base, isPending ? await nothingAveraged(this.#ctx, base, roster) : await average(this.#ctx, base, roster));
     timeline.mark(base.epoch + 1, 'finalise', sinceMs);
     this.#listener.averaged(false);
     await this.#listener.advance();

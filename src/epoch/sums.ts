@@ -86,6 +86,11 @@ export class ScheduledSums {
     return this.#run !== undefined && this.#run.done === undefined;
   }
 
+  /** Whether that is the sum of this roster. */
+  isPending(base: SwarmState, roster: readonly EntryId[]): boolean {
+    return this.isRunning && this.#base === base && this.#run?.roster === roster.join(' ');
+  }
+
   /** Whether an exchange over `base` may give this sum soon, so that it need not be pulled. */
   isComing(base: SwarmState, hash: Hex, nowMs: number): boolean {
     if (this.#base !== base || !this.isRunning) return false;

@@ -22,7 +22,7 @@ import {
 import { votersOf } from '../state/index.ts';
 import { encodeVotesMessage, signProposal, signVote, type VotesMessage, verifyProposal, verifyVote, votesTopic } from '../wire/index.ts';
 import { keepAggregate } from './aggregates.ts';
-import { average } from './average.ts';
+import { average, nothingAveraged } from './average.ts';
 import { draftBlock, isJudged } from './blocks.ts';
 import type { Applied } from './chain.ts';
 import type { EpochContext } from './context.ts';
@@ -366,7 +366,9 @@ export class Voting {
   }
 
   async #offer(settled: readonly EntryId[], round: number): Promise<void> {
-    let aggregate = await average(this.#ctx, this.base.state, settled);
+    const isPending = this.#ctx.sums.isPending(this.base.state, settled);
+    if (isPending && round < VOTING.emptyFromRound) return;
+    let aggregate = await (isPending ? nothingAveraged : average)(this.#ctx, this.base.state, settled);
     if (!isJudged(this.#ctx, this.base, aggregate.hash)) {
       if (round < VOTING.emptyFromRound) return;
       // Nobody agrees on what was averaged: membership goes on without it.

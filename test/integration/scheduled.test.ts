@@ -2,6 +2,8 @@ import assert from 'node:assert/strict';
 import { applyAverage } from '../../src/aggregation/index.ts';
 import { residualOf } from '../../src/epoch/residual.ts';
 import { World, type WorldOptions } from '../../src/simulation/index.ts';
+import { runScenario } from '../../src/simulation/run.ts';
+import { loadScenario } from '../../src/simulation/scenarios.ts';
 import { survivorsOf } from '../../src/spec/index.ts';
 import { partAndHeal } from '../support/partedSwarm.ts';
 
@@ -195,4 +197,15 @@ describe('a simulated swarm that averages by a schedule', function () {
 
   it('of ten, a fifth of all messages lost, four apart from the others for five epochs, healed: one root', () =>
     partAndHeal({ nodes: 10, few: 4, seed: 1, schedule: 'ring' }));
+
+  // Each once left the swarm waiting: voters that stood at numbers of attempts of their own, a roster of nobody but a silent liar.
+  for (const [name, schedule, seed] of [
+    ['churn', 'ring', 1],
+    ['byzantine', 'grid', 6],
+    ['everything', 'butterfly', 11],
+  ] as const)
+    it(`holds through ${name} by ${schedule}`, async () => {
+      const { verdict, violations } = await runScenario({ ...loadScenario(name), schedule }, seed);
+      assert.deepEqual([verdict, violations], ['held', []]);
+    });
 });
