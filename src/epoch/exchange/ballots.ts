@@ -65,6 +65,15 @@ export class Ballots {
     return Math.max(-1, ...this.#votes.keys());
   }
 
+  /** The highest number of each signer that has voted, descending. */
+  latest(): number[] {
+    const latest = new Map<Fingerprint, number>();
+    for (const [number, votes] of this.#votes)
+      for (const voter of votes.keys())
+        if (this.#electorate.signers.includes(voter)) latest.set(voter, Math.max(number, latest.get(voter) ?? 0));
+    return [...latest.values()].sort((a, b) => b - a);
+  }
+
   /** How many have voted for a number. */
   votesFor(number: number): number {
     return this.#votes.get(number)?.size ?? 0;

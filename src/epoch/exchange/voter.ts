@@ -6,6 +6,8 @@ import type { ExchangeWorld } from './world.ts';
 
 /** Ms that a number waits for its certificate, while voters are apart, before the next is voted for; as much longer each time. */
 const PATIENCE_MS = 1_000;
+/** Waits of that kind after which the highest number is gone to, whoever voted for it. */
+const LONG = 4;
 const KEY = 'attempt/voted';
 
 export class Voter {
@@ -34,9 +36,12 @@ export class Voter {
     const ahead = this.#ahead(least, signers);
     if (ahead !== undefined) return ahead;
     if (this.#last < least) return least;
+    const waited = (this.#world.clock.nowMs() - this.#sinceMs) / (PATIENCE_MS * (this.#last - least + 1));
+    if (waited <= 1) return undefined;
+    const catchUp = this.#catchUp(signers - needed, waited > LONG);
+    if (catchUp > this.#last) return catchUp;
     const isApart = this.#ballots.votesFor(this.#last) >= needed || this.#last === this.before;
-    const waitedMs = this.#world.clock.nowMs() - this.#sinceMs;
-    return isApart && waitedMs > PATIENCE_MS * (this.#last - least + 1) ? this.#last + 1 : undefined;
+    return isApart ? this.#last + 1 : undefined;
   }
 
   /** Signs it: its number is one that `next` gave. Durable before it is told. */
@@ -46,6 +51,14 @@ export class Voter {
     this.#last = attempt.number;
     this.#sinceMs = this.#world.clock.nowMs();
     return signAttempt(attempt, this.#world.identity);
+  }
+
+  /**
+   * Voters that restarted, or signed beyond a partition, stand at numbers of their own, and none goes back. Where all but `others` of
+   * them are at this number or below, they can meet there; after a long wait, where the highest is: some that count may be gone.
+   */
+  #catchUp(others: number, isLong: boolean): number {
+    return this.#ballots.latest()[isLong ? 0 : others] ?? -1;
   }
 
   /** A later number for which half of the voters have voted already. */
