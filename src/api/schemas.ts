@@ -33,6 +33,7 @@ export const EpochResult = z.looseObject({
   treeRoot: Hash,
   schedule: z.looseObject({ mode: z.enum(['gossip', 'ring', 'grid', 'butterfly']).nullable(), reason: z.string() }),
   survivors: z.array(Hash),
+  broken: z.array(z.tuple([Hash, Hash])),
   dropped: z.array(
     z.looseObject({
       entry: Hash,

@@ -127,6 +127,8 @@ export interface EpochView {
   readonly survivors: readonly EntryId[];
   /** Those that are not: who reported it, and over which edge it showed first. */
   readonly dropped: readonly (Omit<Dropped, 'id'> & { readonly entry: EntryId; readonly author: Fingerprint })[];
+  /** Links that failed in an attempt before the one that ended with the sum, each by its two ends: it went around them. */
+  readonly broken: readonly (readonly [Fingerprint, Fingerprint])[];
   /** The steps this node took, ms since the epoch began here; only for epochs this process lived through. */
   readonly timeline: readonly { readonly step: string; readonly atMs: number; readonly tookMs?: number }[];
 }

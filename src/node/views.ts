@@ -124,6 +124,7 @@ export function epochView(engine: Engine, epoch: number): EpochView {
     schedule: scheduleView(engine, epoch),
     survivors: body === undefined ? [] : ctx.chain.contributionsOf(body).map(({ id }) => id),
     dropped: (body?.dropped ?? []).map(({ id, ...why }) => ({ entry: id, author: graph.get(id)?.core.author ?? '', ...why })),
+    broken: ctx.sums.checked(body?.aggregateHash ?? '')?.broken ?? [],
     timeline: ctx.timeline.of(epoch),
   };
 }

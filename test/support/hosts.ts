@@ -87,10 +87,15 @@ export class Hosts {
 
   /** Starts the daemon of a host and resolves once it answers; after a kill it comes back at the same addresses. */
   daemon(host: number, ...flags: readonly string[]): Promise<Daemon> {
+    return this.daemonWith(host, {}, ...flags);
+  }
+
+  /** The same in another environment. */
+  daemonWith(host: number, environment: NodeJS.ProcessEnv, ...flags: readonly string[]): Promise<Daemon> {
     const name = this.name(host);
     const listen = ['--listen', this.multiaddr(host), '--api-port', String(this.#doors[host]?.port)];
     const argv = ['daemon', '--data', this.#nest.data(name), ...listen, ...flags];
-    return this.#nest.ready(name, this.#nest.spawn(argv, {}, this.through(host)));
+    return this.#nest.ready(name, this.#nest.spawn(argv, environment, this.through(host)));
   }
 
   /** A `starling train` beside the daemon of a host. */
@@ -106,6 +111,11 @@ export class Hosts {
   /** Nobody hears this host, nor it anybody; nobody is told. */
   async cut(host: number): Promise<void> {
     await this.#do('cut', String(host + 1));
+  }
+
+  /** What this host sends passes no faster, e.g. `10mbit`. */
+  async rate(host: number, rate: string): Promise<void> {
+    await this.#do('rate', String(host + 1), rate);
   }
 
   /** Everybody hears everybody again. */

@@ -6,6 +6,12 @@ import type { Averaged, AverageJob } from './job.ts';
 import { Session } from './session.ts';
 import type { ExchangeWorld } from './world.ts';
 
+/**
+ * Ms that a chunk is waited for at the least. Members begin apart: the certificate reaches them one after the other, and on a machine
+ * with ten processes a core reading and weighing a row takes a second. Giving up a healthy link costs more than this.
+ */
+const CHUNK_MIN_MS = 3_000;
+
 export class Exchanges {
   readonly #world: ExchangeWorld;
   /** Of all epochs: what chunks needed in one is what they need in the next. */
@@ -16,7 +22,7 @@ export class Exchanges {
   constructor(world: ExchangeWorld) {
     this.#world = world;
     const { minDeadlineMs, epochDeadlineMs } = world.genesis;
-    this.#deadline = new ChunkDeadline({ minMs: minDeadlineMs, maxMs: epochDeadlineMs });
+    this.#deadline = new ChunkDeadline({ minMs: Math.max(minDeadlineMs, CHUNK_MIN_MS), maxMs: epochDeadlineMs });
     world.streams.handle('average', (from, payload) => this.#serve(from, payload));
   }
 

@@ -33,6 +33,7 @@ const decided = (epoch: number): EpochView => ({
   schedule: { mode: 'gossip', reason: 'small' },
   survivors: [hash('1')],
   dropped: [],
+  broken: [],
   timeline: [{ step: 'submit', atMs: 0 }],
 });
 const peer: PeerView = {
