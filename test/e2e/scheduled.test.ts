@@ -72,4 +72,27 @@ describe('four daemons with a model too large for gossip', function () {
     await back.client.call('epoch_wait', { epoch });
     assert.equal((await back.client.call('epoch_get', { epoch })).modelRoot, view.modelRoot);
   });
+
+  it('prove what came of a contribution, and go back and on again', async () => {
+    const epoch = (await first().client.call('epoch_current')).finalized.epoch;
+    const view = await first().client.call('epoch_get', { epoch });
+    const [note, proof] = ['note', 'proof'].map((name) => `${first().data}.${name}`) as [string, string];
+    const starling = async (...argv: string[]): Promise<void> => {
+      const { code, stdout, stderr } = await nest.run(...argv);
+      assert.equal(code, 0, `${argv.join(' ')}: ${stdout}${stderr}`);
+    };
+    await starling('ledger', 'checkpoint', '--out', note, '--data', first().data);
+    for (const what of [
+      [view.survivors[0] as string, '--record'],
+      ['--block', `${epoch}`],
+    ]) {
+      await starling('ledger', 'prove', ...what, '--checkpoint', note, '--out', proof, '--data', first().data);
+      await starling('audit', '--checkpoint', note, '--proof', proof, '--signer', first().info.fingerprint);
+    }
+    await starling('rollback', '--to', `${epoch - 1}`, '--data', second().data);
+    assert.equal((await second().client.call('epoch_current')).applied.epoch, epoch - 1);
+    await starling('rollback', '--resume', '--data', second().data);
+    await second().client.call('epoch_wait', { epoch });
+    assert.equal((await second().client.call('epoch_get', { epoch })).modelRoot, view.modelRoot);
+  });
 });
