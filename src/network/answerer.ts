@@ -2,9 +2,11 @@ import { asStarlingError, type PeerId, StarlingError } from '../spec/index.ts';
 import { encode } from '../wire/cbor.ts';
 import { type Frame, FrameReader, piecesOf } from './frames.ts';
 import { FrameWriter } from './frameWriter.ts';
+import type { Holdings } from './holdings.ts';
 import { STREAM } from './limits.ts';
 import type { Pace } from './pace.ts';
 import type { Stream } from './types.ts';
+import type { Uplink } from './uplink.ts';
 
 /** `undefined` answers nothing, which is right for a notification and a refusal for a request. */
 export type Handler = (from: PeerId, payload: Uint8Array) => Promise<Uint8Array | undefined>;
@@ -13,6 +15,8 @@ export interface AnswererInit {
   readonly peer: PeerId;
   readonly handler: Handler;
   readonly pace: Pace;
+  readonly holdings: Holdings;
+  readonly uplink: Uplink | undefined;
   readonly onViolation: (error: StarlingError) => void;
 }
 
@@ -29,20 +33,26 @@ export class Answerer {
   #backlogBytes = 0;
   #active = 0;
   #ended = false;
+  readonly #look = (): void => this.#advance();
 
   constructor(stream: Stream, init: AnswererInit) {
     this.#stream = stream;
     this.#init = init;
-    this.#writer = new FrameWriter(stream);
+    this.#writer = new FrameWriter(stream, init.uplink);
     stream.addEventListener('message', (event) => this.#onBytes(piecesOf(event.data)));
     stream.addEventListener('end', () => {
       this.#ended = true;
       this.#advance();
     });
+    stream.addEventListener('close', () => init.holdings.forget(this.#look));
+  }
+
+  get peer(): PeerId {
+    return this.#init.peer;
   }
 
   close(reason: Error): void {
-    this.#backlog.length = 0;
+    this.#forgetBacklog();
     this.#stream.abort(reason);
   }
 
@@ -62,10 +72,13 @@ export class Answerer {
       throw new StarlingError('PROTOCOL_VIOLATION', `a ${frame.kind} without a request`, { peer: this.#init.peer, field: 'frame kind' });
     this.#backlog.push(frame);
     this.#backlogBytes += frame.payload.byteLength;
+    this.#init.holdings.take(this.#init.peer, frame.payload.byteLength);
   }
 
   #advance(): void {
-    while (this.#active < STREAM.activeRequests) {
+    const { holdings, peer } = this.#init;
+    // One is always answered: what is held goes no other way.
+    while (this.#active < (holdings.isFull(peer) ? 1 : STREAM.activeRequests)) {
       const frame = this.#backlog.shift();
       if (frame === undefined) break;
       this.#backlogBytes -= frame.payload.byteLength;
@@ -75,15 +88,35 @@ export class Answerer {
         this.#advance();
       });
     }
-    const isFull = this.#backlogBytes > STREAM.backlogBytes || this.#backlog.length > STREAM.maxOutstanding;
+    if (this.#stream.status !== 'open') return;
+    if (holdings.isFull(peer)) holdings.whenRoom(this.#look);
+    const isFull = this.#backlogBytes > STREAM.backlogBytes || this.#backlog.length > STREAM.maxOutstanding || holdings.isFull(peer);
     if (isFull && this.#stream.readStatus === 'readable') this.#stream.pause();
     if (!isFull && this.#stream.readStatus === 'paused') this.#stream.resume();
     if (this.#ended && this.#active === 0 && this.#backlog.length === 0 && this.#stream.status === 'open')
       this.#stream.close().catch((error: Error) => this.#stream.abort(error));
   }
 
+  #forgetBacklog(): void {
+    const { holdings, peer } = this.#init;
+    const bytes = this.#backlogBytes;
+    this.#backlog.length = 0;
+    this.#backlogBytes = 0;
+    holdings.forget(this.#look);
+    holdings.give(peer, bytes);
+  }
+
   async #answer(frame: Frame): Promise<void> {
-    const { peer, handler, pace } = this.#init;
+    const { holdings, peer } = this.#init;
+    try {
+      await this.#answerHeld(frame);
+    } finally {
+      holdings.give(peer, frame.payload.byteLength);
+    }
+  }
+
+  async #answerHeld(frame: Frame): Promise<void> {
+    const { holdings, peer, handler, pace } = this.#init;
     await pace.request(peer, frame.payload.byteLength);
     let kind: Frame['kind'] = 'response';
     let payload: Uint8Array;
@@ -94,8 +127,10 @@ export class Answerer {
       payload = encodeRefusal(error);
     }
     if (frame.kind === 'notify') return;
+    holdings.take(peer, payload.byteLength);
     await pace.bytes(peer, payload.byteLength);
     await this.#writer.write({ kind, id: frame.id, payload }).catch(() => undefined); // the peer left: nobody to tell
+    holdings.give(peer, payload.byteLength);
   }
 }
 

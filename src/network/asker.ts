@@ -4,6 +4,7 @@ import { type Frame, FrameReader, piecesOf } from './frames.ts';
 import { FrameWriter } from './frameWriter.ts';
 import { STREAM } from './limits.ts';
 import type { Stream } from './types.ts';
+import type { Uplink } from './uplink.ts';
 
 export interface AskOptions {
   /** Bytes. A larger answer ends the stream. */
@@ -11,6 +12,12 @@ export interface AskOptions {
   /** Its reason is what the request rejects with. */
   readonly signal: AbortSignal;
   readonly onSent?: () => void;
+}
+
+export interface AskerInit {
+  readonly peer: PeerId;
+  readonly uplink: Uplink | undefined;
+  readonly onViolation: (error: StarlingError) => void;
 }
 
 interface Pending {
@@ -28,12 +35,16 @@ export class Asker {
   readonly #pending = new Map<number, Pending>();
   readonly #onViolation: (error: StarlingError) => void;
   #lastId = 0;
+  /** Of requests that were sent and not answered. */
+  #unansweredBytes = 0;
+  /** Requests that wait for those before them to be answered, oldest first; some may have been given up. */
+  readonly #held: (() => void)[] = [];
 
-  constructor(stream: Stream, peer: PeerId, onViolation: (error: StarlingError) => void) {
+  constructor(stream: Stream, { peer, uplink, onViolation }: AskerInit) {
     this.#stream = stream;
     this.#peer = peer;
     this.#onViolation = onViolation;
-    this.#writer = new FrameWriter(stream);
+    this.#writer = new FrameWriter(stream, uplink);
     stream.addEventListener('message', (event) => this.#onBytes(piecesOf(event.data)));
     stream.addEventListener('end', () => this.close(this.#lost('the peer closed the stream')));
     stream.addEventListener('close', () => this.#fail(this.#lost('the connection was lost')));
@@ -55,8 +66,11 @@ export class Asker {
     const { signal } = options;
     const id = this.#nextId();
     return new Promise((resolve, reject) => {
+      let sentBytes = 0;
       const settle = (): void => {
         this.#pending.delete(id);
+        this.#unansweredBytes -= sentBytes;
+        this.#sendHeld();
         signal.removeEventListener('abort', onAbort);
       };
       const fail = (error: Error): void => {
@@ -73,8 +87,23 @@ export class Asker {
         },
         reject: fail,
       });
-      this.#writer.write({ kind: 'request', id, payload }).then(options.onSent, () => fail(this.#lost('the stream closed')));
+      this.#held.push(() => {
+        if (!this.#pending.has(id)) return;
+        sentBytes = payload.byteLength;
+        this.#unansweredBytes += sentBytes;
+        this.#writer.write({ kind: 'request', id, payload }).then(options.onSent, () => fail(this.#lost('the stream closed')));
+      });
+      this.#sendHeld();
     });
+  }
+
+  /** A request given up on leaves the count although its peer may still hold it: a peer that answers nothing is asked again. */
+  #sendHeld(): void {
+    while (this.#unansweredBytes < STREAM.unansweredBytes) {
+      const send = this.#held.shift();
+      if (send === undefined) return;
+      send();
+    }
   }
 
   /** Returns how many older notifications were dropped. */

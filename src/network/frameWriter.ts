@@ -3,6 +3,7 @@ import { StarlingError } from '../spec/index.ts';
 import { encodeFrame, type Frame, frameBytes } from './frames.ts';
 import { STREAM } from './limits.ts';
 import type { Stream } from './types.ts';
+import type { Uplink } from './uplink.ts';
 
 interface Waiting {
   readonly frame: Frame;
@@ -17,13 +18,16 @@ interface Waiting {
  */
 export class FrameWriter {
   readonly #stream: Stream;
+  readonly #uplink: Uplink | undefined;
   readonly #waiting: Waiting[] = [];
   #droppableFrames = 0;
   #droppableBytes = 0;
   #writing = false;
 
-  constructor(stream: Stream) {
+  /** @param uplink whose turns this writer waits for; none where nothing bounds what this node sends. */
+  constructor(stream: Stream, uplink?: Uplink) {
     this.#stream = stream;
+    this.#uplink = uplink;
     stream.addEventListener('close', () => this.#fail(closed(stream)));
   }
 
@@ -66,8 +70,8 @@ export class FrameWriter {
       for (let one = this.#waiting.shift(); one !== undefined; one = this.#waiting.shift()) {
         this.#forget(one);
         try {
-          let isWritable = true;
-          for (const piece of encodeFrame(one.frame)) isWritable = this.#stream.send(piece);
+          const send = (): boolean => this.#send(one.frame);
+          const isWritable = this.#uplink === undefined ? send() : await this.#uplink.turn(send);
           if (!isWritable) await pEvent(this.#stream, 'drain', { rejectionEvents: ['close'] });
           one.done();
         } catch {
@@ -77,6 +81,13 @@ export class FrameWriter {
     } finally {
       this.#writing = false;
     }
+  }
+
+  /** False: the stream wants no more until its `drain`. */
+  #send(frame: Frame): boolean {
+    let isWritable = true;
+    for (const piece of encodeFrame(frame)) isWritable = this.#stream.send(piece);
+    return isWritable;
   }
 
   #forget(one: Waiting | undefined): void {

@@ -8,11 +8,13 @@ import { decodeGenesis, GENESIS_PROTOCOL, parameterCount, swarmIdOf } from '../w
 import { parseAddress, UNREACHABLE_FIX } from './address.ts';
 import { Answerer } from './answerer.ts';
 import { Asker } from './asker.ts';
-import { GENESIS_SERVICE } from './limits.ts';
+import { Holdings } from './holdings.ts';
+import { GENESIS_SERVICE, STREAM } from './limits.ts';
 import { connectionManager } from './node.ts';
 import { Pace } from './pace.ts';
 import { chooseTransports, secureChannels } from './transports.ts';
 import type { Node, Stream } from './types.ts';
+import type { Uplink } from './uplink.ts';
 
 /** What a member serves to newcomers. `blobs` MUST hold the initial model. */
 export interface GenesisSource {
@@ -24,9 +26,10 @@ export interface GenesisSource {
  * Serves `/starling/genesis/1` (PROTOCOL section 2): an empty request is answered with the genesis bytes, a content
  * request with a part of the initial model and of nothing else. MUST run before the node starts.
  */
-export async function serveGenesis(node: Pick<Node, 'handle'>, source: GenesisSource, journal: Journal): Promise<void> {
+export async function serveGenesis(node: Pick<Node, 'handle'>, source: GenesisSource, journal: Journal, uplink?: Uplink): Promise<void> {
   const { initialModelRoot } = decodeGenesis(source.genesisBytes);
   const pace = new Pace(GENESIS_SERVICE);
+  const holdings = new Holdings(STREAM);
   const serveModel = serveContent({
     index: async (root) => (root === initialModelRoot ? await source.blobs.index(root) : undefined),
     readChunk: (root, i) => source.blobs.readChunk(root, i),
@@ -37,6 +40,8 @@ export async function serveGenesis(node: Pick<Node, 'handle'>, source: GenesisSo
       new Answerer(stream, {
         peer: connection.remotePeer.toString(),
         pace,
+        holdings,
+        uplink,
         handler: async (from, payload) => (payload.byteLength === 0 ? source.genesisBytes : await serveModel(from, payload)),
         onViolation: () => journal.count('network_violations', 1, { protocol: 'genesis' }),
       });
@@ -107,9 +112,9 @@ async function openTo(node: Pick<Node, 'dial'>, address: string, options: FetchO
 }
 
 async function fetchOver(stream: Stream, peer: PeerId, options: FetchOptions): Promise<FetchedGenesis> {
-  const asker = new Asker(stream, peer, (violation) =>
-    options.journal.log('warn', 'network', violation.message, { peer, phase: 'genesis' }),
-  );
+  const onViolation = (violation: StarlingError): void =>
+    options.journal.log('warn', 'network', violation.message, { peer, phase: 'genesis' });
+  const asker = new Asker(stream, { peer, uplink: undefined, onViolation });
   const request: Streams['request'] = async (from, _protocol, payload, { timeoutMs, maxResponseBytes, signal }) => {
     const limit = deadline({ timeoutMs, ...(signal === undefined ? {} : { signal }) });
     try {

@@ -1,4 +1,4 @@
-import type { Gossip, Journal, Streams } from '../epoch/ports.ts';
+import type { Clock, Gossip, Journal, Streams } from '../epoch/ports.ts';
 import { asStarlingError, type PeerId, StarlingError, type SwarmId } from '../spec/index.ts';
 import { parseAddress } from './address.ts';
 import { Connections } from './connections.ts';
@@ -16,6 +16,7 @@ import { LibpStreams } from './streams.ts';
 import { type Traffic, TrafficMeter } from './traffic.ts';
 import { chooseTransports } from './transports.ts';
 import type { Connection, Node } from './types.ts';
+import { Uplink } from './uplink.ts';
 
 export interface HostInit {
   /** Raw seed of the node's Ed25519 key, 32 bytes. */
@@ -25,6 +26,8 @@ export interface HostInit {
   readonly listen: readonly string[];
   /** Multiaddrs, with or without /p2p/. */
   readonly bootstrap: readonly string[];
+  /** 1,000 bits a second that leave this node at most, on average, over all peers; undefined: no bound. */
+  readonly uploadKbit?: number | undefined;
 }
 
 export interface HostComponents {
@@ -61,7 +64,8 @@ export async function createHost(init: HostInit, components: HostComponents): Pr
   const { journal } = components;
   const { privateKey, peerId } = await hostKey(init.ed25519Seed);
   const { transports, listen } = await chooseTransports(init.listen, journal);
-  const traffic = new TrafficMeter();
+  const uplink = init.uploadKbit === undefined ? undefined : new Uplink(init.uploadKbit, hostClock);
+  const traffic = new TrafficMeter((bytes) => uplink?.spent(bytes));
   const penalties = new Penalties();
   const node = await createNode({ privateKey, swarmId: init.swarmId, listen, transports, traffic, penalties });
 
@@ -71,7 +75,7 @@ export async function createHost(init: HostInit, components: HostComponents): Pr
   const memory = new PeerMemory(components.peerBook, { dialler, peers, journal });
   const connections = new Connections(init.swarmId, { node, peers, journal });
   const gossip = new LibpGossip({ pubsub: node.services.gossip, journal, penalties, isTopicAllowed: components.isTopicAllowed });
-  const streams = new LibpStreams(init.swarmId, { node, peers, journal });
+  const streams = new LibpStreams(init.swarmId, { node, peers, journal, uplink });
   const views = (): PeerInfo[] => peers.peers().flatMap((peer) => newest(node, peer).map((one) => peers.describe(one)));
 
   async function stop(): Promise<void> {
@@ -95,7 +99,7 @@ export async function createHost(init: HostInit, components: HostComponents): Pr
 
     async start() {
       try {
-        await serveGenesis(node, components.genesis, journal);
+        await serveGenesis(node, components.genesis, journal, uplink);
         await streams.start();
         connections.start();
         await startNode(node, listen);
@@ -143,5 +147,13 @@ async function startNode(node: Node, listen: readonly string[]): Promise<void> {
     );
   }
 }
+
+const hostClock: Pick<Clock, 'nowMs' | 'after'> = {
+  nowMs: () => performance.now(),
+  after(delayMs, run) {
+    const timer = setTimeout(run, delayMs).unref();
+    return { cancel: () => clearTimeout(timer) };
+  },
+};
 
 const afterMs = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms).unref());

@@ -129,6 +129,16 @@ export const STREAM = {
   backlogBytes: 2 * FRAME_MAX_BYTES,
   /** Own requests waiting for answers from one peer and protocol. */
   maxOutstanding: 256,
+  /**
+   * Bytes of own requests on the way to one peer and protocol; more waits here. QUIC streams of libp2p cannot be paused and are reset
+   * at 4 MiB unread, so what a slow peer has to hold must be bounded by whoever sends it.
+   */
+  unansweredBytes: 4 * MIB,
+  /** Bytes that are held for one peer, and for all: requests that are not answered, answers that have not left. */
+  peerBytes: 16 * MIB,
+  totalBytes: 64 * MIB,
+  /** Streams that one peer may have open here, over all protocols and connections: each one kept, some being replaced. */
+  peerStreams: 32,
   /** Frames and bytes of notifications that wait for a slow peer; the oldest goes first. */
   notifyFrames: 256,
   notifyBytes: 4 * MIB,

@@ -4,15 +4,19 @@ import { FRAME_MAX_BYTES, type PeerId, StarlingError, type SwarmId } from '../sp
 import { streamProtocol } from '../wire/topics.ts';
 import { Answerer, type Handler } from './answerer.ts';
 import { Asker } from './asker.ts';
+import { Holdings } from './holdings.ts';
 import { STREAM } from './limits.ts';
 import { Pace } from './pace.ts';
 import type { PeerListener, PeerTable } from './peerTable.ts';
 import type { Connection, Node, Stream } from './types.ts';
+import type { Uplink } from './uplink.ts';
 
 export interface StreamsComponents {
   readonly node: Node;
   readonly peers: PeerTable;
   readonly journal: Journal;
+  /** What bounds this node's sending, if anything does. */
+  readonly uplink?: Uplink | undefined;
 }
 
 interface KeptStream {
@@ -26,6 +30,7 @@ export class LibpStreams implements Streams {
   readonly #swarmId: SwarmId;
   readonly #parts: StreamsComponents;
   readonly #pace = new Pace(STREAM);
+  readonly #holdings = new Holdings(STREAM);
   readonly #handlers = new Map<StreamProtocol, Handler>();
   /** By protocol and peer. */
   readonly #askers = new Map<string, KeptStream>();
@@ -139,7 +144,8 @@ export class LibpStreams implements Streams {
       const connection = await this.#connection(peer, signal);
       step = 'open';
       const stream = await connection.newStream(streamProtocol(this.#swarmId, protocol), { signal });
-      return new Asker(stream, peer, (violation) => this.#violated(peer, protocol, violation));
+      const onViolation = (violation: StarlingError): void => this.#violated(peer, protocol, violation);
+      return new Asker(stream, { peer, uplink: this.#parts.uplink, onViolation });
     } catch (cause) {
       const { name, message } = cause as Error;
       const isForeign = name === 'UnsupportedProtocolError';
@@ -166,9 +172,18 @@ export class LibpStreams implements Streams {
 
   #accept(protocol: StreamProtocol, stream: Stream, connection: Connection): void {
     const peer = connection.remotePeer.toString();
+    const open = [...this.#answerers].filter((one) => one.peer === peer).length;
+    if (open >= STREAM.peerStreams) {
+      const tooMany = new StarlingError('PROTOCOL_VIOLATION', `more than ${STREAM.peerStreams} streams of one peer`, { peer });
+      this.#violated(peer, protocol, tooMany);
+      stream.abort(tooMany);
+      return;
+    }
     const answerer = new Answerer(stream, {
       peer,
       pace: this.#pace,
+      holdings: this.#holdings,
+      uplink: this.#parts.uplink,
       handler: (from, payload) => this.#answer(protocol, from, payload),
       onViolation: (violation) => this.#violated(peer, protocol, violation),
     });

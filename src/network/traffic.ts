@@ -1,4 +1,3 @@
-import { bufferReclaimer } from './reclaim.ts';
 import type { Metrics, Stream } from './types.ts';
 
 export interface Traffic {
@@ -13,7 +12,12 @@ export interface Traffic {
 export class TrafficMeter {
   #sentBytes = 0;
   #receivedBytes = 0;
-  readonly #reclaim = bufferReclaimer();
+  readonly #onSent: (bytes: number) => void;
+
+  /** `onSent` is told of every byte that leaves, as it leaves. */
+  constructor(onSent: (bytes: number) => void = nothing) {
+    this.#onSent = onSent;
+  }
 
   total(): Traffic {
     return { sentBytes: this.#sentBytes, receivedBytes: this.#receivedBytes };
@@ -42,16 +46,12 @@ export class TrafficMeter {
     const send = stream.send.bind(stream);
     stream.send = (data) => {
       this.#sentBytes += data.byteLength;
-      this.#reclaim(data.byteLength);
+      this.#onSent(data.byteLength);
       return send(data);
     };
     const dispatch = stream.dispatchEvent.bind(stream);
     stream.dispatchEvent = (event: Event) => {
-      if (event.type === 'message') {
-        const { byteLength } = (event as Event & { data: Uint8Array }).data;
-        this.#receivedBytes += byteLength;
-        this.#reclaim(byteLength);
-      }
+      if (event.type === 'message') this.#receivedBytes += (event as Event & { data: Uint8Array }).data.byteLength;
       return dispatch(event);
     };
   }

@@ -16,6 +16,8 @@ export interface DaemonConfig {
   readonly swarm?: string;
   /** Multiaddrs to listen on. */
   readonly listen: readonly string[];
+  /** 1,000 bits a second that leave this node at most, on average, over all peers; undefined: no bound. */
+  readonly uploadKbit?: number;
   /** Port of the API on 127.0.0.1; 0 picks a free one. */
   readonly apiPort: number;
   readonly class: NodeClass;
@@ -27,7 +29,16 @@ export interface DaemonConfig {
 
 /** What a layer may say; a layer says only what it changes. Lists may come as one comma-separated text (environment). */
 export type DaemonLayer = Partial<Record<DaemonKey, unknown>>;
-export type DaemonKey = 'bootstrap' | 'swarm' | 'listen' | 'api_port' | 'class' | 'invite' | 'compute.backend' | 'log.level';
+export type DaemonKey =
+  | 'bootstrap'
+  | 'swarm'
+  | 'listen'
+  | 'upload_kbit'
+  | 'api_port'
+  | 'class'
+  | 'invite'
+  | 'compute.backend'
+  | 'log.level';
 
 const DEFAULT_LISTEN: readonly string[] = ['/ip4/0.0.0.0/tcp/7740', '/ip4/0.0.0.0/udp/7740/quic-v1'];
 const DEFAULT_API_PORT = 7747;
@@ -48,6 +59,13 @@ const Port = z.preprocess(
   z.int().min(0).max(PORT_MAX),
 );
 
+/** Below this a chunk of a model takes longer than members wait for one. */
+const UPLOAD_MIN_KBIT = 1_000;
+const Kbit = z.preprocess(
+  (value) => (typeof value === 'string' && /^\d+$/.test(value) ? Number(value) : value),
+  z.int().min(UPLOAD_MIN_KBIT, `expected ${UPLOAD_MIN_KBIT} or more: 1,000 bits a second each`),
+);
+
 /** Keys as the TOML file spells them, one level flattened with a dot. */
 const DaemonSchema = z.strictObject({
   bootstrap: List.default([]),
@@ -56,6 +74,7 @@ const DaemonSchema = z.strictObject({
     .regex(/^[0-9a-f]{64}$/, 'expected a swarm id: 64 lower-case hexadecimal digits')
     .optional(),
   listen: List.default([...DEFAULT_LISTEN]),
+  upload_kbit: Kbit.optional(),
   api_port: Port.default(DEFAULT_API_PORT),
   class: z.enum(NODE_CLASSES).default('core'),
   invite: z.string().min(1).optional(),
@@ -91,6 +110,7 @@ export function loadDaemonConfig(data: string, flags: DaemonLayer = {}, environm
     bootstrap: merged.bootstrap,
     ...(merged.swarm === undefined ? {} : { swarm: merged.swarm }),
     listen: merged.listen,
+    ...(merged.upload_kbit === undefined ? {} : { uploadKbit: merged.upload_kbit }),
     apiPort: merged.api_port,
     class: merged.class,
     ...(merged.invite === undefined ? {} : { invite: decodeInviteToken(merged.invite) }),

@@ -89,7 +89,13 @@ export async function runDaemon(config: DaemonConfig, signal: AbortSignal): Prom
     rmSync(folder.founding, { force: true });
   };
   const host = await createHost(
-    { ed25519Seed: seeds.ed25519Seed, swarmId: swarm, listen: config.listen, bootstrap: config.bootstrap },
+    {
+      ed25519Seed: seeds.ed25519Seed,
+      swarmId: swarm,
+      listen: config.listen,
+      bootstrap: config.bootstrap,
+      uploadKbit: config.uploadKbit,
+    },
     {
       journal,
       peerBook,

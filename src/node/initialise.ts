@@ -44,6 +44,8 @@ const CONFIG_TEMPLATE = `# How this machine's daemon runs. Environment variables
 # swarm = ""
 # Multiaddrs to listen on.
 # listen = ["/ip4/0.0.0.0/tcp/7740", "/ip4/0.0.0.0/udp/7740/quic-v1"]
+# 1,000 bits a second that this node sends at most, over all peers; without it there is no bound.
+# upload_kbit = 20000
 # Port of the API on 127.0.0.1; 0 picks a free one.
 # api_port = 7747
 # core learns and votes, edge learns, relay aggregates and votes, observer reads and audits.

@@ -7,6 +7,7 @@ import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { freePort } from '../support/daemons.ts';
 import type { Average, Command, Report, Result } from './allreduceChild.ts';
+import { AS_DAEMON } from './asDaemon.ts';
 import { streamPerCore } from './flow.ts';
 import { gloo, torchPython } from './gloo.ts';
 import { Net } from './net.ts';
@@ -173,7 +174,7 @@ async function average(children: readonly ChildProcess[], what: Average): Promis
 
 function start(place: Place, member: number): ChildProcess {
   const script = fileURLToPath(new URL('./allreduceChild.ts', import.meta.url));
-  const argv = [...place.through(member), process.execPath, script, String(member), String(MEMBERS), place.listen(member)];
+  const argv = [...place.through(member), process.execPath, ...AS_DAEMON, script, String(member), String(MEMBERS), place.listen(member)];
   return spawn(argv[0] as string, argv.slice(1), { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
 }
 

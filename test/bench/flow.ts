@@ -2,6 +2,7 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { MIB } from '../../src/spec/index.ts';
+import { AS_DAEMON } from './asDaemon.ts';
 import type { Channel, Command, Path, Report } from './flowChild.ts';
 import type { BenchRow } from './row.ts';
 import { median, timed } from './samples.ts';
@@ -78,7 +79,7 @@ interface Peer {
 }
 
 async function start(channel: Channel): Promise<Peer> {
-  const child = fork(fileURLToPath(new URL('./flowChild.ts', import.meta.url)), [channel]);
+  const child = fork(fileURLToPath(new URL('./flowChild.ts', import.meta.url)), [channel], { execArgv: AS_DAEMON });
   const [report] = (await once(child, 'message')) as [Report];
   if (typeof report === 'string' || !('address' in report)) throw new Error('a process of the bench did not start');
   return { child, address: report.address, port: report.port };

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { multiaddr } from '@multiformats/multiaddr';
+import { STREAM_PROTOCOLS } from '../../src/epoch/ports.ts';
 import { FRAME_MAX_BYTES, StarlingError } from '../../src/spec/index.ts';
 import { streamProtocol } from '../../src/wire/index.ts';
 import { SWARM, startHost, startSwarm, stopAll, type TestHost, TIMEOUT_MS, TRANSPORTS, until } from '../support/networkHosts.ts';
@@ -72,7 +73,7 @@ for (const transport of TRANSPORTS)
 
     it('times out naming peer and phase, and the stream goes on', async () => {
       answerer.streams.handle('sync', (_from, payload) => (payload[0] === 1 ? never : Promise.resolve(payload)));
-      await assert.rejects(ask(new Uint8Array([1]), { ...LIMITS, timeoutMs: 50 }), (error: unknown) => {
+      await assert.rejects(ask(new Uint8Array([1]), { ...LIMITS, timeoutMs: 300 }), (error: unknown) => {
         assert.ok(error instanceof StarlingError);
         assert.deepEqual([error.code, error.facts.peer, error.facts.phase], ['PEER_TIMEOUT', answerer.peerId, 'sync/answer']);
         assert.ok(error.facts.fix);
@@ -164,6 +165,63 @@ for (const transport of TRANSPORTS)
       await until('it began', () => made >= 8);
       await ask(new Uint8Array(1)); // a round trip of another peer, so that time has passed for the greedy one
       assert.ok(made < 60, `${made} answers of 1 MiB were made for a peer that reads none`);
+    });
+
+    it('sends no more than a slow peer can hold, and all of it in the end', async () => {
+      let release = (): void => undefined;
+      const gate = new Promise<void>((resolve) => {
+        release = resolve;
+      });
+      answerer.streams.handle('sync', async () => {
+        await gate;
+        return new Uint8Array(1);
+      });
+      const asked = Array.from({ length: 24 }, () => ask(new Uint8Array(FRAME_MAX_BYTES), { ...LIMITS, timeoutMs: TIMEOUT_MS }));
+      await until('some came', () => answerer.traffic().receivedBytes > 3 * FRAME_MAX_BYTES);
+      await asker.streams.request(answerer.peerId, 'head', new Uint8Array(1), LIMITS).catch(() => undefined);
+      const received = answerer.traffic().receivedBytes;
+      assert.ok(received < 6 * FRAME_MAX_BYTES, `${received} bytes of requests were sent to a peer that answers none`);
+      release();
+      assert.equal((await Promise.all(asked)).length, asked.length);
+    });
+
+    it('holds a bounded part of what a greedy peer sends without waiting for answers, and serves others meanwhile', async () => {
+      answerer.streams.handle('sync', async (from, payload) => (from === asker.peerId ? payload : never));
+      const hostile = await startRaw(transport);
+      const connection = await hostile.node.dial(answererAddress());
+      const request = new Uint8Array(FRAME_MAX_BYTES);
+      request.set([0, 0x0f, 0xff, 0xfc, 0, 0, 0, 0, 1]);
+      for (let i = 0; i < 2; i++) {
+        const stream = await connection.newStream(streamProtocol(SWARM, 'sync'));
+        for (let k = 0; k < 40 && stream.status === 'open'; k++) stream.send(request);
+      }
+      await until('it was read for a while', () => answerer.traffic().receivedBytes > 10 * FRAME_MAX_BYTES);
+      assert.deepEqual(await ask(new Uint8Array([4])), new Uint8Array([4]));
+      const received = answerer.traffic().receivedBytes;
+      assert.ok(received < 36 * FRAME_MAX_BYTES, `${received} bytes of 80 MiB were read`);
+    });
+
+    it('sends no faster than it was told to', async () => {
+      const bytesPerMs = 5_000;
+      const slow = await startHost(transport, { uploadKbit: 8 * bytesPerMs, bootstrap: answerer.addresses() });
+      slow.streams.handle('sync', async () => new Uint8Array(FRAME_MAX_BYTES));
+      await until('they met', () => answerer.streams.peers().includes(slow.peerId));
+      const startMs = performance.now();
+      for (let i = 0; i < 4; i++) await answerer.streams.request(slow.peerId, 'sync', new Uint8Array(1), LIMITS);
+      // All but the last are paid for by then, less what an idle node saves up.
+      assert.ok(performance.now() - startMs > (3 * FRAME_MAX_BYTES) / bytesPerMs - 200);
+    });
+
+    it('bounds how many streams one peer keeps open', async () => {
+      const hostile = await startRaw(transport);
+      const connection = await hostile.node.dial(answererAddress());
+      for (const name of STREAM_PROTOCOLS)
+        for (let i = 0; i < 4; i++) {
+          const stream = await connection.newStream(streamProtocol(SWARM, name)).catch(() => undefined);
+          if (stream?.writeStatus === 'writable') stream.send(new Uint8Array([0]));
+        }
+      await until('those beyond the bound are refused', () => (answerer.journal.counts.get('network_violations') ?? 0) > 0);
+      assert.equal(connection.status, 'open');
     });
 
     it('fails at once, naming the peer, when the peer goes or is not there', async () => {

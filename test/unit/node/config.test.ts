@@ -54,6 +54,15 @@ describe('configuration', () => {
       assert.deepEqual(config.listen, ['/ip4/127.0.0.1/tcp/1']);
     });
 
+    it('bounds uploads where somebody says so: in the file, the environment or a flag, and never below one chunk in the time for it', () => {
+      assert.equal(load().uploadKbit, undefined);
+      assert.equal(load({}, { STARLING_UPLOAD_KBIT: '20000' }).uploadKbit, 20_000);
+      toml('upload_kbit = 5000\n');
+      assert.deepEqual([load().uploadKbit, load({ upload_kbit: 8_000 }).uploadKbit], [5_000, 8_000]);
+      for (const bad of ['999', '0', '-5', 'fast', '1e6'])
+        refuses(() => load({}, { STARLING_UPLOAD_KBIT: bad }), 'upload_kbit', /environment/);
+    });
+
     it('takes a list from the environment, separated by commas', () => {
       assert.deepEqual(load({}, { STARLING_BOOTSTRAP: '/ip4/192.0.2.1/tcp/1, /ip4/192.0.2.2/tcp/2,' }).bootstrap, [
         '/ip4/192.0.2.1/tcp/1',
