@@ -1,9 +1,9 @@
 /** What a session knows of the attempt that runs. */
 import type { Attempt, EntryId, Fingerprint, Hex } from '../../spec/index.ts';
-import type { AccusedEdge, OpeningKind } from '../../wire/index.ts';
+import type { AccusedEdge, Finding, OpeningKind } from '../../wire/index.ts';
 import { chunkOf } from './adopt.ts';
 import { encodeReceipt } from './blame.ts';
-import type { Wanted } from './commitments.ts';
+import type { Commitments, Wanted } from './commitments.ts';
 import type { OwnOpenings } from './openings.ts';
 import type { Probe } from './probe.ts';
 import type { Run, Sums } from './run.ts';
@@ -57,6 +57,18 @@ export const currentOf = (attempt: Attempt, id: Hex, rows: ReadonlyMap<Fingerpri
 
 /** Commitments that its sum is checked against. */
 export const wantedOf = ({ id, attempt, rows }: Current): Wanted => ({ attempt: id, roster: attempt.roster, rows });
+
+/** Others in reach that say they hold the sum. */
+export function holdersOf({ liars, unreachable = [] }: Current, findings: readonly Finding[], self: Fingerprint): Fingerprint[] {
+  const out = new Set([self, ...liars, ...unreachable]);
+  return findings.flatMap(({ node, done }) => (done === null || out.has(node) ? [] : [node]));
+}
+
+/** Links to those that have not shown what they had committed to, although all else was exchanged. */
+export const silentAuthors = ({ rows }: Current, commitments: Commitments, to: Fingerprint): AccusedEdge[] =>
+  [...rows]
+    .filter(([, id]) => commitments.get(id) === undefined)
+    .map(([from]) => ({ phase: 'reduceScatter', from, to, chunk: 0, reason: 'no commitment' }));
 
 /** What is asked of a sum that is made, or was refused. */
 export async function openingOf({ held, opens, run }: Current, what: OpeningKind, at: readonly number[]): Promise<Uint8Array | undefined> {

@@ -63,9 +63,11 @@ export interface Verdict {
  */
 export function judge(attempt: Attempt, authorOf: AuthorOf, findings: readonly Finding[], present?: readonly Fingerprint[]): Verdict {
   const ids = rowsOf(attempt, authorOf);
-  const members = [...ids.keys()].filter((member) => present?.includes(member) !== false).sort();
-  const absent = [...ids.keys()].filter((member) => !members.includes(member));
-  const heard = findings.filter(({ node }) => members.includes(node)).sort((a, b) => (a.node < b.node ? -1 : 1));
+  const isAbsent = (member: Fingerprint): boolean => present?.includes(member) === false;
+  const absent = [...ids.keys()].filter(isAbsent);
+  const members = [...ids.keys()].filter((member) => !isAbsent(member)).sort();
+  const isMember = new Set(members);
+  const heard = findings.filter(({ node }) => isMember.has(node)).sort((a, b) => (a.node < b.node ? -1 : 1));
   const half = (members.length - 1) / 2;
   const namedBy = (member: Fingerprint): Fingerprint[] => heard.flatMap(({ node, culprits }) => (culprits.includes(member) ? [node] : []));
   const evidence = new Set(members.filter((member) => namedBy(member).includes(member) || namedBy(member).length > half));
@@ -75,7 +77,7 @@ export function judge(attempt: Attempt, authorOf: AuthorOf, findings: readonly F
   const gone = new Set(dropsOf(members, evidence, reports).map(({ member }) => member));
   // A link that is broken already ends no other attempt: each word of a liar costs it a link.
   const isUsable = (a: Fingerprint, b: Fingerprint): boolean =>
-    members.includes(a) && members.includes(b) && a !== b && !attempt.broken.some((pair) => pair.includes(a) && pair.includes(b));
+    isMember.has(a) && isMember.has(b) && a !== b && !attempt.broken.some((pair) => pair.includes(a) && pair.includes(b));
   const edges = heard.flatMap(({ node, failure }) =>
     gone.has(node) ? [] : (failure?.accused ?? []).filter(({ from, to }) => (from === node || to === node) && isUsable(from, to)),
   );

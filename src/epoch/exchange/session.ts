@@ -8,8 +8,9 @@ import { Ballots } from './ballots.ts';
 import { blame } from './blame.ts';
 import { digestOf, sumHolds } from './check.ts';
 import { Commitments } from './commitments.ts';
-import { type Current, currentOf, openingOf, wantedOf } from './current.ts';
+import { type Current, currentOf, holdersOf, openingOf, silentAuthors, wantedOf } from './current.ts';
 import { judge, rowsOf, type Verdict } from './findings.ts';
+import { Gate } from './gate.ts';
 import { type Averaged, type AverageJob, averagedOf } from './job.ts';
 import { OwnOpenings } from './openings.ts';
 import { layoutOf } from './plans.ts';
@@ -24,14 +25,14 @@ import { type ExchangeWorld, guard, pause } from './world.ts';
 const STUCK_MS = 15_000;
 /** Ms between looks at what is due. */
 const TICK_MS = 50;
+/** The same once the sum is there: what others lack is told on. */
+const SETTLED_TICK_MS = 500;
+/** Ms in which words are gathered before they are looked at: those of hundreds of members come at once. */
+const SOON_MS = 5;
 /** Share of a deadline after which a link counts as failed once somebody else has accused one: others' excuses have come by then. */
 const FAILED_SHARE = 3 / 4;
 /** Deadlines that who holds a sum waits for the others to hold it too, before it votes for another attempt, or goes on with its own. */
 const HOLD_DEADLINES = 2;
-/** Requests for an attempt that is not certified here yet which wait for it, and ms that each waits. */
-const MAX_WAITING = 64;
-const WAIT_MS = 1_000;
-
 export class Session implements RunListener {
   readonly epoch: number;
   readonly base: string;
@@ -40,14 +41,16 @@ export class Session implements RunListener {
   readonly #deadline: ChunkDeadline;
   #job: AverageJob;
   readonly #ballots: Ballots;
+  readonly #gate: Gate;
   readonly #voter: Voter;
   readonly #witness: Witness;
   readonly #commitments: Commitments;
   #current: Current | undefined;
   #stopped = false;
+  #settled = false;
+  #soon = false;
   /** When it last came further. */
   #movedMs: number;
-  #waiting = 0;
 
   constructor(world: ExchangeWorld, deadline: ChunkDeadline, job: AverageJob) {
     this.epoch = job.base.epoch + 1;
@@ -56,6 +59,7 @@ export class Session implements RunListener {
     this.#deadline = deadline;
     this.#job = job;
     this.#ballots = new Ballots(job);
+    this.#gate = new Gate(world.clock, this.#ballots);
     this.#voter = new Voter(world, this.#ballots, this.base);
     this.#witness = new Witness(world, this.epoch, this.base, this.#ballots);
     this.#movedMs = world.clock.nowMs();
@@ -102,13 +106,14 @@ export class Session implements RunListener {
     if (from === undefined) return { kind: 'refused' };
     if (message.kind === 'words') {
       const taken = this.#witness.hear(message.words, peer);
-      this.#look();
+      this.#lookSoon();
       return { kind: taken ? 'taken' : 'later' };
     }
-    if (!(await this.#certified(message.attempt))) return { kind: 'later' };
-    if (message.kind === 'open') return this.#open(message);
+    if (!(await this.#gate.opens(message.attempt))) return { kind: 'later' };
+    if (message.kind === 'open') return this.#open(from, message);
+    this.#activate();
     const current = this.#current;
-    if (current?.id !== message.attempt) return { kind: 'over' };
+    if (current?.id !== message.attempt) return { kind: this.#isPast(message.attempt) ? 'over' : 'later' };
     if (message.kind === 'alarm') void current.probe?.within(this.#deadlineMs);
     else if (current.run === undefined || !current.rows.has(from)) return { kind: 'refused' };
     else if (message.kind === 'waiting') current.run.excused(from, message.lane);
@@ -134,9 +139,19 @@ export class Session implements RunListener {
 
   async #tick(): Promise<void> {
     while (!this.#stopped) {
-      await pause(this.#world.clock, TICK_MS);
+      await pause(this.#world.clock, this.#settled ? SETTLED_TICK_MS : TICK_MS);
       this.#look();
     }
+  }
+
+  /** Looks once for all that comes within some ms. */
+  #lookSoon(): void {
+    if (this.#soon) return;
+    this.#soon = true;
+    this.#world.clock.after(SOON_MS, () => {
+      this.#soon = false;
+      this.#look();
+    });
   }
 
   /** What follows from all that is known now. Idempotent. */
@@ -159,6 +174,10 @@ export class Session implements RunListener {
     this.#vote(current, verdict);
     if (current !== undefined) this.#settle(current);
     this.#witness.tell();
+  }
+
+  #isPast(id: Hex): boolean {
+    return (this.#ballots.get(id)?.number ?? -1) < (this.#current?.attempt.number ?? -1);
   }
 
   #judge({ attempt, id }: Current): Verdict {
@@ -242,7 +261,9 @@ export class Session implements RunListener {
 
   async #check(current: Current, sums: Sums): Promise<void> {
     const wanted = wantedOf(current);
-    const late = this.#world.clock.after(this.#deadlineMs, () => this.#accuseSilentAuthors(current));
+    const late = this.#world.clock.after(this.#deadlineMs, () => {
+      this.accused(silentAuthors(current, this.#commitments, this.#world.identity.fingerprint));
+    });
     await this.#commitments.collect(wanted, current.abort.signal);
     late.cancel();
     if (current.abort.signal.aborted) return;
@@ -270,13 +291,6 @@ export class Session implements RunListener {
     const [from, reason] = 'culprit' in found ? [found.culprit, found.why] : [found.silent, 'opens nothing'];
     if ('culprit' in found) this.#witness.say(current.id, { culprits: [from] });
     current.accused.push({ phase: 'allGather', from, to: this.#world.identity.fingerprint, chunk: 0, reason });
-  }
-
-  /** All was exchanged, and some have not shown what they had committed to. */
-  #accuseSilentAuthors(current: Current): void {
-    const to = this.#world.identity.fingerprint;
-    const silent = [...current.rows].filter(([, id]) => this.#commitments.get(id) === undefined);
-    this.accused(silent.map(([from]) => ({ phase: 'reduceScatter', from, to, chunk: 0, reason: 'no commitment' })));
   }
 
   #holds({ attempt, rows }: Current, sums: Sums): Promise<boolean> {
@@ -324,10 +338,8 @@ export class Session implements RunListener {
     current.liars.add(holder);
   }
 
-  /** Others in reach that say they hold the sum. */
-  #holders({ id, liars, unreachable = [] }: Current): Fingerprint[] {
-    const out = new Set([this.#world.identity.fingerprint, ...liars, ...unreachable]);
-    return this.#witness.findingsOf(id).flatMap(({ node, done }) => (done === null || out.has(node) ? [] : [node]));
+  #holders(current: Current): Fingerprint[] {
+    return holdersOf(current, this.#witness.findingsOf(current.id), this.#world.identity.fingerprint);
   }
 
   #vote(current: Current | undefined, verdict: Verdict | undefined): void {
@@ -360,33 +372,25 @@ export class Session implements RunListener {
 
   /** So many voters hold the sum that no other attempt can be certified, or waited long enough for that. */
   #settle({ attempt, held, failedMs }: Current): void {
-    if (held === undefined) return;
+    if (held === undefined || this.#settled) return;
     const { signers, needed } = this.#job;
     const done = this.#witness.findingsOf(attemptId(attempt)).filter((f) => f.done === held.digest && signers.includes(f.node));
     const isAlone = failedMs === undefined && this.#world.clock.nowMs() - held.atMs > HOLD_DEADLINES * this.#deadlineMs;
     if (done.length < needed && !isAlone) return;
+    this.#settled = true;
     this.result.resolve(averagedOf(attempt, held.sums, this.#weightsOf(attempt), (id) => this.#commitments.get(id)));
   }
 
-  async #open({ attempt, what, at }: Extract<AverageMessage, { kind: 'open' }>) {
+  async #open(from: Fingerprint, { attempt, what, at }: Extract<AverageMessage, { kind: 'open' }>) {
     const [place = 0] = at;
     if (what === 'commitment') {
       const bytes = await this.#commitments.show(this.#ballots.get(attempt)?.roster[place] ?? '');
       return bytes === undefined ? ({ kind: 'later' } as const) : ({ kind: 'taken', bytes } as const);
     }
     const current = this.#current;
-    const bytes = current?.id === attempt ? await openingOf(current, what, at) : undefined;
+    const isAllowed = what === 'sum' || current?.rows.has(from) === true;
+    const bytes = current?.id === attempt && isAllowed ? await openingOf(current, what, at) : undefined;
     return bytes === undefined ? ({ kind: 'later' } as const) : ({ kind: 'taken', bytes } as const);
-  }
-
-  /** Waits a little for a certificate that is under way; few at a time. */
-  async #certified(id: Hex): Promise<boolean> {
-    if (this.#ballots.isCertified(id) || this.#waiting >= MAX_WAITING) return this.#ballots.isCertified(id);
-    this.#waiting++;
-    const untilMs = this.#world.clock.nowMs() + WAIT_MS;
-    while (!this.#stopped && !this.#ballots.isCertified(id) && this.#world.clock.nowMs() < untilMs) await pause(this.#world.clock, TICK_MS);
-    this.#waiting--;
-    return this.#ballots.isCertified(id);
   }
 
   #weightsOf(attempt: Attempt): Map<EntryId, number> {

@@ -135,4 +135,28 @@ describe('a sum over streams while something fails', function () {
           const named = ends === 'dies' ? attempt?.dropped.map(({ id }) => id) : attempt?.broken.flat();
           assert.ok(named?.includes(ends === 'dies' ? victim.id : victim.node), 'the culprit or its edge is named');
         });
+
+  for (const schedule of ['ring', 'grid', 'butterfly'] as const)
+    for (const moment of MOMENTS)
+      it(`${schedule}: one falls to 1 Mbit/s ${moment}`, async () => {
+        const options = { nodes: schedule === 'grid' ? 6 : 5, schedule, elements: 500_000, minDeadlineMs: 1_000, maxDeadlineMs: 1_000 };
+        const limitMs = 2 * (await cleanMs(options)) + 1_000 + TALK_MS;
+        const swarm = await begun(options);
+        const victim = swarm.node(2);
+        strikeAt(swarm, victim, moment, () => {
+          victim.bitsPerMs = 1_000;
+        });
+        swarm.begin();
+        const left = swarm.nodes.filter((node) => node !== victim);
+        assert.ok(await swarm.run(left), `not all ended: ${swarm.nodes.map(({ ended }) => ended)}`);
+        checkEnd(swarm, left);
+        const tookMs = Math.max(...left.map(({ doneMs }) => doneMs));
+        assert.ok(tookMs <= limitMs, `took ${tookMs} ms of ${limitMs}`);
+        const { attempt } = left[0]?.averaged ?? {};
+        assert.ok(
+          (attempt?.dropped ?? []).every(({ id }) => id === victim.id),
+          'nobody else is dropped',
+        );
+        assert.ok(attempt?.number === 0 || attempt?.dropped.length === 1, 'it is dropped, or was done');
+      });
 });
