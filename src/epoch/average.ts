@@ -50,6 +50,11 @@ export function average(ctx: EpochContext, base: SwarmState, roster: readonly En
   return aggregate;
 }
 
+/** The head has moved on: what was averaged over another base is let go. */
+export function forgetAverage(ctx: EpochContext): void {
+  if (last.get(ctx)?.base !== ctx.chain.head.state) last.delete(ctx);
+}
+
 async function averageOnce(ctx: EpochContext, base: SwarmState, roster: readonly EntryId[]): Promise<Aggregate> {
   const weights = weightsOf(ctx, base, roster);
   const contributions = contributionsIn(ctx, roster);

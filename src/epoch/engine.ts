@@ -18,6 +18,7 @@ import {
 } from '../spec/index.ts';
 import { type Have, ledgerTopic, votesTopic } from '../wire/index.ts';
 import { Advancer, type AdvancerListener } from './advancer.ts';
+import { forgetAverage } from './average.ts';
 import type { Applied } from './chain.ts';
 import { Challenger } from './challenger.ts';
 import { Collector, type CollectorListener, isWorthKeeping } from './collector.ts';
@@ -276,6 +277,7 @@ export class Engine implements InboxListener, CollectorListener, CommitteeListen
     const epoch = chain.head.state.epoch + 1;
     this.#topics.listen(epoch);
     updates.prune(epoch);
+    forgetAverage(this.ctx);
     this.#timers.cancel('deadline');
     this.#timers.cancel('retry');
     this.talk = openTalk(this.ctx, this.talk);

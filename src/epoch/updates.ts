@@ -15,6 +15,12 @@ const EPOCHS_KEPT = 2;
  */
 const SEALED_MAX_BYTES = 256 * MIB;
 
+/**
+ * Bytes. What epochs that are over leave behind, values and sealed bytes together: those of eight members with two million parameters.
+ * Whoever missed more of a larger model pulls the sum.
+ */
+const PAST_MAX_BYTES = 64 * MIB;
+
 interface Sealed {
   readonly root: ContentRoot;
   readonly bytes: Uint8Array;
@@ -43,13 +49,15 @@ export class Updates {
   /** Roots that the manifests of this epoch's contributions name, each by the first. */
   readonly #announced = new Map<EntryId, ContentRoot>();
   readonly #sealedMaxBytes: number;
+  readonly #pastMaxBytes: number;
   #epoch = 0;
   #uses = 0;
 
-  constructor(genesis: Genesis, spans: readonly TensorSpan[], sealedMaxBytes = SEALED_MAX_BYTES) {
+  constructor(genesis: Genesis, spans: readonly TensorSpan[], sealedMaxBytes = SEALED_MAX_BYTES, pastMaxBytes = PAST_MAX_BYTES) {
     this.#genesis = genesis;
     this.#spans = spans;
     this.#sealedMaxBytes = sealedMaxBytes;
+    this.#pastMaxBytes = pastMaxBytes;
   }
 
   /** A contribution on the ledger whose values are wanted. Idempotent. */
@@ -173,11 +181,14 @@ export class Updates {
     return true;
   }
 
-  /** Forgets what epochs before the kept ones left behind. */
+  /** Forgets what epochs before the kept ones left behind, and of those what is too large to be kept on the chance. */
   prune(currentEpoch: number): void {
     this.#epoch = currentEpoch;
+    let pastBytes = 0;
     for (const [id, held] of this.#held) {
-      if (held.entry.core.body.epoch > currentEpoch - EPOCHS_KEPT) continue;
+      const { epoch } = held.entry.core.body;
+      if (epoch < currentEpoch) pastBytes += (held.row?.byteLength ?? 0) + (held.sealed?.bytes.byteLength ?? 0);
+      if (epoch > currentEpoch - EPOCHS_KEPT && (epoch >= currentEpoch || pastBytes <= this.#pastMaxBytes)) continue;
       this.#held.delete(id);
       this.#dropSealed(held);
     }

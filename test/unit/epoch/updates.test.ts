@@ -296,6 +296,30 @@ describe('updates held and wanted', () => {
     assert.deepEqual(kept(0), ['own', 'waiting']);
   });
 
+  it('are let go when their epoch is over where they are large: the rest is for whoever missed a little', () => {
+    const [one, two, now] = [made({ salt: 'one', epoch: 5 }), made({ salt: 'two', epoch: 5 }), made({ salt: 'now', epoch: 6 })];
+    for (const [budget, kept] of [
+      [2, [true, true, true]],
+      [1, [true, false, true]],
+      [0, [false, false, true]],
+    ] as const) {
+      const updates = new Updates(genesis, SPANS, 1_000, budget * (one.sealed.byteLength + 8));
+      for (const m of [one, two, now]) {
+        updates.expect(m.entry);
+        updates.offerKey(m.key);
+        updates.offerSealed(m.entry.id, m.key.cipherRoot, m.sealed);
+        updates.open(m.entry.id, EXPONENTS);
+      }
+      updates.prune(5);
+      assert.ok([one, two, now].every((m) => updates.row(m.entry.id)));
+      updates.prune(6);
+      assert.deepEqual(
+        [one, two, now].map((m) => updates.row(m.entry.id) !== undefined && updates.sealed(m.key.cipherRoot) !== undefined),
+        kept,
+      );
+    }
+  });
+
   it('know how large a sealed update can be: as large as integers that do not compress', () => {
     const size = 200_000;
     const updates = new Updates({ ...genesis, tensors: [{ name: 'a', shape: [size] }] }, layoutOf([{ name: 'a', shape: [size] }]));
