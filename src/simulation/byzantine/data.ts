@@ -8,7 +8,7 @@ import { type Behaviour, type LiarTools, noAnswer, refusal } from './interceptor
 export const silent = (): Behaviour => ({ publish: () => true, notify: () => undefined, answer: noAnswer });
 
 /** Bulk data: what a member owes the others. */
-const OWED: readonly StreamProtocol[] = ['content', 'keys', 'head', 'blocks'];
+const OWED: readonly StreamProtocol[] = ['content', 'keys', 'head', 'blocks', 'average'];
 
 /** Announces its updates and hands over neither values nor keys, its sums and blocks neither; half its peers do not even hear of them. */
 export const withholding = ({ port, isLeft }: LiarTools): Behaviour => ({
