@@ -21,6 +21,7 @@ const GRACE_MS = 3_000;
 
 interface Run {
   readonly roster: string;
+  readonly summed: Promise<Averaged | undefined>;
   readonly aggregate: Promise<Aggregate>;
   done: Aggregate | undefined;
 }
@@ -42,19 +43,19 @@ export class ScheduledSums {
   }
 
   /**
-   * Takes part in summing the roster that was settled here; the same run for the same base and roster, whoever signs attempts now.
+   * Takes part in summing the roster that was settled here; the same run while the exchange goes on with it.
    * `finish` makes an aggregate of the sum. Rejects with EPOCH_PAST where another base, or another roster, ended it.
    */
   begin(job: AverageJob, finish: (averaged: Averaged) => Promise<Aggregate>): Promise<Aggregate> {
     const roster = job.roster.join(' ');
     if (this.#exchanges === undefined) return Promise.reject(notSummed(job.base));
     const summed = this.#exchanges.begin(job);
-    if (this.#base === job.base && this.#run?.roster === roster) return this.#run.aggregate;
+    if (this.#base === job.base && this.#run?.summed === summed) return this.#run.aggregate;
     const aggregate = summed.then((averaged) => {
       if (averaged !== undefined) return finish(averaged);
       throw new StarlingError('EPOCH_PAST', `the sum of epoch ${job.base.epoch + 1} is not made any more`, { phase: 'average' });
     });
-    const run: Run = { roster, aggregate, done: undefined };
+    const run: Run = { roster, summed, aggregate, done: undefined };
     this.#base = job.base;
     this.#run = run;
     this.#askedMs.clear();

@@ -68,9 +68,10 @@ export class Session implements RunListener {
     void this.#tick();
   }
 
-  /** Whether this goes on, and sums this very roster. */
-  isOf({ base, roster }: AverageJob): boolean {
-    return !this.#stopped && this.base === base.decision && this.#job.roster.join() === roster.join();
+  /** Whether this goes on, and sums this very roster. What was certified without a quorum counts for nothing where there is one. */
+  isOf({ base, roster, onlySigners }: AverageJob): boolean {
+    if (this.#stopped || this.base !== base.decision || this.#job.onlySigners !== onlySigners) return false;
+    return this.#job.roster.join() === roster.join();
   }
 
   /** The same roster, and others to sign. */

@@ -227,14 +227,14 @@ describe('a sum that is made with others', () => {
     const roster = sorted(await swarm.contribute([wave(0), wave(1), wave(2), wave(3)]));
     const [node, other] = swarm.nodes as [TestNode, TestNode];
     await assert.rejects(averageByStreams(node.ctx, jobOf(node, roster)), { code: 'AGGREGATE_MISSING' });
-    const ends: ((averaged: Averaged | undefined) => void)[] = [];
-    node.ctx.sums.connect({ begin: () => new Promise((resolve) => ends.push(resolve)), isCertified: () => false });
+    const exchange = Promise.withResolvers<Averaged | undefined>();
+    node.ctx.sums.connect({ begin: () => exchange.promise, isCertified: () => false });
     const run = averageByStreams(node.ctx, jobOf(node, roster));
     assert.equal(averageByStreams(node.ctx, jobOf(node, roster)), run);
     const { state } = node.ctx.chain.finalized;
     assert.deepEqual([node.ctx.sums.isPending(state, roster), node.ctx.sums.isPending(state, roster.slice(1))], [true, false]);
     await assert.rejects(average(node.ctx, state, roster.slice(1)), { code: 'AGGREGATE_MISSING' });
-    ends[0]?.(undefined);
+    exchange.resolve(undefined);
     await assert.rejects(run, { code: 'EPOCH_PAST' });
     assert.equal(node.ctx.sums.isRunning, false);
     // Nobody was left to sum: contributions take no effect.
