@@ -33,6 +33,8 @@ export interface CalibratedCompute extends Compute {
    * Empty where a backend is forced.
    */
   calibrate(): Promise<readonly Measurement[]>;
+  /** Takes over what another process has saved since; whether `isCalibrated` now. */
+  reload(): Promise<boolean>;
 }
 
 const TYPICAL_ELEMENTS = 65_536;
@@ -44,7 +46,12 @@ const TYPICAL_ELEMENTS = 65_536;
  */
 export async function createCompute({ backend, cache, elements = TYPICAL_ELEMENTS }: ComputeOptions): Promise<CalibratedCompute> {
   if (backend === 'auto') return createAuto(Math.min(elements, MAX_BUCKET), cache);
-  return { ...(backend === 'ts' ? createReference() : await createForced(backend)), isCalibrated: () => true, calibrate: async () => [] };
+  return {
+    ...(backend === 'ts' ? createReference() : await createForced(backend)),
+    isCalibrated: () => true,
+    calibrate: async () => [],
+    reload: async () => true,
+  };
 }
 
 async function createForced(mode: GpuMode): Promise<Compute> {
@@ -163,6 +170,11 @@ async function createAuto(elements: number, cache: CalibrationCache | undefined)
         calibrating = undefined;
       });
       return calibrating;
+    },
+    reload: async () => {
+      const saved = parse(await cache?.load(), machine);
+      if (saved !== undefined) adopt(saved);
+      return cached !== undefined;
     },
     close: async () => {
       await calibrating;

@@ -1,10 +1,8 @@
 /** A node over real ports: options, wiring, ordered start and stop. The only place that constructs the world. */
 import { existsSync, readFileSync, rmSync } from 'node:fs';
-import { mkdir, readFile } from 'node:fs/promises';
-import { endianness, homedir } from 'node:os';
-import { join } from 'node:path';
+import { endianness } from 'node:os';
 import { loadOrCreateToken, removeApiFile, writeApiFile } from '../api/files.ts';
-import { type CalibrationCache, createCompute } from '../compute/index.ts';
+import { type CalibratedCompute, createCompute } from '../compute/index.ts';
 import { identityFromSeeds } from '../crypto/index.ts';
 import { Engine, type EpochPorts, initialModelOf, type Journal } from '../epoch/index.ts';
 import type { PeerBook } from '../network/index.ts';
@@ -22,6 +20,7 @@ import {
   writeFileAtomic,
 } from '../storage/index.ts';
 import { checkCertificate, decodeGenesis, parameterCount, parseTopic, swarmIdOf } from '../wire/index.ts';
+import { calibrateAside, calibrationCache } from './calibration.ts';
 import type { DaemonConfig } from './config.ts';
 import { found } from './create.ts';
 import { DaemonJournal } from './journal.ts';
@@ -37,7 +36,10 @@ import { version } from './version.ts';
 const GENESIS_MS = 10_000;
 const RETRY_FIRST_MS = 500;
 const RETRY_LAST_MS = 15_000;
-/** Ms of running after which an unmeasured machine is calibrated, so that a start is never slowed by it. */
+/**
+ * Ms of running after which an unmeasured machine is calibrated, so that a start is never slowed by it; up to twice as much, so that of
+ * several daemons one measures for all.
+ */
 const CALIBRATE_AFTER_MS = 60_000;
 /** Epochs around the current one whose topics carry messages: n-1 may linger, n+1 is held. */
 const TOPIC_WINDOW = 2;
@@ -175,7 +177,7 @@ export async function runDaemon(config: DaemonConfig, signal: AbortSignal): Prom
     journal.log('info', 'node', 'running', { swarm, fingerprint: identity.fingerprint, api: server.url, addresses: host.addresses() });
   });
   await stages.run('calibrate', () => {
-    const timer = setTimeout(() => void calibrate(compute, journal), CALIBRATE_AFTER_MS);
+    const timer = setTimeout(() => void calibrate(compute, elements, journal, stop), CALIBRATE_AFTER_MS * (1 + systemEntropy.uniform()));
     closers.defer(() => clearTimeout(timer));
   });
   await stages.run('monitor', () => gauges(journal, node, host));
@@ -272,26 +274,13 @@ async function fetchMembership(config: DaemonConfig, folder: DataFolder, journal
   }
 }
 
-/** One measurement serves every daemon of a machine's user. */
-function calibrationCache(): CalibrationCache {
-  const folder = join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'starling');
-  const path = join(folder, 'compute.json');
-  return {
-    load: () => readFile(path, 'utf8').catch(() => undefined),
-    async save(text) {
-      await mkdir(folder, { recursive: true });
-      writeFileAtomic(path, text);
-    },
-  };
-}
-
-async function calibrate(compute: Awaited<ReturnType<typeof createCompute>>, journal: Journal): Promise<void> {
+async function calibrate(compute: CalibratedCompute, elements: number, journal: Journal, stop: AbortSignal): Promise<void> {
   try {
     if (compute.isCalibrated()) return;
-    await compute.calibrate();
+    await calibrateAside(compute, elements, stop);
     journal.log('info', 'compute', 'calibrated', { ...compute.info().byOperation });
   } catch (error) {
-    journal.log('warn', 'compute', 'calibration failed; the reference is used', asStarlingError(error).toJSON());
+    if (!stop.aborted) journal.log('warn', 'compute', 'calibration failed; the reference is used', asStarlingError(error).toJSON());
   }
 }
 
