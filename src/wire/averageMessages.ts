@@ -14,7 +14,19 @@ import {
 } from '../spec/index.ts';
 import { attemptVoteFields, readAttempt, readAttemptVote } from './attempt.ts';
 import { decode, encode } from './cbor.ts';
-import { hashBytes, readBytes, readCode, readHash, readHashSet, readInt, readList, readNullable, readText, readTuple } from './fields.ts';
+import {
+  hashBytes,
+  readBool,
+  readBytes,
+  readCode,
+  readHash,
+  readHashSet,
+  readInt,
+  readList,
+  readNullable,
+  readText,
+  readTuple,
+} from './fields.ts';
 import type { Signed } from './rosterMessages.ts';
 import { type AccusedEdge, attemptFields, type FindingBody, findingFields } from './signBytes/index.ts';
 
@@ -37,7 +49,14 @@ export const OPENINGS = ['commitment', 'sum', 'part', 'row', 'rho', 'sent'] as c
 export type OpeningKind = (typeof OPENINGS)[number];
 
 export type AverageMessage =
-  | { readonly kind: 'words'; readonly epoch: number; readonly base: BlockHash | DecisionId; readonly words: Words }
+  /** `isFirst`: its sender remembers nothing of what it was told. */
+  | {
+      readonly kind: 'words';
+      readonly epoch: number;
+      readonly base: BlockHash | DecisionId;
+      readonly isFirst: boolean;
+      readonly words: Words;
+    }
   | {
       readonly kind: 'chunk';
       readonly attempt: Hex;
@@ -84,6 +103,7 @@ export function encodeAverage(message: AverageMessage): Uint8Array {
         kind,
         message.epoch,
         hashBytes(message.base),
+        message.isFirst,
         attempts.map(attemptFields),
         votes.map(attemptVoteFields),
         findings.map((finding) => [...findingFields(finding), finding.signature]),
@@ -109,11 +129,12 @@ export function decodeAverage(bytes: Uint8Array): AverageMessage {
   const fields = (count: number): readonly unknown[] => readTuple(value, 'average', count);
   switch (kind) {
     case 'words': {
-      const [, epoch, base, attempts, votes, findings] = fields(6);
+      const [, epoch, base, isFirst, attempts, votes, findings] = fields(7);
       return {
         kind,
         epoch: readInt(epoch, 'average.epoch', 1),
         base: readHash(base, 'average.base'),
+        isFirst: readBool(isFirst, 'average.isFirst'),
         words: {
           attempts: readList(attempts, 'average.attempts', MAX_BODIES, readAttempt),
           votes: readList(votes, 'average.votes', MAX_VOTERS * MAX_BODIES, readAttemptVote),

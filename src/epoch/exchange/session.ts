@@ -106,7 +106,7 @@ export class Session implements RunListener {
     const from = this.#world.nodeOf(peer);
     if (from === undefined) return { kind: 'refused' };
     if (message.kind === 'words') {
-      const taken = this.#witness.hear(message.words, peer);
+      const taken = this.#witness.hear(message, peer);
       this.#lookSoon();
       return { kind: taken ? 'taken' : 'later' };
     }

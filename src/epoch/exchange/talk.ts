@@ -1,4 +1,7 @@
-/** Signed words of an epoch, told to every peer until it has taken them: what is lost is told again, so losses do not matter. */
+/**
+ * Signed words of an epoch, told to every peer until it has taken them: what is lost is told again, so losses do not matter. The first
+ * message to a peer says that it is: whatever that peer had told this node before, another process heard.
+ */
 import type { Attempt, AttemptVote, Fingerprint, PeerId } from '../../spec/index.ts';
 import { type AverageMessage, decodeAnswer, encodeAverage, type Finding, MAX_BODIES, WORDS_BUDGET_BYTES } from '../../wire/index.ts';
 import type { ExchangeWorld } from './world.ts';
@@ -27,6 +30,8 @@ interface Kept {
 }
 
 interface Line {
+  /** It knows that this process remembers nothing. */
+  greeted: boolean;
   busy: boolean;
   pauseMs: number;
   dueMs: number;
@@ -63,6 +68,14 @@ export class Talk {
     if (kept !== undefined && isSame(kept.word, word)) kept.told.add(peer);
   }
 
+  /** `peer` has just begun: what it was told before, it has forgotten. */
+  greet(peer: PeerId): void {
+    for (const { told } of this.#words.values()) told.delete(peer);
+    // What is on its way to the process before it is answered by nobody.
+    const greeted = this.#lines.get(peer)?.greeted === true;
+    this.#lines.set(peer, { greeted, busy: false, pauseMs: RETRY_FIRST_MS, dueMs: 0 });
+  }
+
   /** What is past is told no longer. */
   forget(isPast: (word: Word) => boolean): void {
     for (const [key, { word }] of this.#words) if (isPast(word)) this.#words.delete(key);
@@ -74,13 +87,13 @@ export class Talk {
     const nowMs = this.#world.clock.nowMs();
     const peers = this.#world.streams.peers().filter((peer) => this.#world.nodeOf(peer) !== undefined);
     peers.forEach((peer, i) => {
-      const line = this.#lines.get(peer) ?? { busy: false, pauseMs: RETRY_FIRST_MS, dueMs: 0 };
+      const line = this.#lines.get(peer) ?? { greeted: false, busy: false, pauseMs: RETRY_FIRST_MS, dueMs: 0 };
       this.#lines.set(peer, line);
       if (line.busy || nowMs < line.dueMs) return;
       const isDue = ({ author, sinceMs, told }: Kept): boolean =>
         !told.has(peer) && (author === this.#world.identity.fingerprint || (i < RELAYS && nowMs >= sinceMs + RELAY_MS));
       const due = [...this.#words.values()].filter(isDue);
-      if (due.length > 0) void this.#send(peer, line, fitting(due));
+      if (due.length > 0 || !line.greeted) void this.#send(peer, line, fitting(due));
     });
   }
 
@@ -89,20 +102,21 @@ export class Talk {
     const { clock, streams } = this.#world;
     let taken = false;
     try {
-      const payload = encodeAverage(this.#message(due));
+      const payload = encodeAverage(this.#message(due, !line.greeted));
       const answer = decodeAnswer(await streams.request(peer, 'average', payload, { timeoutMs: ANSWER_MS, maxResponseBytes: 64 }));
       taken = answer.kind !== 'later';
     } catch {
       // Not in reach now: it is told again.
     }
     line.busy = false;
+    if (taken) line.greeted = true;
     if (taken) for (const { told } of due) told.add(peer);
     line.pauseMs = taken ? RETRY_FIRST_MS : Math.min(RETRY_LAST_MS, 2 * line.pauseMs);
     line.dueMs = taken ? 0 : clock.nowMs() + line.pauseMs;
     if (taken) this.tell();
   }
 
-  #message(due: readonly Kept[]): AverageMessage {
+  #message(due: readonly Kept[], isFirst: boolean): AverageMessage {
     const words = due.map(({ word }) => word);
     const votes = words.flatMap((word) => (word.kind === 'vote' ? [word] : []));
     const attempts = new Map(votes.map(({ attempt, vote }) => [vote.attempt, attempt]));
@@ -110,6 +124,7 @@ export class Talk {
       kind: 'words',
       epoch: this.#epoch,
       base: this.#base,
+      isFirst,
       words: {
         attempts: [...attempts.values()],
         votes: votes.map(({ vote }) => vote),

@@ -57,7 +57,8 @@ export class Witness {
   }
 
   /** Words that a peer told. False: some are about attempts that are not known here yet, and have to be told again. */
-  hear(words: Words, from: PeerId): boolean {
+  hear({ words, isFirst }: { readonly words: Words; readonly isFirst: boolean }, from: PeerId): boolean {
+    if (isFirst) this.#talk.greet(from);
     const bodies = new Map(words.attempts.map((attempt) => [attemptId(attempt), attempt]));
     for (const vote of words.votes) this.#hearVote(bodies.get(vote.attempt), vote, from);
     return words.findings.map((finding) => this.#hearFinding(finding, from)).every((taken) => taken);

@@ -53,6 +53,7 @@ const anyMessage: fc.Arbitrary<AverageMessage> = fc.oneof(
     kind: fc.constant('words' as const),
     epoch: fc.integer({ min: 1, max: 1_000 }),
     base: hash,
+    isFirst: fc.boolean(),
     words: fc.record({
       attempts: fc.array(attempt, { maxLength: 2 }),
       votes: fc.array(fc.record({ attempt: hash, voter: hash, signature }), { maxLength: 3 }),

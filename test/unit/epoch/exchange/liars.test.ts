@@ -10,6 +10,7 @@ import {
   findingBytes,
   signAttempt,
   signMessage,
+  type Words,
 } from '../../../../src/wire/index.ts';
 import { type AverageNode, type AverageOptions, AverageSwarm } from '../../../support/averageSwarm.ts';
 
@@ -26,15 +27,31 @@ function found(node: AverageNode, attempt: Attempt, news: Partial<FindingBody>, 
   return signMessage(findingBytes, body, signer.identity);
 }
 
-/** The liar adds a finding to all its words, as often as an attempt begins. */
-function says(liar: AverageNode, news: (attempt: Attempt) => Partial<FindingBody>, signedBy = liar): void {
+/** The liar tells everyone words of its own making, again and again. */
+function tells(liar: AverageNode, wordsOf: (attempt: Attempt) => Partial<Words>): void {
   const { swarm } = liar;
-  liar.tamper = (message) => {
+  const again = (): void => {
     const attempt = swarm.node(0).exchanges.attempt;
-    if (message.kind !== 'words' || attempt === undefined) return message;
-    const own = found(signedBy === liar ? liar : swarm.node(0), attempt, news(attempt), signedBy);
-    return { ...message, words: { ...message.words, findings: [...message.words.findings.filter(({ node }) => node !== own.node), own] } };
+    if (attempt !== undefined) {
+      const words = { attempts: [], votes: [], findings: [], ...wordsOf(attempt) };
+      const payload = encodeAverage({ kind: 'words', epoch: attempt.epoch, base: attempt.base, isFirst: false, words });
+      for (const { identity } of swarm.nodes) if (identity !== liar.identity) liar.port.notify(identity.peerId, 'average', payload);
+    }
+    swarm.clock.after(20, again);
   };
+  again();
+}
+
+const says = (liar: AverageNode, news: (attempt: Attempt) => Partial<FindingBody>): void =>
+  tells(liar, (attempt) => ({ findings: [found(liar, attempt, news(attempt))] }));
+
+/** One that settles late keeps the first attempt from ending at once. */
+async function runWithOneLate(swarm: AverageSwarm, nodes: readonly AverageNode[]): Promise<boolean> {
+  const late = swarm.nodes.at(-1) as AverageNode;
+  for (const node of swarm.nodes) if (node !== late) node.begin();
+  await swarm.clock.runUntil(() => false, swarm.clock.nowMs() + 300);
+  late.begin();
+  return swarm.run(nodes);
 }
 
 function checkOthers(swarm: AverageSwarm, liar: AverageNode): Attempt {
@@ -83,11 +100,11 @@ describe('lies about a sum over streams', function () {
           .sort(),
       }),
     ].entries()) {
-      const swarm = await begun({ nodes: 5, seed: i });
+      const swarm = await begun({ nodes: 6, seed: i });
       const liar = swarm.node(1);
       says(liar, () => news(swarm));
-      swarm.begin();
-      assert.ok(await swarm.run(swarm.nodes.filter((node) => node !== liar)));
+      const others = swarm.nodes.filter((node) => node !== liar);
+      assert.ok(await runWithOneLate(swarm, others));
       assert.deepEqual(checkOthers(swarm, liar).dropped, []);
     }
   });
@@ -103,18 +120,35 @@ describe('lies about a sum over streams', function () {
     for (const { averaged } of others) assert.deepEqual([...(averaged?.sum ?? [])], swarm.sumOf(averaged?.survivors ?? []));
   });
 
+  it('accusing one link again and again costs that link, once', async () => {
+    const swarm = await begun({ nodes: 6 });
+    const [liar, other] = [swarm.node(1), swarm.node(0)];
+    const accused: AccusedEdge[] = [{ phase: 'reduceScatter', from: liar.node, to: other.node, chunk: 0, reason: 'silent' }];
+    says(liar, () => ({ failure: { accused, unreachable: [] } }));
+    assert.ok(await runWithOneLate(swarm, swarm.nodes));
+    const { number, broken, dropped } = checkOthers(swarm, liar);
+    assert.deepEqual([number, dropped, broken], [1, [], [[liar.node, other.node].sort()]]);
+  });
+
   it('speaking in the name of another is not heard', async () => {
-    const swarm = await begun({ nodes: 4 });
+    const swarm = await begun({ nodes: 5 });
     const liar = swarm.node(1);
-    says(liar, () => ({ culprits: [swarm.node(0).node] }), swarm.node(2));
-    const self = swarm.node(0).node;
-    swarm.begin();
-    assert.ok(await swarm.run(swarm.nodes));
-    assert.deepEqual(checkOthers(swarm, liar).dropped, []);
-    assert.ok(
-      swarm.nodes.every(({ averaged }) => averaged?.attempt.number === 0),
-      `${self} names itself, says another`,
-    );
+    tells(liar, (attempt) => ({ findings: swarm.nodes.slice(2).map((node) => found(node, attempt, { culprits: [node.node] }, liar)) }));
+    assert.ok(await runWithOneLate(swarm, swarm.nodes));
+    const { number, dropped } = checkOthers(swarm, liar);
+    assert.deepEqual([number, dropped], [0, []]);
+  });
+
+  it('voting in the name of others certifies nothing', async () => {
+    const swarm = await begun({ nodes: 5 });
+    const liar = swarm.node(1);
+    tells(liar, (attempt) => {
+      const wanted = { ...attempt, number: 1, roster: attempt.roster.slice(1) };
+      const votes = swarm.nodes.map(({ node }) => ({ ...signAttempt(wanted, liar.identity), voter: node }));
+      return { attempts: [wanted], votes };
+    });
+    assert.ok(await runWithOneLate(swarm, swarm.nodes));
+    assert.equal(checkOthers(swarm, liar).number, 0);
   });
 
   it('a voter that signs two attempts of one number certifies neither of them', async () => {
@@ -159,7 +193,7 @@ describe('lies about a sum over streams', function () {
     const words = (epoch: number, base: string, number: number) => {
       const far = { ...attempt, number };
       const votes = [signAttempt(far, liar.identity)];
-      return encodeAverage({ kind: 'words', epoch, base, words: { attempts: [far], votes, findings: [] } });
+      return encodeAverage({ kind: 'words', epoch, base, isFirst: false, words: { attempts: [far], votes, findings: [] } });
     };
     const { epoch, base } = attempt;
     assert.equal(await ask(words(epoch - 1, attemptId(attempt), 0)), 'over');

@@ -41,8 +41,12 @@ describe('members of a sum over streams', function () {
       await swarm.clock.runUntil(() => false, swarm.clock.nowMs() + 200);
       back.ended = false;
       back.restart();
+      const sinceMs = swarm.clock.nowMs();
       assert.ok(await swarm.run(swarm.nodes), `killed after ${afterMs} ms`);
       checkSum(swarm);
+      // It says so itself: no deadline has to pass first.
+      const tookMs = swarm.clock.nowMs() - sinceMs;
+      assert.ok(tookMs < 700, `killed after ${afterMs} ms, it took ${tookMs} ms`);
     }
   });
 
