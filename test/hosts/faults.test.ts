@@ -26,21 +26,23 @@ type Schedule = keyof typeof STEPS;
 const LAYERS = [3_000, 998, 2] as const;
 /** Of the scale. The first value keeps it where it is: it takes up two thirds of the range. */
 const EXPONENT = -12;
-/** What a host learns, in scales: -1 and 0 are exact under any rounding noise, which the test of the sum needs. */
-const learned = (host: number, k: number): number => (k === 0 ? 20_000 : -Number((k * 7 + host * 13) % 5 < 2 + (host % 2)));
+/**
+ * What a host learns, in scales: -1 and 0 are exact under any rounding noise, which the test of the sum needs. Who breaks learns nothing
+ * but the first: what it is left out with comes back with its next update, and -2 would not be exact. Its weight still tells.
+ */
+function learned(host: number, k: number): number {
+  if (k === 0) return 20_000;
+  return host === VICTIM ? 0 : -Number((k * 7 + host * 13) % 5 < 2 + (host % 2));
+}
 /** Ms for what must happen at some time, with five daemons on two cores. */
 const SOME_TIME_MS = 60_000;
 
-/** In CI: each fault once, at one moment of one schedule. */
+/** In CI, where each takes twenty seconds. */
 const SOME: readonly (readonly [Schedule, Fault, Phase])[] = [
   ['ring', 'kill', 'reduce-scatter'],
-  ['butterfly', 'freeze', 'all-gather'],
-  ['ring', 'cut', 'before'],
-  ['grid', 'half-open', 'reduce-scatter'],
-  ['butterfly', 'corrupt', 'reduce-scatter'],
-  ['ring', 'wrong-size', 'all-gather'],
   ['ring', 'slow', 'reduce-scatter'],
-  ['butterfly', 'kill', 'after'],
+  ['butterfly', 'freeze', 'all-gather'],
+  ['butterfly', 'corrupt', 'reduce-scatter'],
 ];
 const casesOf = (schedule: Schedule): (readonly [Fault, Phase])[] =>
   ALL_CASES
