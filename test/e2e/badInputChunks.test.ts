@@ -28,9 +28,9 @@ describe('bad chunks and manifests from a hostile peer', function () {
   let peer: HostilePeer;
   before(async () => {
     nest = new Nest();
-    // 135,702 integers: two chunks, and nothing rides along.
+    // 135,702 integers: two chunks, and nothing rides along. Everyone gets them all, where the swarm would sum over streams.
     // An epoch begins with the hostile contribution, and waits for that of the daemon.
-    await nest.found('node', [300, 450, 2], 'epoch_deadline_ms = 10_000');
+    await nest.found('node', [300, 450, 2], 'epoch_deadline_ms = 10_000', 'schedule = "gossip"');
     daemon = await nest.daemon('node');
     await decide();
     peer = await joinAsHostile(daemon);
