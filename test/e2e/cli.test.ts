@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { bytesOf } from '../../src/aggregation/index.ts';
 import type { Calls, EntryJson, Receipt } from '../../src/api/calls.ts';
 import { readApiFile } from '../../src/api/files.ts';
 import { contentOf } from '../../src/crypto/index.ts';
@@ -113,7 +114,7 @@ describe('starling against a live daemon', function () {
     const file = join(nest.folder, 'model.safetensors');
     const pulled = (await starling('model', 'pull', file, '--head', 'latest')) as { epoch: number; modelRoot: string };
     const tensors = decodeSafetensors(new Uint8Array(readFileSync(file)), 10_000);
-    assert.equal(contentOf(Buffer.concat(tensors.map(({ values }) => new Uint8Array(values.buffer)))).root, pulled.modelRoot);
+    assert.equal(contentOf(Buffer.concat(tensors.map(({ values }) => bytesOf(values)))).root, pulled.modelRoot);
     writeFileSync(file, updateOf(tensors));
     const epoch = pulled.epoch + 1;
     const push = ['model', 'push', file, '--samples', '5', '--epoch'];
