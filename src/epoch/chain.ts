@@ -2,7 +2,7 @@
  * What this node has applied: final blocks from its base on, and over the newest of them provisional decisions, which give
  * way to the next block. With state, order and model after each.
  */
-import { applyAverage, bytesOf, int32Of, layoutOf, type TensorSpan } from '../aggregation/index.ts';
+import { type AverageTerms, applyRange, bytesOf, int32Of, layoutOf, type TensorSpan } from '../aggregation/index.ts';
 import { contentOf } from '../crypto/content.ts';
 import { toHex } from '../crypto/hash.ts';
 import { EMPTY_ROOT } from '../crypto/merkle.ts';
@@ -25,8 +25,10 @@ import {
 } from '../spec/index.ts';
 import { genesisDecision, initialState, isRefused, reduce, restoredEpoch, type Step, stateRoot } from '../state/index.ts';
 import { rosterHash } from '../wire/index.ts';
+import { turn } from './exchange/world.ts';
 import { Models } from './models.ts';
-import type { BlobStore } from './ports.ts';
+import type { BlobStore, Clock } from './ports.ts';
+import { contentInTurns } from './served.ts';
 
 /** The aggregate of a decision. Both undefined where nothing was averaged; the sum alone where a certified root stands for it. */
 export interface HeldAggregate {
@@ -79,7 +81,17 @@ export interface ChainInit {
   readonly initialModel: Float32Array;
   /** Model root in the header of an archived epoch. */
   readonly archivedRoot?: (epoch: number) => ContentRoot | undefined;
+  /** Large models are worked out in turns with whatever else goes by this clock; without one, at a stretch. */
+  readonly clock?: Pick<Clock, 'after'>;
 }
+
+interface Model {
+  readonly model: Float32Array;
+  readonly modelRoot: ContentRoot;
+}
+
+/** Elements of a model that are worked out before others have a turn: some milliseconds. */
+const TURN = 2 ** 20;
 
 export class Chain {
   readonly genesis: Genesis;
@@ -91,9 +103,7 @@ export class Chain {
   #applied: Applied[];
   #baseEpoch = 0;
   #finalEpoch = 0;
-  #lastApplied:
-    | { readonly before: Applied; readonly sumRoot: ContentRoot; readonly model: Float32Array; readonly modelRoot: ContentRoot }
-    | undefined;
+  #lastApplied: { readonly before: Applied; readonly sumRoot: ContentRoot; readonly result: Promise<Model> } | undefined;
 
   constructor({ initialModel, ...init }: ChainInit) {
     this.#init = init;
@@ -241,7 +251,7 @@ export class Chain {
         if (applied.header === undefined || sum === undefined) return undefined;
         const exponents = (this.at(n - 1) as Applied).state.scaleExponents;
         const { eta } = this.genesis;
-        return applyAverage(theta, this.spans, { sum: int32Of(sum), weightTotal: applied.header.weightTotal, eta, exponents });
+        return this.#average(theta, { sum: int32Of(sum), weightTotal: applied.header.weightTotal, eta, exponents });
       },
     });
   }
@@ -279,15 +289,35 @@ export class Chain {
   }
 
   /** The model after a sum; the last one is remembered, since a proposer works out more than one block over it. */
-  async #apply(before: Applied, header: AggregateHeader, sum: Int32Array) {
+  #apply(before: Applied, header: AggregateHeader, sum: Int32Array): Promise<Model> {
     const { sumRoot, weightTotal } = header;
     const last = this.#lastApplied;
-    if (last?.before === before && last.sumRoot === sumRoot) return last;
-    const theta = await this.model(before.state.epoch);
-    const { eta } = this.genesis;
-    const model = applyAverage(theta, this.spans, { sum, weightTotal, eta, exponents: before.state.scaleExponents });
-    this.#lastApplied = { before, sumRoot, model, modelRoot: contentOf(bytesOf(model)).root };
-    return this.#lastApplied;
+    if (last?.before === before && last.sumRoot === sumRoot) return last.result;
+    const result = this.#modelAfter(before, { sum, weightTotal, eta: this.genesis.eta, exponents: before.state.scaleExponents });
+    const applied = { before, sumRoot, result };
+    this.#lastApplied = applied;
+    // The model before it may be here when it is asked for again.
+    result.catch(() => {
+      if (this.#lastApplied === applied) this.#lastApplied = undefined;
+    });
+    return result;
+  }
+
+  async #modelAfter(before: Applied, terms: AverageTerms): Promise<Model> {
+    const model = await this.#average(await this.model(before.state.epoch), terms);
+    const { clock } = this.#init;
+    const { root } = clock === undefined ? contentOf(bytesOf(model)) : await contentInTurns(clock, bytesOf(model));
+    return { model, modelRoot: root };
+  }
+
+  async #average(theta: Float32Array, terms: AverageTerms): Promise<Float32Array> {
+    const { clock } = this.#init;
+    const next = new Float32Array(theta.length);
+    for (let start = 0; start < theta.length; start += TURN) {
+      if (start > 0 && clock !== undefined) await turn(clock);
+      applyRange(next, theta, this.spans, terms, start, Math.min(start + TURN, theta.length));
+    }
+    return next;
   }
 
   /** The cut that a step would take and the tree after it. */

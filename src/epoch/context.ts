@@ -113,6 +113,7 @@ export function createContext(init: EpochInit): EpochContext {
     graph: replica.graph,
     blobs: ports.blobs,
     initialModel,
+    clock: ports.clock,
     archivedRoot: (epoch) => archivedHeader(ports.blocks, epoch)?.modelRoot,
   });
   if (archive !== undefined) standOn(chain, archive);

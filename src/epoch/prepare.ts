@@ -34,24 +34,35 @@ export interface PrepareInput {
 /** Elements that are rounded at a time. */
 const PART = 2 ** 18;
 
-/** Throws NON_FINITE naming the tensor and the element. `delta` is used up. */
-export async function prepare(input: PrepareInput, compute: Compute, entropy: Entropy): Promise<Prepared> {
-  screen(input.delta, input.spans);
+/** Elements that a loop handles before others have a turn: some milliseconds. */
+const TURN = 2 ** 20;
+
+/** Lets everything else run that waits; resolves when it has. */
+export type Turn = () => Promise<void>;
+
+/** Throws NON_FINITE naming the tensor and the element. `delta` is used up. `turn` is taken in the midst of large updates. */
+export async function prepare(input: PrepareInput, compute: Compute, entropy: Entropy, turn: Turn = async () => {}): Promise<Prepared> {
   const { genesis, spans } = input;
   const values = input.delta;
-  for (const { start, values: owed } of input.residual)
+  await screen(values, spans, turn);
+  for (const { start, values: owed } of input.residual) {
     values.set(await compute.axpy(owed, values.subarray(start, start + owed.length), 1), start);
+    if (start > 0 && start % TURN === 0) await turn();
+  }
   // Diverged training can overflow the sum even where both summands are finite.
-  screen(values, spans);
-  const norm = Math.sqrt(await compute.sqNorm(values));
-  if (norm > genesis.clipNorm) scale(values, genesis.clipNorm / norm);
+  await screen(values, spans, turn);
+  let squares = 0;
+  for await (const { start, end } of parts(spans, turn)) squares += await compute.sqNorm(values.subarray(start, end));
+  const norm = Math.sqrt(squares);
+  if (norm > genesis.clipNorm) await scale(values, genesis.clipNorm / norm, input, turn);
   for (let attempt = 0; attempt < CLIP_ATTEMPTS; attempt++) {
-    const maxAbs = maxima(values, input);
-    putOnGrid(values, input);
-    const integers = sentOf(await quantise(values, input, compute, entropy), spans, genesis);
+    const largest = await maxima(values, input, turn);
+    const maxAbs = largest.map((max, t) => Math.min(Number.MAX_SAFE_INTEGER, Math.ceil(max / scaleOf(input, t))));
+    await putOnGrid(values, largest, input, turn);
+    const integers = sentOf(await quantise(values, input, compute, entropy, turn), spans, genesis);
     const rounded = integerNorm(integers, input);
     if (rounded <= genesis.clipNorm) return { values, integers, maxAbs };
-    scale(values, (CLIP_MARGIN ** (2 ** attempt) * genesis.clipNorm) / rounded);
+    await scale(values, (CLIP_MARGIN ** (2 ** attempt) * genesis.clipNorm) / rounded, input, turn);
   }
   throw new StarlingError('BOUNDS_EXCEEDED', 'the update cannot be rounded to fit the norm bound', {
     field: 'clipNorm',
@@ -66,21 +77,52 @@ export function integerNorm(integers: IntRow, input: Pick<PrepareInput, 'spans' 
   return Math.sqrt(Number(value)) * 2 ** exponent;
 }
 
-function screen(values: Float32Array, spans: readonly TensorSpan[]): void {
-  for (const span of spans) {
-    for (let k = span.start; k < span.end; k++) {
+/** Tensors in parts of one turn each. */
+async function* parts(
+  spans: readonly TensorSpan[],
+  turn: Turn,
+): AsyncGenerator<{ readonly t: number; readonly start: number; readonly end: number }> {
+  let since = 0;
+  for (const [t, span] of spans.entries())
+    for (let start = span.start; start < span.end; start += TURN) {
+      const end = Math.min(start + TURN, span.end);
+      if (since + end - start > TURN) {
+        await turn();
+        since = 0;
+      }
+      since += end - start;
+      yield { t, start, end };
+    }
+}
+
+const scaleOf = ({ exponents }: PrepareInput, t: number): number => 2 ** (exponents[t] as number);
+
+async function screen(values: Float32Array, spans: readonly TensorSpan[], turn: Turn): Promise<void> {
+  for await (const { t, start, end } of parts(spans, turn))
+    for (let k = start; k < end; k++) {
       if (Number.isFinite(values[k])) continue;
-      throw new StarlingError('NON_FINITE', `tensor ${span.name} holds ${values[k]} at element ${k - span.start}`, {
-        field: span.name,
+      const { name, start: first } = spans[t] as TensorSpan;
+      throw new StarlingError('NON_FINITE', `tensor ${name} holds ${values[k]} at element ${k - first}`, {
+        field: name,
         phase: 'prepare',
         fix: 'training diverged: lower the learning rate and start again from the current model',
       });
     }
-  }
 }
 
-function scale(values: Float32Array, factor: number): void {
-  for (let k = 0; k < values.length; k++) values[k] = (values[k] as number) * factor;
+async function scale(values: Float32Array, factor: number, { spans }: PrepareInput, turn: Turn): Promise<void> {
+  for await (const { start, end } of parts(spans, turn)) for (let k = start; k < end; k++) values[k] = (values[k] as number) * factor;
+}
+
+/** The largest magnitude in each tensor. */
+async function maxima(values: Float32Array, { spans }: PrepareInput, turn: Turn): Promise<number[]> {
+  const largest = spans.map(() => 0);
+  for await (const { t, start, end } of parts(spans, turn)) {
+    let max = largest[t] as number;
+    for (let k = start; k < end; k++) max = Math.max(max, Math.abs(values[k] as number));
+    largest[t] = max;
+  }
+  return largest;
 }
 
 /**
@@ -88,23 +130,21 @@ function scale(values: Float32Array, factor: number): void {
  * sent is a multiple of the scale, so a value less what is sent is an f32 again: what leaves the residual, and comes back to it when
  * the ledger's choice changes, is the same to the bit; up to values of 2^23 scales, 256 times what int16 saturates at.
  */
-function putOnGrid(values: Float32Array, { spans, exponents }: PrepareInput): void {
-  for (const [t, span] of spans.entries()) {
-    const scale = 2 ** (exponents[t] as number);
-    const step = 2 ** (Math.ceil(Math.log2(Math.max(scale, largest(values, span)))) - GRID_BITS);
+async function putOnGrid(values: Float32Array, largest: readonly number[], input: PrepareInput, turn: Turn): Promise<void> {
+  for await (const { t, start, end } of parts(input.spans, turn)) {
+    const step = 2 ** (Math.ceil(Math.log2(Math.max(scaleOf(input, t), largest[t] as number))) - GRID_BITS);
     // Adding 0 makes a negative zero a plain one.
-    for (let k = span.start; k < span.end; k++) values[k] = Math.round((values[k] as number) / step) * step + 0;
+    for (let k = start; k < end; k++) values[k] = Math.round((values[k] as number) / step) * step + 0;
   }
 }
 
-async function quantise(values: Float32Array, input: PrepareInput, compute: Compute, entropy: Entropy): Promise<IntRow> {
-  const { genesis, spans, exponents } = input;
-  const limit = QMAX[genesis.updateDtype];
-  const out = dtypeBytes(genesis.updateDtype) === 2 ? new Int16Array(values.length) : new Int8Array(values.length);
-  for (const [t, span] of spans.entries())
-    for (let start = span.start; start < span.end; start += PART) {
-      const part = values.subarray(start, Math.min(start + PART, span.end));
-      out.set(await compute.quantise(part, 2 ** (exponents[t] as number), uniformRow(part.length, entropy), limit), start);
+async function quantise(values: Float32Array, input: PrepareInput, compute: Compute, entropy: Entropy, turn: Turn): Promise<IntRow> {
+  const limit = QMAX[input.genesis.updateDtype];
+  const out = dtypeBytes(input.genesis.updateDtype) === 2 ? new Int16Array(values.length) : new Int8Array(values.length);
+  for await (const { t, start: first, end } of parts(input.spans, turn))
+    for (let start = first; start < end; start += PART) {
+      const part = values.subarray(start, Math.min(start + PART, end));
+      out.set(await compute.quantise(part, scaleOf(input, t), uniformRow(part.length, entropy), limit), start);
     }
   return out;
 }
@@ -118,17 +158,4 @@ function uniformRow(length: number, entropy: Entropy): Float32Array {
   // Float32Array.from takes most of a second for ten million.
   for (let k = 0; k < length; k++) row[k] = ((words[k] as number) >>> 8) / 2 ** 24;
   return row;
-}
-
-function maxima(values: Float32Array, input: PrepareInput): number[] {
-  return input.spans.map((span, t) => {
-    // A tiny scale under a large norm bound: what an integer of the ledger holds is far more than any scale can follow.
-    return Math.min(Number.MAX_SAFE_INTEGER, Math.ceil(largest(values, span) / 2 ** (input.exponents[t] as number)));
-  });
-}
-
-function largest(values: Float32Array, { start, end }: TensorSpan): number {
-  let max = 0;
-  for (let k = start; k < end; k++) max = Math.max(max, Math.abs(values[k] as number));
-  return max;
 }

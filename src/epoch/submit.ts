@@ -4,6 +4,7 @@ import { commit } from './commit.ts';
 import { commitTo } from './commitment.ts';
 import type { EpochContext } from './context.ts';
 import { isForked } from './cuts.ts';
+import { turn } from './exchange/world.ts';
 import { prepare } from './prepare.ts';
 import { publish, publishEntry } from './publish.ts';
 import type { Residual } from './residual.ts';
@@ -35,6 +36,7 @@ export async function submit(ctx: EpochContext, residual: Residual, submission: 
     { genesis: ctx.genesis, spans: ctx.spans, exponents, residual: residual.parts(), delta },
     ctx.ports.compute,
     ctx.ports.entropy,
+    () => turn(ctx.ports.clock),
   );
   const commitment = ctx.isScheduled(base) ? await commitTo(ctx, epoch, prepared.integers) : undefined;
   timeline.mark(epoch, 'prepare', sinceMs);
