@@ -2,10 +2,7 @@ import assert from 'node:assert/strict';
 import { applyAverage } from '../../src/aggregation/index.ts';
 import { residualOf } from '../../src/epoch/residual.ts';
 import { World, type WorldOptions } from '../../src/simulation/index.ts';
-import { runScenario } from '../../src/simulation/run.ts';
-import { loadScenario } from '../../src/simulation/scenarios.ts';
 import { survivorsOf } from '../../src/spec/index.ts';
-import { partAndHeal } from '../support/partedSwarm.ts';
 
 const epochs = (world: World): number[] => world.running.map((n) => n.up.ctx.chain.head.state.epoch);
 const rootsAt = (world: World, epoch: number): Set<string | undefined> =>
@@ -194,18 +191,4 @@ describe('a simulated swarm that averages by a schedule', function () {
       assert.equal(world.node(0).up.ctx.chain.at(first + 5)?.body?.roster.length, 3);
     });
   });
-
-  it('of ten, a fifth of all messages lost, four apart from the others for five epochs, healed: one root', () =>
-    partAndHeal({ nodes: 10, few: 4, seed: 1, schedule: 'ring' }));
-
-  // Each once left the swarm waiting: voters that stood at numbers of attempts of their own, a roster of nobody but a silent liar.
-  for (const [name, schedule, seed] of [
-    ['churn', 'ring', 1],
-    ['byzantine', 'grid', 6],
-    ['everything', 'butterfly', 11],
-  ] as const)
-    it(`holds through ${name} by ${schedule}`, async () => {
-      const { verdict, violations } = await runScenario({ ...loadScenario(name), schedule }, seed);
-      assert.deepEqual([verdict, violations], ['held', []]);
-    });
 });

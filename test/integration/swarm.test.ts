@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { sha256, toHex, utf8 } from '../../src/crypto/index.ts';
 import { World, type WorldOptions } from '../../src/simulation/index.ts';
-import { partAndHeal } from '../support/partedSwarm.ts';
 
 const LOSSY = { loss: 0.2, minDelayMs: 20, maxDelayMs: 120, duplication: 0.05 };
 
@@ -106,9 +105,6 @@ describe('a simulated swarm', function () {
       );
     });
   });
-
-  it('of ten, a fifth of all messages lost, four apart from the others for five epochs, healed: one root', () =>
-    partAndHeal({ nodes: 10, few: 4, seed: 1 }));
 
   it('gives the same bytes from the same seed, and others from another', async () => {
     const run = async (seed: number): Promise<string> => {
