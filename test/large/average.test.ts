@@ -16,8 +16,8 @@ const SCHEDULES = (process.env.AVERAGE_SCHEDULES ?? 'auto,ring').split(',');
 const EPOCHS = 3;
 /** Exponent of the first epoch's scale. Half of its range is never used, so that it halves with every epoch. */
 const EXPONENT = -12;
-/** Ms for an epoch: two cores do the work of all nodes. */
-const EPOCH_MS = 60_000 + (PARAMETERS / 1e6) * NODES * 1_000;
+/** Ms for an epoch: two cores do the work of all nodes. No question to a daemon may wait longer. */
+const EPOCH_MS = Math.min(240_000, 60_000 + (PARAMETERS / 1e6) * NODES * 1_000);
 /**
  * What node `i` learns, in scales: rounding leaves these as they are whatever its noise, since noise is added in f32, where 1 plus the
  * largest of it is 2.
