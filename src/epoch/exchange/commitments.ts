@@ -17,20 +17,19 @@ export interface Wanted {
   readonly roster: readonly EntryId[];
   /** What is wanted, by author. */
   readonly rows: ReadonlyMap<Fingerprint, EntryId>;
+  /** Of a chunk, which takes sixteen times the bytes. */
+  readonly deadlineMs: () => number;
 }
 
 export class Commitments {
   readonly #world: ExchangeWorld;
   readonly #epoch: number;
-  readonly #deadlineMs: () => number;
   readonly #held = new Map<EntryId, sis.Commitment>();
   readonly #computing = new Map<EntryId, Promise<sis.Commitment>>();
 
-  /** `deadlineMs`: of a chunk, which takes sixteen times the bytes. */
-  constructor(world: ExchangeWorld, epoch: number, deadlineMs: () => number) {
+  constructor(world: ExchangeWorld, epoch: number) {
     this.#world = world;
     this.#epoch = epoch;
-    this.#deadlineMs = deadlineMs;
   }
 
   get(id: EntryId): sis.Commitment | undefined {
@@ -54,7 +53,7 @@ export class Commitments {
           if (author === identity.fingerprint && this.#world.own(id) !== undefined) return void this.#held.set(id, await this.#compute(id));
           const others = [...wanted.rows.keys()].filter((node) => node !== author && node !== identity.fingerprint);
           for (const node of [author, ...others]) {
-            const options = { signal, timeoutMs: this.#deadlineMs() / ASKED_IN_TURN };
+            const options = { signal, timeoutMs: wanted.deadlineMs() / ASKED_IN_TURN };
             const bytes = await open(this.#world, node, wanted.attempt, 'commitment', [wanted.roster.indexOf(id)], options);
             if (bytes !== undefined && this.#take(id, author, bytes)) return;
             if (signal.aborted) return;
