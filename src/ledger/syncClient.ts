@@ -192,7 +192,9 @@ export class SyncClient {
   /** The peer lacks some of what `want` said it holds. */
   #takeGuess(known: readonly boolean[]): void {
     const lost = known.indexOf(false);
-    if (lost >= 0 && lost < this.#common.length) throw violation('lost entries that it held a moment ago', 'sync.known');
+    // Asked again in the same words, it would say the same again, for ever.
+    if (lost < 0) throw violation('sent no entries, and names none that it lacks', 'sync.known');
+    if (lost < this.#common.length) throw violation('lost entries that it held a moment ago', 'sync.known');
     this.#takeOpen(known.slice(this.#common.length));
   }
 

@@ -172,6 +172,23 @@ describe('ledger/sync with partners that fail', () => {
       assert.ok(refused > 50, `${refused} were caught`);
     });
 
+    it('that answer for ever that they hold all that was named are stopped the first time', () => {
+      const [a, b] = [new LedgerGraph(), new LedgerGraph()];
+      for (const [i, salt] of ['both', 'theirs'].entries()) {
+        const made = grow(b, { author: 0, back: 0, deps: [] }, salt);
+        if (i === 0) a.add(made);
+      }
+      const client = new SyncClient(a, HEAD);
+      client.receive(answerSync(b, HEAD, client.next() as Uint8Array).response);
+      const request = decodeRequest(client.next() as Uint8Array);
+      assert.equal(request.type, 'want');
+      const known = request.type === 'want' ? request.have.map(() => true) : [];
+      assert.throws(
+        () => client.receive(encodeResponse({ type: 'known', known })),
+        (e: unknown) => code('PROTOCOL_VIOLATION')(e) && (e as StarlingError).facts.field === 'sync.known',
+      );
+    });
+
     it('that cut their frontier forever are stopped by the number of ranges', () => {
       const endless = new SyncClient(new LedgerGraph(), HEAD);
       const split = { kind: 'split', tags: Array.from({ length: 16 }, () => '0123456789ab') } as const;
