@@ -11,7 +11,6 @@ import {
   type ErrorCode,
   type Fingerprint,
   mayContribute,
-  NEGOTIATION,
   type PeerId,
   type SignedEntry,
   type StarlingError,
@@ -21,33 +20,31 @@ import { Advancer, type AdvancerListener } from './advancer.ts';
 import { forgetAverage } from './average.ts';
 import type { Applied } from './chain.ts';
 import { Challenger } from './challenger.ts';
-import { Collector, type CollectorListener, isWorthKeeping } from './collector.ts';
+import type { CollectorListener } from './collector.ts';
 import { Committee, type CommitteeListener } from './committee.ts';
 import { createContext, type EpochContext, type EpochInit, learnDecision, peerOf, plantDecisions } from './context.ts';
-import { AdaptiveDeadline } from './deadline.ts';
 import { Desk } from './desk.ts';
 import { Exchanges } from './exchange/index.ts';
 import { exchangeWorld } from './exchangeWorld.ts';
 import { factsOf } from './facts.ts';
 import { replayBlocks } from './finality.ts';
 import { Inbox, type InboxListener } from './inbox.ts';
+import { Intake } from './intake.ts';
 import { pendingJoins } from './join.ts';
 import { type MachineEvent, type MachineState, step } from './machine.ts';
 import { Outcome, type OutcomeListener } from './outcome.ts';
 import { Peering } from './peering.ts';
 import { Presence } from './presence.ts';
-import { type Residual, residualOf } from './residual.ts';
+import { residualOf } from './residual.ts';
 import { settlePin } from './rollback.ts';
-import { openTalk, type RosterTalk } from './roster.ts';
+import type { RosterTalk } from './roster.ts';
+import { Rounds, type RoundsListener } from './rounds.ts';
 import type { UpdateSubmission } from './submission.ts';
-import { type Submitted, submit } from './submit.ts';
+import type { Submitted } from './submit.ts';
 import { LedgerSync } from './sync.ts';
-import { Ticker } from './ticker.ts';
 import { Timers } from './timers.ts';
 import { EpochTopics } from './topics.ts';
 
-/** Ms between roster ticks while nothing is collected: announcements are repeated, no more. */
-const IDLE_TICK_MS = 1_000;
 /** Ms after which a failed average is tried again. */
 const RETRY_MS = 500;
 
@@ -68,9 +65,10 @@ export interface EngineOptions {
   readonly founds: boolean;
 }
 
-export class Engine implements InboxListener, CollectorListener, CommitteeListener, AdvancerListener, OutcomeListener {
+type Listeners = InboxListener & CollectorListener & CommitteeListener & AdvancerListener & OutcomeListener & RoundsListener;
+
+export class Engine implements Listeners {
   readonly ctx: EpochContext;
-  talk: RosterTalk;
   readonly committee: Committee;
   readonly desk: Desk;
   readonly #listener: EngineListener;
@@ -78,22 +76,16 @@ export class Engine implements InboxListener, CollectorListener, CommitteeListen
   readonly #peering: Peering;
   readonly #challenger: Challenger;
   readonly #inbox: Inbox;
-  readonly #residual: Residual;
-  readonly #deadline: AdaptiveDeadline;
+  readonly #intake: Intake;
+  readonly #rounds: Rounds;
   readonly #exchanges: Exchanges;
   #state: MachineState;
-  #trainers = 0;
   #stopped = false;
   readonly #advancer: Advancer;
   readonly #outcome: Outcome;
   readonly #presence: Presence;
-  #submitting: Promise<unknown> = Promise.resolve();
   readonly #timers: Timers;
-  #collector: Collector;
   readonly #topics: EpochTopics;
-  readonly #ticker: Ticker;
-  #lastStartMs = 0;
-  #previousStartMs = 0;
   /** Resolves when this node's chain has begun: nothing is appended before. */
   readonly #joined = Promise.withResolvers<void>();
 
@@ -101,33 +93,25 @@ export class Engine implements InboxListener, CollectorListener, CommitteeListen
     this.ctx = createContext(init);
     this.#options = options;
     this.#listener = listener;
-    this.#deadline = new AdaptiveDeadline(init.genesis);
-    this.#residual = residualOf(this.ctx);
+    const residual = residualOf(this.ctx);
     this.#timers = new Timers(init.ports.clock);
-    this.#exchanges = new Exchanges(exchangeWorld(this.ctx, this.#residual));
+    this.#exchanges = new Exchanges(exchangeWorld(this.ctx, residual));
     this.ctx.sums.connect(this.#exchanges);
-    this.#ticker = new Ticker(
-      this.#timers,
-      () => this.#tick(),
-      (error) => this.#failed(error),
-    );
-    this.talk = openTalk(this.ctx);
-    this.#collector = new Collector(this.ctx, this);
+    this.#rounds = new Rounds(this.ctx, this.#timers, this);
+    this.#intake = new Intake(this.ctx, residual, this);
     this.#topics = new EpochTopics(init.ports.gossip, init.swarm);
-    this.#state = { phase: 'idle', facts: factsOf(this.ctx, this.#deadline.ms, new Map()) };
+    this.#state = { phase: 'idle', facts: factsOf(this.ctx, this.#intake.deadlineMs, new Map()) };
     const sync = new LedgerSync(this.ctx);
     this.#peering = new Peering(this.ctx, sync, this.#timers);
     this.#challenger = new Challenger(this.ctx, this.#timers);
     this.committee = new Committee(this.ctx, this.#timers, this.#joined.promise, this);
-    this.#advancer = new Advancer(this.ctx, this.committee, this.#residual, this.#timers, this);
+    this.#advancer = new Advancer(this.ctx, this.committee, residual, this.#timers, this);
     this.#outcome = new Outcome(this.ctx, this.committee, this.#joined.promise, this);
     this.#inbox = new Inbox(this.ctx, this, sync);
     this.#presence = new Presence(this.ctx, this.#peering, () => this.desk, this.#joined.resolve);
     this.desk = new Desk(this.ctx, this.committee, this.#timers, {
       joined: this.#joined.promise,
-      atRest: async () => {
-        await Promise.all([this.#advancer.atRest(), this.#submitting]);
-      },
+      atRest: () => this.#atRest(),
       advance: () => this.advance(),
       sync: (peer) => this.#peering.syncWith(peer),
       begin: () => {
@@ -149,6 +133,10 @@ export class Engine implements InboxListener, CollectorListener, CommitteeListen
     return this.#state;
   }
 
+  get talk(): RosterTalk {
+    return this.#rounds.talk;
+  }
+
   /** Trainers announced anywhere for this epoch, own ones included. */
   get activeTrainers(): number {
     return [...this.talk.haves].reduce((n, have) => n + have.trainers, 0);
@@ -166,7 +154,7 @@ export class Engine implements InboxListener, CollectorListener, CommitteeListen
     await this.advance();
     this.#begin();
     this.#peering.keepAsking((peer) => this.behind(peer));
-    this.#ticker.next(0);
+    this.#rounds.hasten();
     this.#watch(this.#presence.join(this.#options));
   }
 
@@ -176,32 +164,28 @@ export class Engine implements InboxListener, CollectorListener, CommitteeListen
     this.#timers.stop();
     this.committee.stop();
     this.#exchanges.stop();
-    await Promise.all([this.#advancer.atRest(), this.#submitting]);
+    await this.#atRest();
   }
 
-  /** Steps 1 to 4. One at a time: two trainers of one node share its one contribution an epoch. */
+  async #atRest(): Promise<void> {
+    await Promise.all([this.#advancer.atRest(), this.#intake.atRest()]);
+  }
+
+  /** Steps 1 to 4. */
   async submit(submission: UpdateSubmission): Promise<Submitted> {
     await this.#joined.promise;
-    const run = this.#submitting.then(async () => {
-      // A step that has just been taken may not have left the residual yet.
-      await this.#advancer.atRest();
-      const done = await submit(this.ctx, this.#residual, submission);
-      this.updateNews(done.contributionId);
-      return done;
-    });
-    this.#submitting = run.catch(() => undefined);
-    return run;
+    return this.#intake.submit(submission, () => this.#advancer.atRest());
   }
 
   /** Trainers attached to this node now. Told to the swarm: it waits for those who announce one. */
   setTrainers(count: number): void {
-    this.#trainers = count;
+    this.#rounds.setTrainers(count);
     this.#announce();
-    this.#tell();
+    this.#rounds.tell();
   }
 
   updateNews(id: EntryId): void {
-    this.#collector.news(id);
+    this.#intake.news(id);
   }
 
   trainerNews(have: Have): void {
@@ -215,8 +199,24 @@ export class Engine implements InboxListener, CollectorListener, CommitteeListen
     const { talk } = this;
     const seats = talk.negotiation.config.seats.length;
     this.#dispatch({ type: 'attested', attesters: talk.attesters, seats, nowMs: this.#nowMs });
-    // What a tick waits for is here; the tick that confirms keeps its time unless all are of one mind.
-    if (this.#state.phase === 'negotiating' && talk.isReadyForTick()) this.#ticker.next(0);
+    this.#rounds.news();
+  }
+
+  fetchMissing(): void {
+    this.#intake.fetchMissing();
+  }
+
+  settled(roster: readonly EntryId[]): void {
+    this.#dispatch({ type: 'settled', roster });
+  }
+
+  hasVoted(node: Fingerprint): boolean {
+    const { voting } = this.committee;
+    return voting.base.id === this.base && voting.votesOf(node).length > 0;
+  }
+
+  tickFailed(error: unknown): void {
+    this.#failed(error);
   }
 
   behind(peer: PeerId): void {
@@ -228,7 +228,6 @@ export class Engine implements InboxListener, CollectorListener, CommitteeListen
   }
 
   held(entry: EntryOf<'contribution'>): void {
-    this.#deadline.arrived(this.#nowMs - this.#lastStartMs);
     this.talk.negotiation.hold(entry.id);
     this.#dispatch({ type: 'held', author: entry.core.author, nowMs: this.#nowMs });
     this.committee.voting.news();
@@ -259,14 +258,13 @@ export class Engine implements InboxListener, CollectorListener, CommitteeListen
     for (const effect of effects) {
       if (effect.type === 'wakeAt')
         this.#timers.once('deadline', effect.atMs - this.#nowMs, () => this.#dispatch({ type: 'timer', nowMs: this.#nowMs }));
-      else if (effect.type === 'freeze') this.#freeze();
+      else if (effect.type === 'freeze') this.#rounds.freeze();
       else this.#watch(this.#outcome.average(effect.roster));
     }
     if (before === this.#state.phase) return;
     if (before === 'idle') {
-      this.#previousStartMs = this.#lastStartMs;
-      this.#lastStartMs = this.#nowMs;
-      this.#ticker.next(0);
+      this.#intake.started();
+      this.#rounds.hasten();
     }
     this.#listener.changed('epoch');
   }
@@ -280,26 +278,16 @@ export class Engine implements InboxListener, CollectorListener, CommitteeListen
     forgetAverage(this.ctx);
     this.#timers.cancel('deadline');
     this.#timers.cancel('retry');
-    this.talk = openTalk(this.ctx, this.talk);
-    this.#collector.end();
-    this.#collector = new Collector(this.ctx, this);
-    this.#dispatch({ type: 'begin', facts: factsOf(this.ctx, this.#deadline.ms, this.#state.facts.trainers) });
+    this.#rounds.renew();
+    this.#intake.renew();
+    this.#dispatch({ type: 'begin', facts: factsOf(this.ctx, this.#intake.deadlineMs, this.#state.facts.trainers) });
     this.#announce();
     this.#inbox.replay();
     if (this.talk.attesters > 0) this.rosterNews();
-    if (this.ctx.pinned === undefined) this.#watch(this.#collector.begin(this.#residual));
+    if (this.ctx.pinned === undefined) this.#watch(this.#intake.begin());
     if (pendingJoins(this.ctx).length > 0 || (this.ctx.quorate && this.ctx.notices.size > 0))
       this.#dispatch({ type: 'membership', nowMs: this.#nowMs });
     this.#listener.changed('epoch');
-  }
-
-  #freeze(): void {
-    const { negotiation } = this.talk;
-    for (const id of pendingJoins(this.ctx)) negotiation.hold(id);
-    const attestation = negotiation.freeze(this.#nowMs);
-    if (attestation !== null) this.talk.attest(attestation);
-    this.ctx.timeline.mark(this.talk.epoch, 'roster');
-    this.#ticker.next(0);
   }
 
   averaged(final: boolean): void {
@@ -348,10 +336,7 @@ export class Engine implements InboxListener, CollectorListener, CommitteeListen
       if (author !== undefined && entry.core.body.roster.some((id) => !this.ctx.replica.graph.has(id))) this.behind(author);
       this.#watch(this.advance());
     } else if (isKind(entry, 'contribution')) {
-      if (this.#collector.accepted(entry)) return;
-      if (isWorthKeeping(this.ctx, entry)) this.ctx.updates.expect(entry);
-      else if (entry.core.body.epoch === this.ctx.chain.head.state.epoch)
-        this.#deadline.arrived(this.#nowMs - (this.#state.phase === 'idle' ? this.#lastStartMs : this.#previousStartMs));
+      this.#intake.accepted(entry);
     } else if (isKind(entry, 'membership') || isKind(entry, 'ballot')) {
       this.ctx.notices.add(entry.id);
       if (this.ctx.quorate) this.#dispatch({ type: 'membership', nowMs: this.#nowMs });
@@ -362,9 +347,7 @@ export class Engine implements InboxListener, CollectorListener, CommitteeListen
   }
 
   #announce(): void {
-    const trainers = this.ctx.pinned === undefined ? this.#trainers : 0;
-    this.talk.announce(trainers);
-    this.#dispatch({ type: 'trainers', node: this.ctx.self, attached: trainers > 0, nowMs: this.#nowMs });
+    this.#dispatch({ type: 'trainers', node: this.ctx.self, attached: this.#rounds.announce(), nowMs: this.#nowMs });
   }
 
   moved(applied: readonly Applied[]): void {
@@ -375,29 +358,6 @@ export class Engine implements InboxListener, CollectorListener, CommitteeListen
 
   askAround(): void {
     for (const peer of this.#peering.some()) this.behind(peer);
-  }
-
-  /** One roster tick: tell the neighbours, fetch what is missing, and negotiate once frozen. Ms until the next. */
-  async #tick(): Promise<number> {
-    const { talk } = this;
-    this.#collector.fetchMissing();
-    // Goes on after this node's own stop: those that have not stopped yet need its voice until the epoch is over.
-    if (this.#state.phase !== 'idle' && this.#state.phase !== 'collecting') {
-      const outcome = await talk.negotiation.tick(this.#nowMs, this.ctx.ports.compute);
-      if (talk !== this.talk) return 0;
-      if (outcome.stance !== null) talk.stand(outcome.stance);
-      if (outcome.stop !== null) this.#dispatch({ type: 'settled', roster: outcome.stop.option });
-    }
-    this.#tell();
-    if (talk !== this.talk || (this.#state.phase === 'negotiating' && talk.isReadyForTick())) return 0;
-    const { tickMinMs, tickMaxMs } = NEGOTIATION;
-    return this.#state.phase === 'idle' ? IDLE_TICK_MS : tickMinMs + this.ctx.ports.entropy.uniform() * (tickMaxMs - tickMinMs);
-  }
-
-  /** Those who have voted on this epoch's block need nothing more of its roster. */
-  #tell(): void {
-    const { base, committee } = this;
-    this.talk.tell((node) => committee.voting.base.id === base && committee.voting.votesOf(node).length > 0);
   }
 
   #watch(work: Promise<void>): void {
