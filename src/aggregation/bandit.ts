@@ -1,9 +1,9 @@
 /**
  * Which neighbours to use, learned from their measured speed while others are still tried: discounted UCB (Garivier and Moulines,
  * "On upper-confidence bound policies for switching bandit problems", 2011). Discounting forgets what a link was like hours ago.
- * For choices that nobody has to agree on: whom to pull chunks from, whom to tell first.
+ * For choices that nobody has to agree on: whom to pull chunks from.
  */
-import type { Fingerprint } from '../spec/index.ts';
+import type { PeerId } from '../spec/index.ts';
 
 /** Weight that a measurement keeps with each one after it: the last hundred count. */
 const DISCOUNT = 0.99;
@@ -16,10 +16,10 @@ interface Arm {
 }
 
 export class NeighbourBandit {
-  readonly #arms = new Map<Fingerprint, Arm>();
+  readonly #arms = new Map<PeerId, Arm>();
 
-  /** `from` sent that many bytes in that time. */
-  measured(from: Fingerprint, bytes: number, ms: number): void {
+  /** `from` sent that many bytes in that time; none where it failed. */
+  measured(from: PeerId, bytes: number, ms: number): void {
     for (const arm of this.#arms.values()) {
       arm.count *= DISCOUNT;
       arm.total *= DISCOUNT;
@@ -31,7 +31,7 @@ export class NeighbourBandit {
   }
 
   /** Forgets who is gone. */
-  forget(peer: Fingerprint): void {
+  forget(peer: PeerId): void {
     this.#arms.delete(peer);
   }
 
@@ -39,11 +39,11 @@ export class NeighbourBandit {
    * At most `count` of the candidates, the best first: those never tried, in an order that `uniform` (in [0, 1)) draws, then by speed
    * relative to the fastest plus the bonus.
    */
-  pick(candidates: readonly Fingerprint[], count: number, uniform: () => number): Fingerprint[] {
+  pick(candidates: readonly PeerId[], count: number, uniform: () => number): PeerId[] {
     const speeds = candidates.map((peer) => this.#speed(peer));
     const fastest = Math.max(...speeds, Number.MIN_VALUE);
     const all = candidates.reduce((sum, peer) => sum + (this.#arms.get(peer)?.count ?? 0), 0);
-    const score = (peer: Fingerprint, i: number): number => {
+    const score = (peer: PeerId, i: number): number => {
       const arm = this.#arms.get(peer);
       if (arm === undefined) return Number.POSITIVE_INFINITY;
       return (speeds[i] as number) / fastest + Math.sqrt((EXPLORATION * logarithm(1 + all)) / arm.count);
@@ -55,7 +55,7 @@ export class NeighbourBandit {
       .map(({ peer }) => peer);
   }
 
-  #speed(peer: Fingerprint): number {
+  #speed(peer: PeerId): number {
     const arm = this.#arms.get(peer);
     return arm === undefined ? 0 : arm.total / arm.count;
   }

@@ -121,6 +121,10 @@ export function createContext(init: EpochInit): EpochContext {
   const directory = new Directory();
   for (const entry of replica.graph.entries()) directory.learn(entry);
   const updates = new Updates(genesis, chain.spans);
+  const pulls = new Pulls(ports.clock);
+  ports.streams.onPeer((peer, connected) => {
+    if (!connected) pulls.forget(peer);
+  });
   return {
     ...kept,
     self: identity.fingerprint,
@@ -141,7 +145,7 @@ export function createContext(init: EpochInit): EpochContext {
     unavailable: new Map(),
     fetching: new Map(),
     isScheduled: scheduledIn(genesis),
-    pulls: new Pulls(),
+    pulls,
     sums: new ScheduledSums(),
     timeline: new Timeline(ports.clock),
     updates,

@@ -51,6 +51,8 @@ export interface Holder {
   readonly owes: Set<number>;
   /** Number of the latest request that it answered with a chunk, 0 before the first. */
   answered: number;
+  /** When that was, monotonic ms. */
+  sinceMs: number;
 }
 
 /** A chunk that is asked for. */

@@ -1,4 +1,5 @@
 /** Content by its root from several holders at once, every chunk checked on arrival (PROTOCOL section 4). */
+import { NeighbourBandit } from '../aggregation/index.ts';
 import { chunkCount, contentOf, verifyChunk } from '../crypto/index.ts';
 import { CHUNK_BYTES, type ContentRoot, FRAME_MAX_BYTES, type PeerId, StarlingError } from '../spec/index.ts';
 import { decodeContentIndex, decodeHeldChunks, encodeContentRequest, type HeldChunks } from '../wire/messages.ts';
@@ -15,8 +16,10 @@ export interface PullOptions {
   readonly uniform?: () => number;
 }
 
-/** Holders asked at once: enough to fill a home link, few enough that a dead one is noticed soon. The others stand by. */
+/** Holders that are asked for chunks at once: enough to fill a home link, few enough that a dead one is noticed soon. */
 const HOLDERS_AT_ONCE = 4;
+/** Holders that have said what they have, or are about to: those that are asked are chosen among them. The others stand by. */
+const HOLDERS_KNOWN = 2 * HOLDERS_AT_ONCE;
 /** Chunks asked for at once: hides the round trip, and three answers are all a holder must keep for us. */
 const OUTSTANDING = 3;
 /**
@@ -28,10 +31,21 @@ const ASK_AGAIN_SHARE = 1 / 32;
 /** Who may have the content, best first; a function is asked again whenever there is room for one more. */
 export type Holders = readonly PeerId[] | (() => readonly PeerId[]);
 
+/** What the pulls of one node share. */
+export interface Shared {
+  /** How fast each holder was, and who is tried next: the choice is this node's alone. */
+  readonly bandit: NeighbourBandit;
+  /** Monotonic ms. */
+  readonly nowMs: () => number;
+  /** Pulls that run beside each other, this one included. */
+  readonly isSharedBy: () => number;
+}
+
 /**
  * Pulls content by its root from these holders, HOLDERS_AT_ONCE of them at a time. Each proves by the leaves that it knows
  * the content, says which chunks it has, and gives one before more are asked of it, so that a liar costs one. A holder that fails or lies is
  * left, its chunks go to others; one that has some chunks gives those, and is asked again for more. The chunk that fewest have goes first.
+ * Of more holders than are asked at once the fast ones are, and the others now and then, in case that has changed (bandit.ts).
  * Holds `sizeBytes` of memory and the chunks under way: the caller bounds it.
  * Throws NOT_FOUND when no holder is left, HASH_MISMATCH when the content has another size than was announced.
  */
@@ -43,7 +57,8 @@ export async function pullContent(
   options: PullOptions,
 ): Promise<Uint8Array> {
   options.signal?.throwIfAborted();
-  if (sizeBytes > 0) return await new Pull(streams, holders, partsOf(root, sizeBytes), options).run();
+  const alone: Shared = { bandit: new NeighbourBandit(), nowMs: () => 0, isSharedBy: () => 1 };
+  if (sizeBytes > 0) return await new Pull(streams, holders, partsOf(root, sizeBytes), options, alone).run();
   if (contentOf(new Uint8Array(0)).root !== root) throw wrongSize(0);
   return new Uint8Array(0);
 }
@@ -52,7 +67,7 @@ export class Pull {
   readonly #streams: Pick<Streams, 'request'>;
   readonly #parts: Parts;
   readonly #options: PullOptions;
-  readonly #isSharedBy: () => number;
+  readonly #shared: Shared;
   /** Chunks that nobody is asked for. */
   readonly #open: Set<number>;
   readonly #asked = new Map<number, Ask>();
@@ -65,12 +80,11 @@ export class Pull {
   readonly #result = Promise.withResolvers<Uint8Array>();
   readonly #over = new AbortController();
 
-  /** `isSharedBy`: pulls that run beside each other here, this one included. */
-  constructor(streams: Pick<Streams, 'request'>, holders: Holders, parts: Parts, options: PullOptions, isSharedBy = () => 1) {
+  constructor(streams: Pick<Streams, 'request'>, holders: Holders, parts: Parts, options: PullOptions, shared: Shared) {
     this.#streams = streams;
     this.#parts = parts;
     this.#options = options;
-    this.#isSharedBy = isSharedBy;
+    this.#shared = shared;
     this.#open = new Set(parts.missing);
     this.#candidates = typeof holders === 'function' ? holders : () => holders;
   }
@@ -105,11 +119,11 @@ export class Pull {
   #engage(): void {
     const engaged = this.#engaged();
     for (const peer of this.#candidates()) {
-      if (engaged.length >= HOLDERS_AT_ONCE) return;
+      if (engaged.length >= HOLDERS_KNOWN) return;
       if (this.#left.has(peer)) continue;
       const known = this.#holders.get(peer);
       if (known !== undefined && (engaged.includes(known) || !this.#isWorthAsking(known, engaged.length === 0))) continue;
-      const holder = known ?? { peer, has: undefined, isAsked: true, missingThen: 0, owes: new Set(), answered: 0 };
+      const holder = known ?? { peer, has: undefined, isAsked: true, missingThen: 0, owes: new Set(), answered: 0, sinceMs: 0 };
       this.#holders.set(peer, holder);
       engaged.push(holder);
       holder.isAsked = true;
@@ -125,27 +139,44 @@ export class Pull {
     return arrived >= (isUrgent ? 1 : Math.max(1, ASK_AGAIN_SHARE * chunkCount(this.#parts.content.byteLength)));
   }
 
-  /** Gives every holder as much to do as it may have. Whoever has everything has it for all who pull: others that have less may come. */
+  /**
+   * Gives those that are asked at once as much to do as they may have; others that owe something finish that. Whoever has everything has it
+   * for all who pull: others that have less may come.
+   */
   #fill(): void {
     const holders = this.#engaged();
     const { uniform = () => 0 } = this.#options;
     const standing = { open: this.#open, asked: this.#asked, holders, uniform };
     const areOthers = [...this.#holders.values()].some(({ has }) => has !== undefined && has !== 'all');
-    for (const holder of holders) {
+    let busy = 0;
+    for (const holder of this.#bySpeed(holders)) {
+      if (busy >= HOLDERS_AT_ONCE) return;
       const most = holder.has === undefined ? 0 : holder.answered === 0 || (areOthers && holder.has === 'all') ? 1 : OUTSTANDING;
       while (holder.owes.size < most) {
         const chunk = chooseChunk(holder, standing);
         if (chunk === undefined) break;
         void this.#watch(holder, this.#fetch(holder, chunk));
       }
+      if (holder.owes.size > 0) busy += 1;
     }
+  }
+
+  /** Whom to ask first: those never measured in the order in which they were met. */
+  #bySpeed(holders: readonly Holder[]): Holder[] {
+    const byPeer = new Map(holders.map((holder) => [holder.peer, holder]));
+    return this.#shared.bandit.pick([...byPeer.keys()], byPeer.size, () => 0).map((peer) => byPeer.get(peer) as Holder);
   }
 
   /** What a holder has; of one that was not asked before, whether it knows the content at all. */
   async #askHeld(holder: Holder): Promise<void> {
     const isFirst = holder.has === undefined;
     try {
-      const answer = await this.#ask(holder, isFirst ? 'leaves' : 'held', FRAME_MAX_BYTES, this.#options.timeoutMs * this.#isSharedBy());
+      const answer = await this.#ask(
+        holder,
+        isFirst ? 'leaves' : 'held',
+        FRAME_MAX_BYTES,
+        this.#options.timeoutMs * this.#shared.isSharedBy(),
+      );
       if (!this.#isOver) holder.has = isFirst ? this.#hasOf(holder, answer) : this.#hasNow(holder, answer);
     } catch (error) {
       // It may have some of it later.
@@ -191,12 +222,18 @@ export class Pull {
     this.#asked.set(chunk, ask);
     this.#open.delete(chunk);
     // It comes behind what this holder owes already, and the others share the way to us.
-    const shared = holder.owes.size * this.#engaged().length * this.#isSharedBy();
+    const asked = [...this.#holders.values()].filter(({ owes }) => owes.size > 0).length;
+    const shared = holder.owes.size * asked * this.#shared.isSharedBy();
+    const { nowMs } = this.#shared;
+    const askedMs = nowMs();
     const bytes = await this.#ask(holder, chunk, CHUNK_BYTES, this.#options.timeoutMs * shared);
     if (this.#isOver || this.#left.has(holder.peer)) return;
     if (!verifyChunk(this.#parts.leaves as Uint8Array[], chunk, bytes)) throw this.#lie(holder, `a chunk ${chunk}`);
     holder.owes.delete(chunk);
     holder.answered = Math.max(holder.answered, number);
+    // Chunks that it owed before came first.
+    this.#shared.bandit.measured(holder.peer, bytes.byteLength, nowMs() - Math.max(askedMs, holder.sinceMs));
+    holder.sinceMs = nowMs();
     if (this.#asked.delete(chunk)) this.#take(chunk, bytes);
   }
 
@@ -229,6 +266,7 @@ export class Pull {
   #leave(holder: Holder, error: StarlingError): void {
     this.#holders.delete(holder.peer);
     this.#left.add(holder.peer);
+    if (holder.owes.size > 0) this.#shared.bandit.measured(holder.peer, 0, 1);
     this.#lastFault = error;
     for (const chunk of holder.owes) {
       const ask = this.#asked.get(chunk);

@@ -1,8 +1,9 @@
 /** Pulls of large content that end and are tried again, and that give to others what has come. */
-import { type ContentRoot, MIB } from '../spec/index.ts';
+import { NeighbourBandit } from '../aggregation/index.ts';
+import { type ContentRoot, MIB, type PeerId } from '../spec/index.ts';
 import { type Partial, type Parts, partialOf, partsOf } from './parts.ts';
-import type { Streams } from './ports.ts';
-import { type Holders, Pull, type PullOptions } from './pull.ts';
+import type { Clock, Streams } from './ports.ts';
+import { type Holders, Pull, type PullOptions, type Shared } from './pull.ts';
 
 /**
  * Bytes. What attempts have left, for the next one: the update or model of 64 million parameters, or of several smaller ones. What was
@@ -15,10 +16,17 @@ export class Pulls {
   readonly #running = new Map<ContentRoot, { readonly parts: Parts; readonly result: Promise<Uint8Array> }>();
   readonly #unfinished = new Map<ContentRoot, Parts>();
   #count = 0;
+  readonly #shared: Shared;
   readonly #leftMaxBytes: number;
 
-  constructor(leftMaxBytes = LEFT_MAX_BYTES) {
+  constructor(clock: Pick<Clock, 'nowMs'>, leftMaxBytes = LEFT_MAX_BYTES) {
+    this.#shared = { bandit: new NeighbourBandit(), nowMs: () => clock.nowMs(), isSharedBy: () => this.#count };
     this.#leftMaxBytes = leftMaxBytes;
+  }
+
+  /** A peer has gone: how fast it was tells nothing of how it will be. */
+  forget(peer: PeerId): void {
+    this.#shared.bandit.forget(peer);
   }
 
   /**
@@ -37,7 +45,7 @@ export class Pulls {
     const left = this.#unfinished.get(root);
     const parts = left?.content.byteLength === sizeBytes ? left : partsOf(root, sizeBytes);
     this.#unfinished.delete(root);
-    const result = this.#run(new Pull(streams, holders, parts, options, () => this.#count), parts);
+    const result = this.#run(new Pull(streams, holders, parts, options, this.#shared), parts);
     this.#running.set(root, { parts, result });
     return result;
   }

@@ -19,6 +19,8 @@ export interface Puller {
   /** Bytes that it has sent in answers, and chunks that others asked of it. */
   sent: number;
   asked: number;
+  /** Of its way out. */
+  bytesPerMs: number;
   readonly serve: ReturnType<typeof serveContent>;
   /** Its way out is busy until then. */
   freeAtMs: number;
@@ -80,14 +82,24 @@ export class PullWorld {
   }
 
   #node(peer: PeerId): Puller {
-    const pulls = new Pulls();
+    const pulls = new Pulls(this.clock);
     const partial = () => (node.content === undefined ? pulls.partial(this.root) : undefined);
     const serve = serveContent({
       index: async () => (node.content === undefined ? partial()?.index : this.#index),
       readChunk: async (_root, i) => (node.content === undefined ? partial()?.chunk(i) : chunkAt(node.content, i)),
       held: () => partial()?.held,
     });
-    const node: Puller = { peer, manner: 'honest', pulls, content: undefined, sent: 0, asked: 0, freeAtMs: 0, serve };
+    const node: Puller = {
+      peer,
+      manner: 'honest',
+      pulls,
+      content: undefined,
+      sent: 0,
+      asked: 0,
+      bytesPerMs: this.#bytesPerMs,
+      freeAtMs: 0,
+      serve,
+    };
     return node;
   }
 
@@ -129,7 +141,7 @@ export class PullWorld {
 
   #send(node: Puller, bytes: number, arrive: () => void): void {
     node.sent += bytes;
-    node.freeAtMs = Math.max(node.freeAtMs, this.clock.nowMs()) + bytes / this.#bytesPerMs;
+    node.freeAtMs = Math.max(node.freeAtMs, this.clock.nowMs()) + bytes / node.bytesPerMs;
     this.clock.after(node.freeAtMs - this.clock.nowMs() + this.#delayMs, () => {
       if (node.manner !== 'gone') arrive();
     });

@@ -55,7 +55,7 @@ async function nodeOf({ head, sums = [], donors, lies = [], beats = {}, divergin
     directory: { nodeOf: (peer: PeerId) => (strangers.includes(peer) ? undefined : `node ${peer}`) },
     diverging: new Map(diverging.map((peer) => [`node ${peer}`, {}])),
     reach: { of: (node: string) => ({ epoch: beats[node.slice(5)] ?? head }) },
-    pulls: new Pulls(),
+    pulls: new Pulls({ nowMs: () => 0 }),
     ports: {
       blobs,
       clock: { nowMs: () => 0 },

@@ -12,6 +12,7 @@ const holderOf = (peer: string, held: Holder['has'], answered = 1): Holder => ({
   has: held,
   isAsked: false,
   missingThen: 0,
+  sinceMs: 0,
   owes: new Set(),
   answered,
 });

@@ -95,14 +95,15 @@ describe('pulling content', () => {
     );
   });
 
-  it('asks four holders at once, each for three chunks at most and for one before its first', async () => {
+  it('asks eight holders what they have, four of them for chunks at once, each for three at most and for one before its first', async () => {
     const content = bytesOf(40 * CHUNK_BYTES);
-    const { streams, asked, askedOf, most, root } = world(content, { a: honest, b: honest, c: honest, d: honest, e: honest });
-    await pullContent(streams, ['a', 'b', 'c', 'd', 'e'], root, content.length, options);
-    assert.deepEqual(asked.slice(0, 4), ['a leaves', 'b leaves', 'c leaves', 'd leaves']);
-    assert.deepEqual([...most.values()], [3, 3, 3, 3]);
-    for (const peer of ['a', 'b', 'c', 'd']) assert.ok(askedOf(peer).length >= 8, `${peer} gave ${askedOf(peer).length}`);
-    assert.ok(askedOf('a', 'b', 'c', 'd').length < 40 + 12);
+    const names = ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h', 'i'];
+    const { streams, asked, askedOf, most, root } = world(content, Object.fromEntries(names.map((name) => [name, honest])));
+    await pullContent(streams, names, root, content.length, options);
+    assert.deepEqual(asked.slice(0, 12), [...names.slice(0, 8).map((name) => `${name} leaves`), 'a 0', 'b 1', 'c 2', 'd 3']);
+    assert.deepEqual([...most.values()], Array(8).fill(3));
+    assert.deepEqual(askedOf('i'), []);
+    assert.ok(askedOf(...names).length < 40 + 12);
 
     const first = world(content, { a: (index, give) => (index === 'leaves' ? give() : hangs(index, give)), b: gone });
     void pullContent(first.streams, ['a', 'b'], first.root, content.length, options);
@@ -116,9 +117,14 @@ describe('pulling content', () => {
     const breaks: Answer = (index, give) => (index !== 'leaves' && ++given > 4 ? gone(index, give) : give());
     const faults: string[] = [];
     // b stands by until a place is free.
-    const { streams, askedOf, root } = world(content, { a: breaks, x: hangs, y: hangs, z: hangs, b: honest });
+    const hanging = ['s', 't', 'u', 'v', 'x', 'y', 'z'];
+    const { streams, askedOf, root } = world(content, {
+      a: breaks,
+      b: honest,
+      ...Object.fromEntries(hanging.map((name) => [name, hangs])),
+    });
     const onFault = (peer: PeerId, error: StarlingError) => void faults.push(`${peer} ${error.code}`);
-    const pulled = await pullContent(streams, ['a', 'x', 'y', 'z', 'b'], root, content.length, { ...options, onFault });
+    const pulled = await pullContent(streams, ['a', ...hanging, 'b'], root, content.length, { ...options, onFault });
     assert.ok(Buffer.from(pulled).equals(content));
     assert.deepEqual(faults, ['a UNREACHABLE']);
     assert.deepEqual(ascending(askedOf('b')), [4, 5, 6, 7, 8]);
@@ -237,13 +243,14 @@ describe('pulling content', () => {
   it('ends when its caller gives up, without trying further holders', async () => {
     const content = bytesOf(4 * CHUNK_BYTES);
     const abort = new AbortController();
-    const { streams, asked, root } = world(content, { a: hangs, b: hangs, c: hangs, d: hangs, e: honest });
-    const pulling = pullContent(streams, ['a', 'b', 'c', 'd', 'e'], root, content.length, { ...options, signal: abort.signal });
+    const hanging = ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h'];
+    const { streams, asked, root } = world(content, { ...Object.fromEntries(hanging.map((name) => [name, hangs])), i: honest });
+    const pulling = pullContent(streams, [...hanging, 'i'], root, content.length, { ...options, signal: abort.signal });
     abort.abort(new Error('enough'));
     await assert.rejects(pulling, /enough/);
-    assert.equal(asked.length, 4);
+    assert.equal(asked.length, 8);
     await assert.rejects(pullContent(streams, ['a'], root, content.length, { ...options, signal: abort.signal }), /enough/);
-    assert.equal(asked.length, 4);
+    assert.equal(asked.length, 8);
   });
 
   it('lets an error that is no holder’s fault through', async () => {
@@ -268,7 +275,7 @@ describe('a pull that is tried again', () => {
           let left = 0;
           const dying: Answer = (index, give) => (left-- > 0 ? give() : gone(index, give));
           const { streams, root, askedOf } = world(content, { a: dying });
-          const pulls = new Pulls();
+          const pulls = new Pulls({ nowMs: () => 0 });
           for (const life of [...lives, Number.POSITIVE_INFINITY]) {
             left = life;
             const pulling = pulls.pull(streams, ['a'], root, content.length, options);
@@ -288,7 +295,7 @@ describe('a pull that is tried again', () => {
 
   it('begins anew with another size, and remembers what fits its budget, the newest first', async () => {
     const contents = [3, 5, 7].map((seed) => bytesOf(3 * CHUNK_BYTES, seed));
-    const pulls = new Pulls(6 * CHUNK_BYTES);
+    const pulls = new Pulls({ nowMs: () => 0 }, 6 * CHUNK_BYTES);
     const worlds = contents.map((content) => {
       let answers = 0;
       const made = world(content, { a: (index, give) => (++answers === 3 ? gone(index, give) : give()) });
