@@ -90,7 +90,7 @@ export class Advancer {
     await this.#modelOrBlock();
     if (this.#ctx.pinned === undefined)
       // Aged by what is final: what a provisional step took may come back however many have followed it.
-      this.#residual.settle((updateHash, epoch) => this.#isRostered(updateHash, epoch), chain.finalized.state.epoch);
+      await this.#residual.settle((updateHash, epoch) => this.#isRostered(updateHash, epoch), chain.finalized.state.epoch);
     for (const one of applied) this.#say(one, sinceMs);
     this.#listener.moved(applied);
   }

@@ -25,10 +25,10 @@ import {
 } from '../spec/index.ts';
 import { genesisDecision, initialState, isRefused, reduce, restoredEpoch, type Step, stateRoot } from '../state/index.ts';
 import { rosterHash } from '../wire/index.ts';
-import { turn } from './exchange/world.ts';
 import { Models } from './models.ts';
 import type { BlobStore, Clock } from './ports.ts';
 import { contentInTurns } from './served.ts';
+import { TURN_ELEMENTS, turn } from './turns.ts';
 
 /** The aggregate of a decision. Both undefined where nothing was averaged; the sum alone where a certified root stands for it. */
 export interface HeldAggregate {
@@ -89,9 +89,6 @@ interface Model {
   readonly model: Float32Array;
   readonly modelRoot: ContentRoot;
 }
-
-/** Elements of a model that are worked out before others have a turn: some milliseconds. */
-const TURN = 2 ** 20;
 
 export class Chain {
   readonly genesis: Genesis;
@@ -313,9 +310,9 @@ export class Chain {
   async #average(theta: Float32Array, terms: AverageTerms): Promise<Float32Array> {
     const { clock } = this.#init;
     const next = new Float32Array(theta.length);
-    for (let start = 0; start < theta.length; start += TURN) {
+    for (let start = 0; start < theta.length; start += TURN_ELEMENTS) {
       if (start > 0 && clock !== undefined) await turn(clock);
-      applyRange(next, theta, this.spans, terms, start, Math.min(start + TURN, theta.length));
+      applyRange(next, theta, this.spans, terms, start, Math.min(start + TURN_ELEMENTS, theta.length));
     }
     return next;
   }

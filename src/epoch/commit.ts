@@ -1,12 +1,14 @@
 /** Step 3, commit: the contribution is on disk and on this node's chain before anything of it is sent. */
 import { bytesOf } from '../aggregation/index.ts';
+import { merkleRoot, toHex } from '../crypto/index.ts';
 import { type EntryOf, isKind } from '../ledger/index.ts';
 import { StarlingError, type SwarmState } from '../spec/index.ts';
-import { SALT_BYTES, updateHash } from '../wire/index.ts';
+import { SALT_BYTES, updateLeaf } from '../wire/index.ts';
 import type { Committed as Commitment } from './commitment.ts';
 import type { EpochContext } from './context.ts';
 import type { Prepared } from './prepare.ts';
 import type { OwnUpdate, Residual } from './residual.ts';
+import { leavesInTurns } from './served.ts';
 import type { UpdateSubmission } from './submission.ts';
 
 export interface Committed {
@@ -15,21 +17,22 @@ export interface Committed {
 }
 
 /**
- * Appends the contribution entry: hash, sizes and metrics, never the values. `commitment`: where nobody sees them. Durable when it
- * returns.
+ * Appends the contribution entry: hash, sizes and metrics, never the values. `commitment`: where nobody sees them. `requireCurrent`
+ * throws EPOCH_PAST once the entry would come too late. Durable when it resolves.
  */
-export function commit(
+export async function commit(
   ctx: EpochContext,
   residual: Residual,
   prepared: Prepared,
   commitment: Commitment | undefined,
   submission: UpdateSubmission,
   base: SwarmState,
-): Committed {
+  requireCurrent: () => void,
+): Promise<Committed> {
   const salt = ctx.ports.entropy.bytes(SALT_BYTES);
   const bytes = bytesOf(prepared.integers);
   const update: OwnUpdate = {
-    updateHash: updateHash(salt, bytes),
+    updateHash: toHex(merkleRoot(await leavesInTurns(ctx.ports.clock, bytes, (chunk) => updateLeaf(salt, chunk)))),
     epoch: base.epoch + 1,
     dtype: ctx.genesis.updateDtype,
     salt,
@@ -37,8 +40,6 @@ export function commit(
     exponents: base.scaleExponents,
     secret: commitment?.secret ?? null,
   };
-  const staleness = residual.staleness(update.epoch);
-  residual.keep(update, prepared.values);
   const body = {
     epoch: update.epoch,
     updateHash: update.updateHash,
@@ -47,10 +48,11 @@ export function commit(
     maxAbs: prepared.maxAbs,
     metrics: submission.metrics,
     commitment: commitment?.hash ?? null,
-    staleness,
   };
-  const entry = ctx.replica.append('contribution', body, base.decision, base.epoch);
-  residual.commit();
+  const entry = await residual.contribute(update, prepared.values, () => {
+    requireCurrent();
+    return ctx.replica.append('contribution', { ...body, staleness: residual.staleness(update.epoch) }, base.decision, base.epoch);
+  });
   if (!isKind(entry, 'contribution')) throw new StarlingError('INTERNAL', 'a contribution came back as another kind', { phase: 'commit' });
   return { entry, update };
 }

@@ -1,18 +1,15 @@
 /** What the exchange of an epoch's sums sees of a node. */
 import { sis } from '../crypto/index.ts';
 import { isKind } from '../ledger/index.ts';
-import type { EntryId } from '../spec/index.ts';
 import { weightsOf } from './average.ts';
 import { commitmentContext, commitmentSeed } from './commitment.ts';
 import { type EpochContext, peerOf } from './context.ts';
-import type { ExchangeWorld, OwnRow } from './exchange/index.ts';
+import type { ExchangeWorld } from './exchange/index.ts';
 import type { Residual } from './residual.ts';
 
 export function exchangeWorld(ctx: EpochContext, residual: Residual): ExchangeWorld {
   const { graph } = ctx.replica;
   const { clock, streams, journal, store } = ctx.ports;
-  // As large as the model, and on disk: read once an epoch.
-  let last: { readonly id: EntryId; readonly row: OwnRow } | undefined;
   return {
     clock,
     streams,
@@ -36,12 +33,10 @@ export function exchangeWorld(ctx: EpochContext, residual: Residual): ExchangeWo
     weights: (base, roster) => weightsOf(ctx, base, roster),
     commitmentContext: (epoch, author) => commitmentContext(ctx.swarm, epoch, author),
     own(id) {
-      if (last?.id === id) return last.row;
       const entry = graph.get(id);
       const own = entry !== undefined && isKind(entry, 'contribution') ? residual.get(entry.core.body.updateHash) : undefined;
       if (own === undefined || own.secret === null) return undefined;
-      last = { id, row: { values: own.integers, rho: sis.expandRho(own.secret), salt: own.salt } };
-      return last.row;
+      return { values: own.integers, rho: sis.expandRho(own.secret), salt: own.salt };
     },
   };
 }

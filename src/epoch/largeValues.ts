@@ -1,5 +1,6 @@
 /** Values of a node's own store that are as large as a model, in pieces: they lie in no row, and in memory, as a whole. */
 import type { NodeStore } from './ports.ts';
+import { inTurns, type Turn } from './turns.ts';
 
 /** Bytes of a piece: small beside any model that is large, and a thousand of them take no more time than their bytes. */
 export const PIECE_BYTES = 2 ** 20;
@@ -15,8 +16,8 @@ export function* pieces(sizeBytes: number): Generator<readonly [start: number, e
  * Durable soon: whoever names the value says so with a write of its own after this one. A name is written once; half of a value that
  * nobody names is what a crash leaves.
  */
-export function writeLarge(store: NodeStore, name: string, bytes: Uint8Array): void {
-  for (const [start, end] of pieces(bytes.byteLength)) writePiece(store, name, start, bytes.subarray(start, end));
+export async function writeLarge(store: NodeStore, name: string, bytes: Uint8Array, turn: Turn): Promise<void> {
+  for await (const [start, end] of inTurns(pieces(bytes.byteLength), turn)) writePiece(store, name, start, bytes.subarray(start, end));
 }
 
 /** `start`: a multiple of PIECE_BYTES. */
@@ -38,6 +39,11 @@ export function readLarge(store: NodeStore, name: string, sizeBytes: number): Ui
   return bytes;
 }
 
-export function deleteLarge(store: NodeStore, name: string): void {
-  for (const key of store.keys(`${name}/`)) store.delete(key, 'soon');
+/** Whether each piece of it is there. */
+export function isHeld(store: NodeStore, name: string, sizeBytes: number): boolean {
+  return store.keys(`${name}/`).length === [...pieces(sizeBytes)].length;
+}
+
+export async function deleteLarge(store: NodeStore, name: string, turn: Turn): Promise<void> {
+  for await (const key of inTurns(store.keys(`${name}/`), turn)) store.delete(key, 'soon');
 }

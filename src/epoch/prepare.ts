@@ -3,6 +3,7 @@ import { dtypeBytes, sentOf, squaredNorm, type TensorSpan } from '../aggregation
 import type { Compute, IntRow } from '../compute/api.ts';
 import { type Genesis, QMAX, StarlingError } from '../spec/index.ts';
 import type { Entropy } from './ports.ts';
+import { noTurn, TURN_ELEMENTS, type Turn } from './turns.ts';
 
 export interface Prepared {
   /** Residual + delta, clipped, on the grid: what the integers stand for, and what stays behind. f32, P elements. */
@@ -34,20 +35,14 @@ export interface PrepareInput {
 /** Elements that are rounded at a time. */
 const PART = 2 ** 18;
 
-/** Elements that a loop handles before others have a turn: some milliseconds. */
-const TURN = 2 ** 20;
-
-/** Lets everything else run that waits; resolves when it has. */
-export type Turn = () => Promise<void>;
-
 /** Throws NON_FINITE naming the tensor and the element. `delta` is used up. `turn` is taken in the midst of large updates. */
-export async function prepare(input: PrepareInput, compute: Compute, entropy: Entropy, turn: Turn = async () => {}): Promise<Prepared> {
+export async function prepare(input: PrepareInput, compute: Compute, entropy: Entropy, turn: Turn = noTurn): Promise<Prepared> {
   const { genesis, spans } = input;
   const values = input.delta;
   await screen(values, spans, turn);
   for (const { start, values: owed } of input.residual) {
     values.set(await compute.axpy(owed, values.subarray(start, start + owed.length), 1), start);
-    if (start > 0 && start % TURN === 0) await turn();
+    if (start > 0 && start % TURN_ELEMENTS === 0) await turn();
   }
   // Diverged training can overflow the sum even where both summands are finite.
   await screen(values, spans, turn);
@@ -84,9 +79,9 @@ async function* parts(
 ): AsyncGenerator<{ readonly t: number; readonly start: number; readonly end: number }> {
   let since = 0;
   for (const [t, span] of spans.entries())
-    for (let start = span.start; start < span.end; start += TURN) {
-      const end = Math.min(start + TURN, span.end);
-      if (since + end - start > TURN) {
+    for (let start = span.start; start < span.end; start += TURN_ELEMENTS) {
+      const end = Math.min(start + TURN_ELEMENTS, span.end);
+      if (since + end - start > TURN_ELEMENTS) {
         await turn();
         since = 0;
       }

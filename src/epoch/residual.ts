@@ -9,8 +9,9 @@ import { isKind } from '../ledger/index.ts';
 import { type Hex, StarlingError, type UpdateDtype } from '../spec/index.ts';
 import { decode, encode, readBytes, readHash, readInt, readList, readNullable, readOneOf, readTuple } from '../wire/index.ts';
 import type { EpochContext } from './context.ts';
-import { deleteLarge, PIECE_BYTES, pieces, readLarge, readPiece, writeLarge, writePiece } from './largeValues.ts';
+import { deleteLarge, isHeld, PIECE_BYTES, pieces, readLarge, readPiece, writeLarge, writePiece } from './largeValues.ts';
 import type { NodeStore } from './ports.ts';
+import { inTurns, noTurn, type Turn, turn } from './turns.ts';
 
 /** An own contribution's integers, and what is needed to publish them again after a restart. */
 export interface OwnUpdate {
@@ -23,6 +24,9 @@ export interface OwnUpdate {
   /** What the rho of its commitment comes from; null where it has none. */
   readonly secret: Uint8Array | null;
 }
+
+/** All but its integers, and how many they are. */
+type OwnRecord = Omit<OwnUpdate, 'updateHash' | 'integers'> & { readonly length: number };
 
 interface Move {
   readonly updateHash: Hex;
@@ -50,7 +54,7 @@ export function residualOf(ctx: EpochContext): Residual {
       const entry = graph.get(id);
       return entry !== undefined && isKind(entry, 'contribution') && entry.core.body.updateHash === updateHash;
     });
-  return new Residual(ctx.ports.store, ctx.spans, committed);
+  return new Residual(ctx.ports.store, ctx.spans, committed, () => turn(ctx.ports.clock));
 }
 
 export class Residual {
@@ -63,11 +67,16 @@ export class Residual {
   readonly #settled: Set<Hex>;
   /** Epoch of every own update kept. */
   readonly #epochs: Map<Hex, number>;
+  readonly #turn: Turn;
+  /** What was contributed or asked for last: the exchange of its epoch asks for it again. */
+  #recent: OwnUpdate | undefined;
+  #last: Promise<unknown> = Promise.resolve();
 
   /** `onLedger` tells whether a contribution with this update hash was committed: it settles what a crash left open. */
-  constructor(store: NodeStore, spans: readonly TensorSpan[], onLedger: (updateHash: Hex) => boolean) {
+  constructor(store: NodeStore, spans: readonly TensorSpan[], onLedger: (updateHash: Hex) => boolean, turn: Turn = noTurn) {
     this.#store = store;
     this.#spans = spans;
+    this.#turn = turn;
     this.#sizeBytes = 4 * (spans.at(-1)?.end ?? 0);
     const saved = store.get(RESIDUAL);
     const [at, settled] = saved === undefined ? [0, []] : decodeResidual(saved);
@@ -77,8 +86,10 @@ export class Residual {
     const pending = store.get(PENDING);
     if (pending !== undefined) {
       const [updateHash, next] = decodePending(pending);
-      if (onLedger(updateHash)) this.#goTo(next);
-      else store.delete(PENDING);
+      if (onLedger(updateHash)) {
+        this.#at = next;
+        this.#save();
+      } else store.delete(PENDING);
     }
     // What a crash left half written, or not yet removed.
     const present = valuesKey(this.#at);
@@ -103,34 +114,64 @@ export class Residual {
     for (const [start] of pieces(this.#sizeBytes)) yield { start: start / 4, values: this.#part(start) };
   }
 
-  /** Before the contribution is signed: its integers, and the residual it will leave behind, are on disk. */
-  keep(update: OwnUpdate, prepared: Float32Array): void {
-    if (this.#epochs.size >= MAX_KEPT) this.#forget([...this.#epochs.keys()].slice(0, 1));
+  /**
+   * Makes a contribution: its integers, and the residual it will leave behind, are on disk before `append` puts its entry on the ledger;
+   * after that all that was prepared is owed until a decision rosters it. `append` says, by what it throws, that its time is over; nothing
+   * of it stays then.
+   */
+  contribute<T>(update: OwnUpdate, prepared: Float32Array, append: () => T): Promise<T> {
+    return this.#alone(async () => {
+      await this.#keep(update, prepared);
+      let appended: T;
+      try {
+        appended = append();
+      } catch (error) {
+        if (error instanceof StarlingError && error.code === 'EPOCH_PAST') await this.#drop(update.updateHash);
+        throw error;
+      }
+      this.#recent = update;
+      await this.#goTo(this.#at + 1);
+      return appended;
+    });
+  }
+
+  async #keep(update: OwnUpdate, prepared: Float32Array): Promise<void> {
+    if (this.#epochs.size >= MAX_KEPT) await this.#forget([...this.#epochs.keys()].slice(0, 1));
     this.#epochs.set(update.updateHash, update.epoch);
     // The index first: what it does not list is never deleted. The last of these makes all of them durable.
     this.#saveIndex();
-    writeLarge(this.#store, ownKey(update.updateHash), bytesOf(update.integers));
+    await writeLarge(this.#store, ownKey(update.updateHash), bytesOf(update.integers), this.#turn);
     this.#store.set(
       ownKey(update.updateHash),
       encode([update.epoch, update.dtype, update.salt, update.integers.length, [...update.exponents], update.secret]),
       'soon',
     );
-    deleteLarge(this.#store, valuesKey(this.#at + 1));
-    writeLarge(this.#store, valuesKey(this.#at + 1), bytesOf(prepared));
+    await deleteLarge(this.#store, valuesKey(this.#at + 1), this.#turn);
+    await writeLarge(this.#store, valuesKey(this.#at + 1), bytesOf(prepared), this.#turn);
     this.#store.set(PENDING, encode([fromHex(update.updateHash), this.#at + 1]));
   }
 
-  /** After it: all that was prepared, and kept with the newest update, is owed until a decision rosters it. */
-  commit(): void {
-    this.#goTo(this.#at + 1);
+  async #drop(updateHash: Hex): Promise<void> {
+    this.#store.delete(PENDING, 'soon');
+    await this.#forget([updateHash]);
+    await deleteLarge(this.#store, valuesKey(this.#at + 1), this.#turn);
   }
 
+  /** From memory what was made or asked for last, until its epoch is over; else from disk, at a stretch. */
   get(updateHash: Hex): OwnUpdate | undefined {
-    const saved = this.#store.get(ownKey(updateHash));
+    if (this.#recent?.updateHash === updateHash) return this.#recent;
+    const saved = this.#record(updateHash);
     if (saved === undefined) return undefined;
-    const { length, ...own } = decodeOwn(saved);
+    const { length, ...own } = saved;
     const bytes = readLarge(this.#store, ownKey(updateHash), length * dtypeBytes(own.dtype));
-    return bytes === undefined ? undefined : { updateHash, ...own, integers: integersOf(bytes, own.dtype) };
+    if (bytes === undefined) return undefined;
+    this.#recent = { updateHash, ...own, integers: integersOf(bytes, own.dtype) };
+    return this.#recent;
+  }
+
+  #record(updateHash: Hex): OwnRecord | undefined {
+    const saved = this.#store.get(ownKey(updateHash));
+    return saved === undefined ? undefined : decodeOwn(saved);
   }
 
   /**
@@ -147,23 +188,33 @@ export class Residual {
 
   /**
    * Brings the residual in line with the chosen decisions: `rostered` says whether one of them holds an update, undefined
-   * where that is archived and stays as it was found last. Idempotent.
+   * where that is archived and stays as it was found last. Idempotent. Waits for a contribution that is being made.
    */
-  settle(rostered: (updateHash: Hex, epoch: number) => boolean | undefined, currentEpoch: number): void {
-    const moves: Move[] = [];
-    for (const [updateHash, epoch] of this.#epochs) {
-      const inModel = rostered(updateHash, epoch);
-      if (inModel !== undefined && inModel !== this.#settled.has(updateHash)) moves.push({ updateHash, inModel });
-    }
-    if (moves.length > 0) this.#move(moves);
-    const old = [...this.#epochs].filter(([, epoch]) => epoch <= currentEpoch - EPOCHS_KEPT);
-    if (old.length > 0) this.#forget(old.map(([updateHash]) => updateHash));
+  settle(rostered: (updateHash: Hex, epoch: number) => boolean | undefined, currentEpoch: number): Promise<void> {
+    return this.#alone(async () => {
+      const moves: Move[] = [];
+      for (const [updateHash, epoch] of this.#epochs) {
+        const inModel = rostered(updateHash, epoch);
+        if (inModel !== undefined && inModel !== this.#settled.has(updateHash)) moves.push({ updateHash, inModel });
+      }
+      if (moves.length > 0) await this.#move(moves);
+      if (this.#recent !== undefined && this.#recent.epoch <= currentEpoch) this.#recent = undefined;
+      const old = [...this.#epochs].filter(([, epoch]) => epoch <= currentEpoch - EPOCHS_KEPT);
+      if (old.length > 0) await this.#forget(old.map(([updateHash]) => updateHash));
+    });
+  }
+
+  /** One after the other: each writes the values anew from those that the one before left. */
+  #alone<T>(work: () => Promise<T>): Promise<T> {
+    const done = this.#last.then(work);
+    this.#last = done.catch(() => undefined);
+    return done;
   }
 
   /** What left the residual with these stays in the model for good, and what did not stays owed. */
-  #forget(updateHashes: readonly Hex[]): void {
+  async #forget(updateHashes: readonly Hex[]): Promise<void> {
     for (const updateHash of updateHashes) {
-      deleteLarge(this.#store, ownKey(updateHash));
+      await deleteLarge(this.#store, ownKey(updateHash), this.#turn);
       this.#store.delete(ownKey(updateHash), 'soon');
       this.#epochs.delete(updateHash);
       this.#settled.delete(updateHash);
@@ -172,28 +223,41 @@ export class Residual {
     this.#save();
   }
 
-  #move(moves: readonly Move[]): void {
+  async #move(moves: readonly Move[]): Promise<void> {
     const next = this.#at + 1;
-    const updates = moves.map(({ updateHash, inModel }) => ({ own: this.get(updateHash), sign: inModel ? -1 : 1 }));
-    deleteLarge(this.#store, valuesKey(next));
-    for (const [start] of pieces(this.#sizeBytes)) {
+    const updates = moves.flatMap(({ updateHash, inModel }) => {
+      const own = this.#record(updateHash);
+      const isHere = own !== undefined && isHeld(this.#store, ownKey(updateHash), own.length * dtypeBytes(own.dtype));
+      return isHere ? [{ ...own, updateHash, sign: inModel ? -1 : 1 }] : [];
+    });
+    await deleteLarge(this.#store, valuesKey(next), this.#turn);
+    for await (const [start] of inTurns(pieces(this.#sizeBytes), this.#turn)) {
       const values = this.#part(start);
-      for (const { own, sign } of updates) if (own !== undefined) this.#add(values, start / 4, own, sign);
+      for (const own of updates) this.#add(values, start / 4, own);
       writePiece(this.#store, valuesKey(next), start, bytesOf(values));
     }
     for (const { updateHash, inModel } of moves)
       if (inModel) this.#settled.add(updateHash);
       else this.#settled.delete(updateHash);
-    this.#goTo(next);
+    await this.#goTo(next);
   }
 
-  #add(values: Float32Array, first: number, { integers, exponents }: OwnUpdate, sign: number): void {
+  #add(values: Float32Array, first: number, own: OwnRecord & { readonly updateHash: Hex; readonly sign: number }): void {
+    const integers = this.#integers(own, first, values.length);
     for (const [t, span] of this.#spans.entries()) {
-      const scale = sign * 2 ** (exponents[t] as number);
+      const scale = own.sign * 2 ** (own.exponents[t] as number);
       const end = Math.min(span.end - first, values.length);
-      for (let k = Math.max(0, span.start - first); k < end; k++)
-        values[k] = (values[k] as number) + (integers[first + k] as number) * scale;
+      for (let k = Math.max(0, span.start - first); k < end; k++) values[k] = (values[k] as number) + (integers[k] as number) * scale;
     }
+  }
+
+  /** Integers [first, first + count) of an own update. All of them lie in one piece, since an integer is no larger than a value. */
+  #integers({ updateHash, dtype, length }: OwnRecord & { readonly updateHash: Hex }, first: number, count: number): IntRow {
+    const at = first * dtypeBytes(dtype);
+    const start = at - (at % PIECE_BYTES);
+    const piece = readPiece(this.#store, ownKey(updateHash), start);
+    if (piece?.byteLength !== Math.min(PIECE_BYTES, length * dtypeBytes(dtype) - start)) throw lost();
+    return integersOf(piece.slice(at - start, at - start + count * dtypeBytes(dtype)), dtype);
   }
 
   /** Values from byte `start` on, alone in their memory. */
@@ -206,11 +270,11 @@ export class Residual {
   }
 
   /** What was pending is part of the residual from here on, even where its removal failed the first time. */
-  #goTo(next: number): void {
+  async #goTo(next: number): Promise<void> {
     const before = this.#at;
     this.#at = next;
     this.#save();
-    if (before > 0 && before !== next) deleteLarge(this.#store, valuesKey(before));
+    if (before > 0) await deleteLarge(this.#store, valuesKey(before), this.#turn);
   }
 
   /** Durable soon: the ledger says again what becomes of it. */
@@ -250,7 +314,7 @@ function decodeIndex(bytes: Uint8Array | undefined): Map<Hex, number> {
   );
 }
 
-function decodeOwn(bytes: Uint8Array): Omit<OwnUpdate, 'updateHash' | 'integers'> & { readonly length: number } {
+function decodeOwn(bytes: Uint8Array): OwnRecord {
   const [epoch, dtypeName, salt, length, exponents, secret] = readTuple(decode(bytes, 'ownUpdate', RECORD_MAX_BYTES), 'ownUpdate', 6);
   return {
     epoch: readInt(epoch, 'ownUpdate.epoch'),

@@ -4,6 +4,9 @@ import { type ContentIndex, chunkAt, chunkCount, leafHash, merkleRoot, toHex, ve
 import { type ContentRoot, type PeerId, StarlingError } from '../spec/index.ts';
 import { decodeContentRequest, encodeContentIndex, encodeHeldChunks } from '../wire/messages.ts';
 import type { BlobStore, Clock } from './ports.ts';
+import { turn } from './turns.ts';
+
+type LeafOf = (chunk: Uint8Array) => Uint8Array;
 
 /** What can be read in parts, from memory or from disk. */
 export interface ServedContent extends Pick<BlobStore, 'index' | 'readChunk'> {
@@ -70,8 +73,13 @@ export async function contentInTurns(clock: Pick<Clock, 'after'>, content: Uint8
   return { root: toHex(merkleRoot(leaves)), sizeBytes: content.byteLength, leaves };
 }
 
-const leavesInTurns = (clock: Pick<Clock, 'after'>, content: Uint8Array): Promise<Uint8Array[]> =>
-  pipe(chunksOf(content), (chunks) => inTurns(clock, chunks), hashed);
+/** `leafOf`: a leaf hash of a chunk where it is not the plain one. */
+export const leavesInTurns = (clock: Pick<Clock, 'after'>, content: Uint8Array, leafOf: LeafOf = leafHash): Promise<Uint8Array[]> =>
+  pipe(
+    chunksOf(content),
+    (chunks) => inTurns(clock, chunks),
+    (chunks) => hashed(chunks, leafOf),
+  );
 
 function* chunksOf(content: Uint8Array): Generator<Uint8Array> {
   for (let i = 0; i < chunkCount(content.byteLength); i++) yield chunkAt(content, i);
@@ -81,14 +89,14 @@ function* chunksOf(content: Uint8Array): Generator<Uint8Array> {
 async function* inTurns(clock: Pick<Clock, 'after'>, chunks: Iterable<Uint8Array>): AsyncGenerator<Uint8Array> {
   let given = 0;
   for (const chunk of chunks) {
-    if (given > 0 && given % CHUNKS_A_TURN === 0) await new Promise<void>((resolve) => clock.after(0, resolve));
+    if (given > 0 && given % CHUNKS_A_TURN === 0) await turn(clock);
     given += 1;
     yield chunk;
   }
 }
 
-async function hashed(chunks: AsyncIterable<Uint8Array>): Promise<Uint8Array[]> {
+async function hashed(chunks: AsyncIterable<Uint8Array>, leafOf: LeafOf): Promise<Uint8Array[]> {
   const leaves: Uint8Array[] = [];
-  for await (const chunk of chunks) leaves.push(leafHash(chunk));
+  for await (const chunk of chunks) leaves.push(leafOf(chunk));
   return leaves;
 }

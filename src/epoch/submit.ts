@@ -4,12 +4,12 @@ import { commit } from './commit.ts';
 import { commitTo } from './commitment.ts';
 import type { EpochContext } from './context.ts';
 import { isForked } from './cuts.ts';
-import { turn } from './exchange/world.ts';
 import { prepare } from './prepare.ts';
 import { publish, publishEntry } from './publish.ts';
 import type { Residual } from './residual.ts';
 import { pinnedError } from './rollback.ts';
 import type { UpdateSubmission } from './submission.ts';
+import { turn } from './turns.ts';
 
 export interface Submitted {
   readonly contributionId: EntryId;
@@ -40,10 +40,13 @@ export async function submit(ctx: EpochContext, residual: Residual, submission: 
   );
   const commitment = ctx.isScheduled(base) ? await commitTo(ctx, epoch, prepared.integers) : undefined;
   timeline.mark(epoch, 'prepare', sinceMs);
-  // Everything that was awaited may have let a decision in. It may also have taken its part out of the residual only now: what it took must not come back.
-  if (residual.version !== owed || ctx.chain.head.id !== base.decision) throw past(submission.epoch, ctx.chain.head.state.epoch + 1);
+  // Everything that is awaited may let a decision in. It may also have taken its part out of the residual only now: what it took must not come back.
+  const requireCurrent = (): void => {
+    if (residual.version !== owed || ctx.chain.head.id !== base.decision) throw past(submission.epoch, ctx.chain.head.state.epoch + 1);
+  };
+  requireCurrent();
   sinceMs = ports.clock.nowMs();
-  const committed = commit(ctx, residual, prepared, commitment, submission, base);
+  const committed = await commit(ctx, residual, prepared, commitment, submission, base, requireCurrent);
   timeline.mark(epoch, 'commit', sinceMs);
   ports.journal.observe('commit_ms', ports.clock.nowMs() - sinceMs);
   sinceMs = ports.clock.nowMs();

@@ -68,6 +68,9 @@ export function decodeUpdate(bytes: Uint8Array, maxPayloadBytes: number): Update
  * not commit to its key; this does commit to the integers.
  */
 export function updateHash(salt: Uint8Array, ints: Uint8Array): Hex {
-  const leaves = Array.from({ length: chunkCount(ints.byteLength) }, (_, i) => leafHash(Buffer.concat([salt, chunkAt(ints, i)])));
+  const leaves = Array.from({ length: chunkCount(ints.byteLength) }, (_, i) => updateLeaf(salt, chunkAt(ints, i)));
   return toHex(merkleRoot(leaves));
 }
+
+/** One leaf of an update hash. */
+export const updateLeaf = (salt: Uint8Array, chunk: Uint8Array): Uint8Array => leafHash(Buffer.concat([salt, chunk]));

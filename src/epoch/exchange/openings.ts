@@ -1,9 +1,10 @@
 /** What an author shows of its row, and a member of what it received, when a sum was refused (PROTOCOL section 6); and how it is checked. */
 import { bytesOf, dtypeBytes, integersOf } from '../../aggregation/index.ts';
-import { chunkAt, chunkCount, leafHash, merkleRoot, sis, toHex } from '../../crypto/index.ts';
+import { chunkAt, chunkCount, merkleRoot, sis, toHex } from '../../crypto/index.ts';
 import { CHUNK_BYTES, MAX_PARAMETERS, QMAX, StarlingError, type UpdateDtype } from '../../spec/index.ts';
-import { decode, encode, readBytes, readList, readTuple, SALT_BYTES } from '../../wire/index.ts';
+import { decode, encode, readBytes, readList, readTuple, SALT_BYTES, updateLeaf } from '../../wire/index.ts';
 import type { Clock } from '../ports.ts';
+import { leavesInTurns } from '../served.ts';
 import type { Contribution, ExchangeWorld, OwnRow } from './world.ts';
 import { turn } from './world.ts';
 
@@ -50,17 +51,8 @@ export class OwnOpenings {
   /** Chunk `i` of the integers' bytes, with what shows that the update hash is over it. */
   async row(i: number): Promise<Uint8Array | undefined> {
     if (i >= chunkCount(this.#bytes.byteLength)) return undefined;
-    this.#leaves ??= this.#hash();
+    this.#leaves ??= leavesInTurns(this.#clock, this.#bytes, (chunk) => updateLeaf(this.#own.salt, chunk));
     return encode([this.#own.salt, await this.#leaves, chunkAt(this.#bytes, i)]);
-  }
-
-  async #hash(): Promise<Uint8Array[]> {
-    const leaves: Uint8Array[] = [];
-    for (let i = 0; i < chunkCount(this.#bytes.byteLength); i++) {
-      leaves.push(leafHash(Buffer.concat([this.#own.salt, chunkAt(this.#bytes, i)])));
-      await turn(this.#clock);
-    }
-    return leaves;
   }
 }
 
@@ -78,7 +70,7 @@ export function readRow(opened: Uint8Array, i: number, contribution: Contributio
   const chunk = readBytes(chunkValue, 'opened.chunk', 0, CHUNK_BYTES);
   const sizeBytes = elements * dtypeBytes(dtype);
   const isWhole = leaves.length === chunkCount(sizeBytes) && chunk.byteLength === Math.min(CHUNK_BYTES, sizeBytes - i * CHUNK_BYTES);
-  const leaf = leafHash(Buffer.concat([salt, chunk]));
+  const leaf = updateLeaf(salt, chunk);
   if (!isWhole || toHex(merkleRoot(leaves)) !== contribution.updateHash || Buffer.compare(leaf, leaves[i] as Uint8Array) !== 0)
     throw new StarlingError('HASH_MISMATCH', 'an opened row is not the one that its ledger entry names', {
       node: contribution.author,

@@ -57,10 +57,7 @@ export interface ExchangeWorld {
   own(id: EntryId): OwnRow | undefined;
 }
 
-/** Lets everything else run that waits: whoever computes over whole rows does it between pieces. */
-export const turn = (clock: Pick<Clock, 'after'>): Promise<void> => pause(clock, 0);
-
-export const pause = (clock: Pick<Clock, 'after'>, ms: number): Promise<void> => new Promise((resolve) => void clock.after(ms, resolve));
+export { pause, turn } from '../turns.ts';
 
 /** Integers handled between two turns: some milliseconds of any loop here. */
 export const PIECE = 65_536;

@@ -53,14 +53,14 @@ class Trainer {
     return new Residual(this.store, spans, (hash) => this.ledger.some(({ update }) => update.updateHash === hash));
   }
 
-  restart(): void {
+  async restart(): Promise<void> {
     this.store.writesLeft = Number.POSITIVE_INFINITY;
     this.residual = this.#open();
-    this.settle();
+    await this.settle();
   }
 
-  /** As commit.ts does: keep, append, commit. The delta counts as learned once it is on the ledger. */
-  submit(delta: readonly number[]): void {
+  /** As commit.ts does. The delta counts as learned once it is on the ledger. */
+  async submit(delta: readonly number[]): Promise<void> {
     const prepared = Float32Array.from(this.residual.values, (v, k) => v + (delta[k] as number));
     const integers = Int16Array.from(prepared, (v, k) => Math.max(-100, Math.min(100, Math.round(v / scaleAt(k)))));
     const update = {
@@ -72,9 +72,7 @@ class Trainer {
       secret: new Uint8Array(32).fill(this.epoch),
       exponents: EXPONENTS,
     };
-    this.residual.keep(update, prepared);
-    this.#append(update, delta);
-    this.residual.commit();
+    await this.residual.contribute(update, prepared, () => this.#append(update, delta));
     this.epoch += 1;
   }
 
@@ -86,8 +84,11 @@ class Trainer {
     });
   }
 
-  settle(): void {
-    this.residual.settle((hash: Hex) => this.ledger.some(({ update, rostered }) => rostered && update.updateHash === hash), this.epoch);
+  settle(): Promise<void> {
+    return this.residual.settle(
+      (hash: Hex) => this.ledger.some(({ update, rostered }) => rostered && update.updateHash === hash),
+      this.epoch,
+    );
   }
 
   /** What was learned is owed or in the model, nothing twice and nothing lost. */
@@ -118,23 +119,23 @@ const act: fc.Arbitrary<Act> = fc.oneof(
   fc.constant<Act>({ kind: 'restart' }),
 );
 
-function perform(trainer: Trainer, one: Act): void {
-  if (one.kind === 'submit') trainer.submit(one.delta);
-  else if (one.kind === 'restart') trainer.restart();
+async function perform(trainer: Trainer, one: Act): Promise<void> {
+  if (one.kind === 'submit') await trainer.submit(one.delta);
+  else if (one.kind === 'restart') await trainer.restart();
   else {
     const chosen = trainer.ledger[one.which % Math.max(1, trainer.ledger.length)];
     if (chosen !== undefined) chosen.rostered = one.rostered;
-    trainer.settle();
+    await trainer.settle();
   }
 }
 
 describe('the residual', () => {
-  it('keeps what was learned owed or in the model, through any choice of decisions and back', () => {
-    fc.assert(
-      fc.property(fc.array(act, { maxLength: 20 }), (acts) => {
+  it('keeps what was learned owed or in the model, through any choice of decisions and back', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(act, { maxLength: 20 }), async (acts) => {
         const trainer = new Trainer();
         for (const one of acts) {
-          perform(trainer, one);
+          await perform(trainer, one);
           trainer.check();
         }
       }),
@@ -142,55 +143,60 @@ describe('the residual', () => {
     );
   });
 
-  it('keeps it through a crash at any write, wherever it falls', () => {
-    fc.assert(
-      fc.property(fc.array(act, { minLength: 1, maxLength: 12 }), fc.nat(60), fc.array(act, { maxLength: 6 }), (acts, writes, then) => {
-        const trainer = new Trainer();
-        trainer.store.writesLeft = writes;
-        for (const one of acts) {
-          try {
-            perform(trainer, one);
-          } catch (error) {
-            assert.ok(error instanceof Crash);
-            break;
+  it('keeps it through a crash at any write, wherever it falls', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(act, { minLength: 1, maxLength: 12 }),
+        fc.nat(60),
+        fc.array(act, { maxLength: 6 }),
+        async (acts, writes, then) => {
+          const trainer = new Trainer();
+          trainer.store.writesLeft = writes;
+          for (const one of acts) {
+            try {
+              await perform(trainer, one);
+            } catch (error) {
+              assert.ok(error instanceof Crash);
+              break;
+            }
           }
-        }
-        trainer.restart();
-        trainer.check();
-        for (const one of then) perform(trainer, one);
-        trainer.check();
-        trainer.restart();
-        trainer.check();
-      }),
+          await trainer.restart();
+          trainer.check();
+          for (const one of then) await perform(trainer, one);
+          trainer.check();
+          await trainer.restart();
+          trainer.check();
+        },
+      ),
       { numRuns: 500 },
     );
   });
 
-  it('keeps it where a write fails once and the process goes on', () => {
+  it('keeps it where a write fails once and the process goes on', async () => {
     for (let failing = 0; failing < 10; failing++) {
       const trainer = new Trainer();
-      trainer.submit([1, 2, 3]);
+      await trainer.submit([1, 2, 3]);
       trainer.store.writesLeft = failing;
       const submitted = () => trainer.submit([0.5, 0.25, 0.125]);
       // index, integers, their record, values, pending, the ledger, the residual, the end of pending, the values before
-      if (failing < 9) assert.throws(submitted, Crash);
-      else submitted();
+      if (failing < 9) await assert.rejects(submitted(), Crash);
+      else await submitted();
       trainer.store.writesLeft = Number.POSITIVE_INFINITY;
       for (const one of trainer.ledger) one.rostered = true;
-      trainer.settle();
+      await trainer.settle();
       trainer.check();
-      trainer.restart();
+      await trainer.restart();
       trainer.check();
     }
   });
 
-  it('survives a restart to the bit, and gives own updates back whole', () => {
+  it('survives a restart to the bit, and gives own updates back whole', async () => {
     const trainer = new Trainer();
-    trainer.submit([0.1, -7, 3.25]);
-    trainer.submit([1e-3, 100, -0.5]);
+    await trainer.submit([0.1, -7, 3.25]);
+    await trainer.submit([1e-3, 100, -0.5]);
     const { update } = trainer.ledger[1] as (typeof trainer.ledger)[0];
     const before = trainer.residual.values;
-    trainer.restart();
+    await trainer.restart();
     assert.deepEqual(trainer.residual.values, before);
     assert.deepEqual(trainer.residual.get(update.updateHash), { ...update, exponents: [...EXPONENTS] });
     assert.equal(trainer.residual.get(hashOf('another')), undefined);
@@ -200,39 +206,39 @@ describe('the residual', () => {
     );
   });
 
-  it('says how old the oldest update is that no model holds and no later one brought', () => {
+  it('says how old the oldest update is that no model holds and no later one brought', async () => {
     const trainer = new Trainer();
-    const roster = (which: number, rostered: boolean): void => {
+    const roster = (which: number, rostered: boolean): Promise<void> => {
       (trainer.ledger[which] as { rostered: boolean }).rostered = rostered;
-      trainer.settle();
+      return trainer.settle();
     };
     assert.equal(trainer.residual.staleness(1), 0);
-    trainer.submit([5, 5, 5]);
+    await trainer.submit([5, 5, 5]);
     // It may be rostered yet.
     assert.deepEqual([trainer.residual.staleness(1), trainer.residual.staleness(2), trainer.residual.staleness(4)], [0, 1, 3]);
-    trainer.submit([5, 5, 5]);
+    await trainer.submit([5, 5, 5]);
     assert.equal(trainer.residual.staleness(3), 2);
-    roster(1, true);
+    await roster(1, true);
     assert.equal(trainer.residual.staleness(3), 0, 'the second brought the first');
-    trainer.submit([5, 5, 5]);
+    await trainer.submit([5, 5, 5]);
     assert.equal(trainer.residual.staleness(4), 1);
-    roster(1, false);
+    await roster(1, false);
     assert.equal(trainer.residual.staleness(4), 3);
-    trainer.restart();
+    await trainer.restart();
     assert.equal(trainer.residual.staleness(4), 3);
   });
 
-  it('does the same once or twice', () => {
+  it('does the same once or twice', async () => {
     const trainer = new Trainer();
-    trainer.submit([5, 5, 5]);
+    await trainer.submit([5, 5, 5]);
     (trainer.ledger[0] as { rostered: boolean }).rostered = true;
-    trainer.settle();
+    await trainer.settle();
     const once = trainer.residual.values;
-    trainer.settle();
+    await trainer.settle();
     assert.deepEqual(trainer.residual.values, once);
   });
 
-  it('forgets updates of 64 epochs ago, keeps the balance and leaves nothing of them on disk', () => {
+  it('forgets updates of 64 epochs ago, keeps the balance and leaves nothing of them on disk', async () => {
     const keys = new Set<string>();
     const trainer = new Trainer();
     const { under } = trainer.store;
@@ -246,45 +252,45 @@ describe('the residual', () => {
       remove(key);
     };
     for (let i = 0; i < 80; i++) {
-      trainer.submit([0.1 * i, -3, 1]);
+      await trainer.submit([0.1 * i, -3, 1]);
       (trainer.ledger[i] as { rostered: boolean }).rostered = i % 3 !== 0;
-      trainer.settle();
+      await trainer.settle();
     }
     trainer.check();
     assert.equal([...keys].filter((key) => key.startsWith('own-update/')).length, 2 * 63, 'a record and a piece each');
     const old = trainer.ledger[0] as { rostered: boolean };
     old.rostered = true;
-    trainer.settle();
+    await trainer.settle();
     old.rostered = false;
     trainer.check();
-    trainer.restart();
+    await trainer.restart();
     trainer.check();
   });
 
-  it('does not remember what a crash left half forgotten', () => {
+  it('does not remember what a crash left half forgotten', async () => {
     for (let writes = 0; writes < 4; writes++) {
       const trainer = new Trainer();
-      trainer.submit([1, 2, 3]);
+      await trainer.submit([1, 2, 3]);
       (trainer.ledger[0] as { rostered: boolean }).rostered = true;
-      trainer.settle();
+      await trainer.settle();
       trainer.epoch = 100;
       trainer.store.writesLeft = writes;
-      assert.throws(() => trainer.settle(), Crash);
-      trainer.restart();
-      trainer.submit([4, 5, 6]);
+      await assert.rejects(trainer.settle(), Crash);
+      await trainer.restart();
+      await trainer.submit([4, 5, 6]);
       const [, settled] = decode(trainer.store.get('residual/at') as Uint8Array, 'residual', 1_000) as [unknown, unknown[]];
       assert.deepEqual(settled, []);
       trainer.check();
     }
   });
 
-  it('takes any number of updates of few epochs and starts again', () => {
+  it('takes any number of updates of few epochs and starts again', async () => {
     const trainer = new Trainer();
     for (let i = 0; i < 300; i++) {
-      trainer.submit([1, 0, 0]);
+      await trainer.submit([1, 0, 0]);
       trainer.epoch = 1;
     }
-    trainer.restart();
+    await trainer.restart();
     trainer.check();
   });
 });

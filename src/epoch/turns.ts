@@ -1,0 +1,25 @@
+/** Long work lets everything else run between its parts: no turn of the event loop takes 50 ms. */
+import type { Clock } from './ports.ts';
+
+/** Lets everything else run that waits; resolves when it has. */
+export type Turn = () => Promise<void>;
+
+/** Elements that a plain loop handles in one turn: some milliseconds. */
+export const TURN_ELEMENTS = 2 ** 20;
+
+/** Work that gives no turns: it is small, or nothing else runs beside it. */
+export const noTurn: Turn = () => Promise.resolve();
+
+export const turn = (clock: Pick<Clock, 'after'>): Promise<void> => pause(clock, 0);
+
+export const pause = (clock: Pick<Clock, 'after'>, ms: number): Promise<void> => new Promise((resolve) => void clock.after(ms, resolve));
+
+/** The parts of something long, with a turn before each but the first. */
+export async function* inTurns<T>(parts: Iterable<T>, turn: Turn): AsyncGenerator<T> {
+  let isFirst = true;
+  for (const part of parts) {
+    if (!isFirst) await turn();
+    isFirst = false;
+    yield part;
+  }
+}
