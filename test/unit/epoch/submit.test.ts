@@ -142,11 +142,11 @@ describe('submitting an update', () => {
       assert.deepEqual(swarm.node(1).ctx.updates.row(contributionId), sent);
       assert.equal((node.ctx.replica.tip as EntryOf<'contribution'>).core.body.sizeBytes, 2 * size);
       const before = node.residual.values;
-      node.residual.settle(() => true, 1);
+      await node.residual.settle(() => true, 1);
       const left = node.residual.values;
       assert.ok(left.every((v, k) => v + (sent[k] as number) * 2 ** -12 === before[k]));
       assert.equal(left.filter((v) => v !== 0).length > 0.9 * size, true);
-      node.residual.settle(() => false, 1);
+      await node.residual.settle(() => false, 1);
       assert.deepEqual(node.residual.values, before, 'and back, to the bit');
     }
   });
@@ -223,7 +223,7 @@ describe('submitting an update', () => {
       during(node, () => node.residual.settle((h) => h === hash, 1));
       await assert.rejects(hand(node), code('EPOCH_PAST', 'epoch'));
       await hand(node);
-      node.residual.settle(() => true, 2);
+      await node.residual.settle(() => true, 2);
       for (const owed of node.residual.values) assert.ok(Math.abs(owed) < 2 ** -11, `${owed}: each delta counts once`);
     });
   });
