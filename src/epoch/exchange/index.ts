@@ -1,3 +1,3 @@
 export { Exchanges } from './exchanges.ts';
 export type { Averaged, AverageJob } from './job.ts';
-export type { ExchangeWorld, OwnRow } from './world.ts';
+export type { ExchangeWorld } from './world.ts';
