@@ -12,7 +12,7 @@ import {
   parameterCount,
 } from '../../src/wire/index.ts';
 import { type Author, type Contribution, random, sealed } from '../support/author.ts';
-import { contribute, type Daemon, Nest, until } from '../support/daemons.ts';
+import { type Daemon, decide, Nest, until, untilAveraged } from '../support/daemons.ts';
 import { type HostilePeer, joinAsHostile } from '../support/hostilePeer.ts';
 
 /** The same CBOR value with its array header in two bytes where one does. */
@@ -32,9 +32,6 @@ const lying = ({ entry, manifest }: Contribution): Uint8Array => {
   return honest.fill(0xee, at, at + 32);
 };
 
-/** Epochs after which an update that was left out of each is taken to be ignored. */
-const ATTEMPTS = 5;
-
 /** What decodes to nothing. */
 const NOISE = new Uint8Array(500).fill(0xff);
 
@@ -49,13 +46,13 @@ describe('bad input from a hostile peer', function () {
     nest = new Nest();
     await nest.found('node');
     daemon = await nest.daemon('node');
-    await decide();
-    await decide();
+    await decide(daemon);
+    await decide(daemon);
   });
   afterEach(async () => {
     const { ok, problems } = await daemon.client.call('ledger_verify');
     assert.deepEqual({ ok, problems }, { ok: true, problems: [] });
-    await decide();
+    await decide(daemon);
     await Promise.all(peers.splice(0).map((peer) => peer.leave()));
   });
   after(() => nest.end());
@@ -66,29 +63,13 @@ describe('bad input from a hostile peer', function () {
     return peer;
   }
 
-  /** What comes once an epoch has frozen is left out of it: `submit` is asked again, for the next one. Resolves with the authors averaged meanwhile. */
-  async function untilAveraged(author: string, submit: () => Promise<unknown>): Promise<string[]> {
-    const authors: string[] = [];
-    for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
-      const { epoch } = await daemon.client.call('epoch_current');
-      await submit();
-      await daemon.client.call('epoch_wait', { epoch });
-      const { roster } = await daemon.client.call('epoch_get', { epoch });
-      authors.push(...roster.flatMap((one) => (one.weight > 0 ? [one.author] : [])));
-      if (authors.includes(author)) return authors;
-    }
-    assert.fail(`${ATTEMPTS} contributions of ${author} were not averaged; the daemon says:\n${daemon.process.tail}`);
-  }
-
-  /** What the daemon is for still works: its own update becomes a part of the model. */
-  const decide = (): Promise<string[]> => untilAveraged(daemon.info.fingerprint, () => contribute(daemon.client));
-
-  /** The same for an honest update of a peer. */
+  /** An honest update of a peer becomes a part of the model. */
   const hear = (peer: HostilePeer): Promise<string[]> =>
-    untilAveraged(peer.author.identity.fingerprint, async () => {
+    untilAveraged(daemon, peer.author.identity.fingerprint, async () => {
       const contribution = await craft(peer);
       peer.author.extend(contribution.entry);
       await peer.publish(contribution);
+      return contribution.entry.core.body.epoch;
     });
 
   /** A right contribution to the epoch that is collected, or to one that many later. */
@@ -190,7 +171,7 @@ describe('bad input from a hostile peer', function () {
     const other = { ...swapped.manifest, inline: random(swapped.manifest.cipherBytes) };
     await assertRefused(peer, await say(other), 'HASH_MISMATCH', 'reject', 'other bytes than those named');
     assert.deepEqual([await isHeld(past.entry.id), await isHeld(swapped.entry.id)], [true, true]);
-    assert.deepEqual(new Set(await decide()), new Set([daemon.info.fingerprint]));
+    assert.deepEqual(new Set(await decide(daemon)), new Set([daemon.info.fingerprint]));
   });
 
   it('averages no update that opens to something else than its entry names', async () => {
@@ -208,7 +189,7 @@ describe('bad input from a hostile peer', function () {
       await peer.publish({ entry, ...sealed(entry, random(32), plaintext) });
       const line = await daemon.process.logged({ entry: entry.id, level: 40 });
       assert.equal(line.code, code, what);
-      assert.deepEqual(new Set(await decide()), new Set([daemon.info.fingerprint]), what);
+      assert.deepEqual(new Set(await decide(daemon)), new Set([daemon.info.fingerprint]), what);
     }
   });
 
@@ -219,14 +200,14 @@ describe('bad input from a hostile peer', function () {
     await peer.push(one.entry, two.entry);
     for (const side of [one, two]) await peer.publish(side);
     author.extend(one.entry);
-    assert.deepEqual(new Set(await decide()), new Set([daemon.info.fingerprint]));
+    assert.deepEqual(new Set(await decide(daemon)), new Set([daemon.info.fingerprint]));
     const next = await craft(peer);
     await peer.publish(next);
     await until(
       () => 'the entry after the fork is on the ledger',
       () => isHeld(next.entry.id),
     );
-    assert.deepEqual(new Set(await decide()), new Set([daemon.info.fingerprint]));
+    assert.deepEqual(new Set(await decide(daemon)), new Set([daemon.info.fingerprint]));
 
     const { ok, forks } = await daemon.client.call('ledger_verify');
     const entries = [one.entry.id, two.entry.id].sort();

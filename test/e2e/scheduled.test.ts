@@ -36,9 +36,17 @@ describe('four daemons with a model too large for gossip', function () {
   });
   after(() => nest.end());
 
-  /** One update of each of these for the epoch that is collected; resolves with that epoch once all have applied it. */
+  /** One update of each of these for an epoch that nothing has begun yet; resolves with that epoch once all have applied it. */
   async function average(contributors: readonly Daemon[], values: readonly number[]): Promise<number> {
-    const [{ epoch }, { tensors }] = await Promise.all([first().client.call('epoch_current'), first().client.call('swarm_info')]);
+    const epoch = await until(
+      () => 'what somebody said of its membership is decided everywhere',
+      async () => {
+        const all = await Promise.all(contributors.map(({ client }) => client.call('epoch_current')));
+        const [one] = all;
+        return all.every((other) => other.phase === 'idle' && other.epoch === one?.epoch) ? one?.epoch : undefined;
+      },
+    );
+    const { tensors } = await first().client.call('swarm_info');
     await Promise.all(
       contributors.map(({ client }, i) => client.submit({ epoch, kind: 'delta', samples: 10 }, updateOf(tensors, values[i]))),
     );

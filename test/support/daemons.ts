@@ -227,3 +227,26 @@ export async function contribute(client: ApiClient): Promise<Receipt> {
     }
   }
 }
+
+/** Epochs after which an update that was left out of each is taken to be ignored. */
+const ATTEMPTS = 5;
+
+/**
+ * What comes once an epoch has frozen is left out of it: `submit`, which resolves with the epoch that it handed something in for, is asked
+ * again. Resolves with the authors averaged meanwhile, `author` the last to come.
+ */
+export async function untilAveraged({ client, process }: Daemon, author: string, submit: () => Promise<number>): Promise<string[]> {
+  const authors: string[] = [];
+  for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+    const epoch = await submit();
+    await client.call('epoch_wait', { epoch });
+    const { roster } = await client.call('epoch_get', { epoch });
+    authors.push(...roster.flatMap((one) => (one.weight > 0 ? [one.author] : [])));
+    if (authors.includes(author)) return authors;
+  }
+  throw new Error(`${ATTEMPTS} contributions of ${author} were not averaged; the daemon says:\n${process.tail}`);
+}
+
+/** What a daemon is for still works: an update of its own becomes a part of the model. Resolves with the authors averaged. */
+export const decide = (daemon: Daemon): Promise<string[]> =>
+  untilAveraged(daemon, daemon.info.fingerprint, async () => (await contribute(daemon.client)).epoch);

@@ -37,7 +37,10 @@ export interface HostilePeer {
   leave(): Promise<void>;
 }
 
-/** Joins the swarm of a daemon; resolves once the daemon holds its join entry. */
+/**
+ * Joins the swarm of a daemon; resolves once that has made it a member. Its join begins an epoch that nobody contributes to: whatever was
+ * made for that one would come too late.
+ */
 export async function joinAsHostile(daemon: Daemon): Promise<HostilePeer> {
   const { genesis, swarmId } = await fetchGenesis(daemon.address, { timeoutMs: ANSWER_MS, journal: QUIET });
   const seeds = newSeeds();
@@ -93,5 +96,9 @@ export async function joinAsHostile(daemon: Daemon): Promise<HostilePeer> {
     () => parts.peers.has(peerId),
   );
   await hostile.push(author.join);
+  await until(
+    () => 'it is a member',
+    async () => (await daemon.client.call('swarm_info')).members.some(({ fingerprint }) => fingerprint === author.identity.fingerprint),
+  );
   return hostile;
 }
