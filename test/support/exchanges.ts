@@ -53,11 +53,7 @@ export class Exchanges {
     this.#unit = unit;
     this.#rule = rule;
     this.plans = rows.map((_, rank) => plan(rank, summands));
-    this.#accumulators = rows.map((row, rank) => {
-      const accumulator = new Accumulator(rank, row, small[rank] as number);
-      accumulator.weigh({ start: 0, end: row.length });
-      return accumulator;
-    });
+    this.#accumulators = rows.map((row, rank) => new Accumulator(rank, row, small[rank] as number));
     const options = { deadlineMs: () => deadlineMs, ...(window === undefined ? {} : { window }) };
     this.machines = this.plans.map((one) => new Exchange(one, options));
     this.sent = rows.map(() => 0);

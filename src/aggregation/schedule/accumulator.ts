@@ -5,6 +5,9 @@ import { chunkElements, chunkRange, type Range, type Transfer } from './plan.ts'
 /** Makes of the rows of one part, the own one among them, what the rule says: one value a coordinate. */
 export type RowRule = (rows: readonly Int32Array[]) => Int32Array;
 
+/** Elements that are weighed at once. */
+const PIECE = 16_384;
+
 /**
  * Where a member's sum grows: one int32 an element, which becomes the result. Beside it only chunks: rows that wait for a rule, at
  * most a window for each peer.
@@ -15,8 +18,10 @@ export class Accumulator {
   readonly #values: Int32Array;
   readonly #kept = new Map<number, { readonly from: number; readonly values: Int32Array }[]>();
   readonly #rank: number;
-  /** For the integers of one chunk on their way in or out: half a megabyte made anew for each costs more than the sum. */
+  /** For the integers of one chunk on their way in: half a megabyte made anew for each costs more than the sum. */
   readonly #scratch: Int32Array;
+  /** 1 for pieces whose own integers are in `values`: that comes first, but for what is replaced by the sum of all. */
+  readonly #weighed: Uint8Array;
   /** Values before this one are times the unit already. */
   #scaled = 0;
   #unit = 1;
@@ -28,21 +33,18 @@ export class Accumulator {
     this.#weight = weight;
     this.#values = new Int32Array(row.length);
     this.#scratch = new Int32Array(Math.min(row.length, chunkElements(1)));
+    this.#weighed = new Uint8Array(Math.ceil(row.length / PIECE));
   }
 
-  /** Weighs the own integers of a part. Once for each, before anything else is done to it: a row of millions takes a while. */
-  weigh({ start, end }: Range): void {
-    for (let k = start; k < end; k++) this.#values[k] = this.#weight * (this.#row[k] as number);
-  }
-
-  /** What a `send` carries. Throws BOUNDS_EXCEEDED where more was summed up than can be. */
-  read(transfer: Transfer, chunk: number): Uint8Array {
+  /** What a `send` carries, in `into` where that is given (packInts). Throws BOUNDS_EXCEEDED where more was summed up than can be. */
+  read(transfer: Transfer, chunk: number, into?: Uint8Array): Uint8Array {
     const { width, bound, weight } = transfer.encoding;
     const { start, end } = chunkRange(transfer, chunk);
-    if (weight !== undefined) return packInts(this.#row, start, end, width, bound, this.#scratch);
-    if (start >= this.#scaled) return packInts(this.#values, start, end, width, bound);
+    if (weight !== undefined) return packInts(this.#row, start, end, width, bound, into);
+    this.#weigh(start, end);
+    if (start >= this.#scaled) return packInts(this.#values, start, end, width, bound, into);
     const part = this.#values.slice(start, end).map((value, i) => (start + i < this.#scaled ? value / this.#unit : value));
-    return packInts(part, 0, end - start, width, bound);
+    return packInts(part, 0, end - start, width, bound, into);
   }
 
   /** Takes in what a `store` names. Throws MALFORMED, BOUNDS_EXCEEDED; nothing has changed then. */
@@ -50,9 +52,15 @@ export class Accumulator {
     const { start, end } = chunkRange(transfer, chunk);
     const { width, bound, weight = 1 } = transfer.encoding;
     const values = unpackInts(bytes, end - start, width, bound, transfer.mode === 'row' ? undefined : this.#scratch);
-    if (transfer.mode === 'set') this.#values.set(values, start);
-    else if (transfer.mode === 'row') this.#kept.set(chunk, [...(this.#kept.get(chunk) ?? []), { from: transfer.from, values }]);
-    else for (let i = 0, k = start; k < end; i++, k++) this.#values[k] = (this.#values[k] as number) + weight * (values[i] as number);
+    if (transfer.mode === 'row') {
+      this.#kept.set(chunk, [...(this.#kept.get(chunk) ?? []), { from: transfer.from, values }]);
+      return;
+    }
+    this.#weigh(start, end);
+    const held = this.#values.subarray(start, end);
+    if (transfer.mode === 'set') held.set(values);
+    else if (weight === 1) for (let i = 0; i < held.length; i++) held[i] = (held[i] as number) + (values[i] as number);
+    else for (let i = 0; i < held.length; i++) held[i] = (held[i] as number) + weight * (values[i] as number);
   }
 
   /** Applies the rule to the rows of `range`, in the order of their ranks. */
@@ -60,6 +68,7 @@ export class Accumulator {
     const own = { from: this.#rank, values: Int32Array.from(this.#row.subarray(start, end)) };
     const rows = [...(this.#kept.get(chunk) ?? []), own].sort((a, b) => a.from - b.from);
     this.#kept.delete(chunk);
+    this.#weigh(start, end);
     this.#values.set(rule(rows.map(({ values }) => values)), start);
   }
 
@@ -68,12 +77,24 @@ export class Accumulator {
    * others are still owed is read as it was.
    */
   scale({ start, end }: Range, unit: number): void {
-    for (let k = start; k < end; k++) this.#values[k] = (this.#values[k] as number) * unit;
+    this.#weigh(start, end);
+    if (unit !== 1) for (let k = start; k < end; k++) this.#values[k] = (this.#values[k] as number) * unit;
     [this.#scaled, this.#unit] = [end, unit];
   }
 
   /** The sum, once it is scaled. */
   get values(): Int32Array {
     return this.#values;
+  }
+
+  /** Sees to it that the own integers of a part are in `values`, weighed. */
+  #weigh(start: number, end: number): void {
+    for (let piece = Math.floor(start / PIECE); piece * PIECE < end; piece++) {
+      if (this.#weighed[piece] === 1) continue;
+      this.#weighed[piece] = 1;
+      const values = this.#values.subarray(piece * PIECE, (piece + 1) * PIECE);
+      values.set(this.#row.subarray(piece * PIECE, (piece + 1) * PIECE));
+      if (this.#weight !== 1) for (let i = 0; i < values.length; i++) values[i] = (values[i] as number) * this.#weight;
+    }
   }
 }

@@ -40,16 +40,9 @@ export class Lane {
     this.accumulator = new Accumulator(plan.rank, row, weight);
   }
 
-  async weigh(clock: Clock): Promise<void> {
-    for (const range of pieces(this.#length)) {
-      this.accumulator.weigh(range);
-      await turn(clock);
-    }
-  }
-
   /** Once, when the machine is complete and nothing is read from the accumulator any more. */
   async finish(clock: Clock): Promise<Int32Array> {
-    for (const range of pieces(this.#unit === 1 ? 0 : this.#length)) {
+    for (const range of pieces(this.#length)) {
       this.accumulator.scale(range, this.#unit);
       await turn(clock);
     }

@@ -147,7 +147,6 @@ export class Run {
   async #start(): Promise<void> {
     // The first turn lets whoever made this know it.
     await turn(this.#world.clock);
-    for (const lane of this.lanes) await lane.weigh(this.#world.clock);
     if (this.isOver) return;
     for (const lane of this.lanes) this.#obey(lane, lane.machine.start(this.#nowMs));
     this.#checkComplete();

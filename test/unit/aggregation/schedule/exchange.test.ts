@@ -134,7 +134,6 @@ describe('an exchange', () => {
     const plan = ring(0, { elements: 6, weights: [1, 1, 1], qmax: 127 });
     const machine = exchange(plan);
     const accumulator = new Accumulator(0, Int8Array.of(1, 2, 3, 4, 5, 6), 1);
-    accumulator.weigh({ start: 0, end: 6 });
     machine.start(0);
     const second = plan.receives[1] as Transfer;
     assert.deepEqual(second.encoding, { width: 2, bound: 254, weight: undefined });
@@ -144,6 +143,7 @@ describe('an exchange', () => {
     assert.deepEqual(machine.refused(second, 0, 'BOUNDS_EXCEEDED'), [
       { kind: 'accuse', accusation: { from: 2, to: 0, step: 1, phase: 'reduceScatter', chunk: 0, reason: 'BOUNDS_EXCEEDED' } },
     ]);
+    accumulator.scale({ start: 0, end: 6 }, 1);
     assert.deepEqual([...accumulator.values], [1, 2, 3, 4, 5, 6], 'nothing was taken in');
   });
 

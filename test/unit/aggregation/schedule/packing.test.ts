@@ -44,5 +44,17 @@ describe('integers on the wire', () => {
     }
     assert.throws(() => unpackInts(Uint8Array.of(0, 0x80), 1, 2, 32_767), { code: 'BOUNDS_EXCEEDED' }, 'the lowest int16 is no value');
     assert.throws(() => packInts(Int32Array.of(5), 0, 1, 4, 4), { code: 'BOUNDS_EXCEEDED' });
+    for (const at of [0, 3, 4])
+      assert.throws(() => packInts(new Int32Array(5).with(at, -9), 0, 5, 3, 8), { code: 'BOUNDS_EXCEEDED' }, `at ${at}`);
+  });
+
+  it('of a row in the width of its type go as they are, others as the same integers', () => {
+    for (const row of [Int8Array.of(-127, 5, 127), Int16Array.of(-32_767, 0, 32_767)])
+      for (const width of [1, 2, 3, 4] as const) {
+        if (width < row.BYTES_PER_ELEMENT) continue;
+        const into = new Uint8Array(2 * width);
+        assert.equal(packInts(row, 1, 3, width, LARGEST[width], into), into);
+        assert.deepEqual([...unpackInts(into, 2, width, LARGEST[width])], [...row.subarray(1, 3)]);
+      }
   });
 });
