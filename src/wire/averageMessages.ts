@@ -13,6 +13,7 @@ import {
   TRANSFER_PHASES,
 } from '../spec/index.ts';
 import { attemptVoteFields, readAttempt, readAttemptVote } from './attempt.ts';
+import { type ChunkMessage, readChunk } from './averageChunk.ts';
 import { decode, encode } from './cbor.ts';
 import {
   hashBytes,
@@ -57,15 +58,7 @@ export type AverageMessage =
       readonly isFirst: boolean;
       readonly words: Words;
     }
-  | {
-      readonly kind: 'chunk';
-      readonly attempt: Hex;
-      readonly lane: number;
-      readonly step: number;
-      readonly chunk: number;
-      readonly bytes: Uint8Array;
-      readonly signature: Uint8Array;
-    }
+  | ChunkMessage
   /** Nothing comes from its sender now, because of another edge. */
   | { readonly kind: 'waiting'; readonly attempt: Hex; readonly lane: number }
   /** Somebody is late: whom do you reach? */
@@ -122,8 +115,10 @@ export function encodeAverage(message: AverageMessage): Uint8Array {
   }
 }
 
-/** Checks form, not signatures. Throws TOO_LARGE, MALFORMED, NON_CANONICAL. */
+/** Checks form, not signatures. Throws TOO_LARGE, MALFORMED, NON_CANONICAL. A chunk shares memory with `bytes`. */
 export function decodeAverage(bytes: Uint8Array): AverageMessage {
+  const found = readChunk(bytes);
+  if (found !== undefined && isWithin(found)) return found;
   const value = decode(bytes, 'average', AVERAGE_MAX_BYTES, MAX_ITEMS);
   const kind = readCode(Array.isArray(value) ? value[0] : value, 'average.kind', KINDS);
   const fields = (count: number): readonly unknown[] => readTuple(value, 'average', count);
@@ -173,6 +168,9 @@ export function decodeAverage(bytes: Uint8Array): AverageMessage {
     }
   }
 }
+
+const isWithin = ({ lane, step, chunk, bytes }: ChunkMessage): boolean =>
+  lane < MAX_LANES && step <= MAX_STEP && chunk <= MAX_CHUNK && bytes.byteLength <= CHUNK_BYTES;
 
 /** Items of the largest message of words: what is longer is a lie that would cost memory to read. */
 const MAX_ITEMS = 64 * KIB;

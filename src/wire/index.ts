@@ -1,6 +1,7 @@
 export * from './aggregate.ts';
 export * from './archive.ts';
 export * from './attempt.ts';
+export { ChunkRoom } from './averageChunk.ts';
 export * from './averageMessages.ts';
 export { decodeBeat, encodeBeat, signBeat, verifyBeat } from './beats.ts';
 export { BLOCK_MAX_BYTES, type BlockRecord, decodeBlock, decodeBlockRecord, encodeBlock, encodeBlockRecord, makeBlock } from './blocks.ts';

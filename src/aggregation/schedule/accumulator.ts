@@ -1,5 +1,5 @@
 import type { IntRow } from '../../compute/api.ts';
-import { packInts, unpackInts } from './packing.ts';
+import { packInts, type Scratch, scratchFor, unpackInts } from './packing.ts';
 import { chunkElements, chunkRange, type Range, type Transfer } from './plan.ts';
 
 /** Makes of the rows of one part, the own one among them, what the rule says: one value a coordinate. */
@@ -18,8 +18,7 @@ export class Accumulator {
   readonly #values: Int32Array;
   readonly #kept = new Map<number, { readonly from: number; readonly values: Int32Array }[]>();
   readonly #rank: number;
-  /** For the integers of one chunk on their way in: half a megabyte made anew for each costs more than the sum. */
-  readonly #scratch: Int32Array;
+  readonly #scratch: Scratch;
   /** 1 for pieces whose own integers are in `values`: that comes first, but for what is replaced by the sum of all. */
   readonly #weighed: Uint8Array;
   /** Values before this one are times the unit already. */
@@ -32,7 +31,7 @@ export class Accumulator {
     this.#row = row;
     this.#weight = weight;
     this.#values = new Int32Array(row.length);
-    this.#scratch = new Int32Array(Math.min(row.length, chunkElements(1)));
+    this.#scratch = scratchFor(Math.min(row.length, chunkElements(1)));
     this.#weighed = new Uint8Array(Math.ceil(row.length / PIECE));
   }
 

@@ -2,7 +2,7 @@
 import { chunkRange, type ExchangeCommand, type Transfer } from '../../aggregation/schedule/index.ts';
 import { sha256, sis, toHex, verifyEd25519 } from '../../crypto/index.ts';
 import { asStarlingError, type ErrorCode, type Fingerprint, type Hex } from '../../spec/index.ts';
-import { type AccusedEdge, type AverageMessage, chunkBytes, decodeAnswer, encodeAverage } from '../../wire/index.ts';
+import { type AccusedEdge, type AverageMessage, ChunkRoom, chunkBytes, decodeAnswer, encodeAverage } from '../../wire/index.ts';
 import { Lane } from './lane.ts';
 import type { Layout } from './plans.ts';
 import { type ExchangeWorld, type OwnRow, pause, turn } from './world.ts';
@@ -50,6 +50,8 @@ export class Run {
   readonly #listener: RunListener;
   readonly #abort = new AbortController();
   readonly #started: Promise<void>;
+  /** Where chunks are written that go out next: as many as were on their way at once. */
+  readonly #rooms: ChunkRoom[] = [];
   #exchanged = false;
 
   constructor(world: ExchangeWorld, { id, layout, own, deadlineMs, needed }: RunInput, listener: RunListener) {
@@ -131,7 +133,8 @@ export class Run {
       } catch (error) {
         return this.#refuse(lane, transfer, chunk, asStarlingError(error).code);
       }
-      lane.keep(transfer, chunk, { hash, signature });
+      // Not the chunk's own memory, which ends with this request.
+      lane.keep(transfer, chunk, { hash, signature: signature.slice() });
       if (command.neededMs !== undefined) this.#needed(command.neededMs);
       this.#obey(lane, lane.machine.stored(transfer, chunk, this.#nowMs));
     }
@@ -193,30 +196,38 @@ export class Run {
   async #send(lane: Lane, transfer: Transfer, chunk: number): Promise<void> {
     await turn(this.#world.clock);
     if (this.isOver) return;
-    const message = this.#message(lane, transfer, chunk);
+    const room = this.#rooms.pop() ?? new ChunkRoom();
+    const message = this.#message(lane, transfer, chunk, room);
     const to = lane.nodeOf(transfer.to);
-    while (!this.isOver) {
+    for (let times = 1; !this.isOver; times++) {
       const answer = await this.#ask(to, message);
-      if (answer === 'taken') return this.#obey(lane, lane.machine.acked(transfer.to, transfer.step, chunk, this.#nowMs));
+      if (answer === 'taken') {
+        // One that was sent before may still wait in a stream that is stuck: its room stays as it is.
+        if (times === 1) this.#rooms.push(room);
+        return this.#obey(lane, lane.machine.acked(transfer.to, transfer.step, chunk, this.#nowMs));
+      }
       // Whoever is past this attempt says in words why.
       if (answer === 'over' || answer === 'refused') return;
       await pause(this.#world.clock, RESEND_MS);
     }
   }
 
-  #message(lane: Lane, transfer: Transfer, chunk: number): Uint8Array {
-    const bytes = lane.accumulator.read(transfer, chunk);
+  #message(lane: Lane, transfer: Transfer, chunk: number, room: ChunkRoom): Uint8Array {
+    const { start, end } = chunkRange(transfer, chunk);
+    const length = (end - start) * transfer.encoding.width;
+    const bytes = lane.accumulator.read(transfer, chunk, room.payload(length));
+    const { step } = transfer;
     const body = {
       attempt: this.id,
       lane: this.lanes.indexOf(lane),
-      step: transfer.step,
+      step,
       from: this.#world.identity.fingerprint,
       to: lane.nodeOf(transfer.to),
       chunk,
       hash: toHex(sha256(bytes)),
     };
     const signature = this.#world.identity.signEd25519(chunkBytes(body));
-    return encodeAverage({ kind: 'chunk', attempt: this.id, lane: body.lane, step: body.step, chunk, bytes, signature });
+    return room.seal({ attempt: this.id, lane: body.lane, step, chunk, signature }, length);
   }
 
   /** Undefined: no answer came. */
