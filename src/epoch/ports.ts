@@ -60,6 +60,9 @@ export const STREAM_PROTOCOLS = [
 /** Names of the swarm's stream protocols; on the wire `/starling/<swarm8>/<name>/1`. */
 export type StreamProtocol = (typeof STREAM_PROTOCOLS)[number];
 
+/** On this one a request's payload is lent: its memory serves another once the handler's promise has settled. */
+export const LENT_PROTOCOL: StreamProtocol = 'average';
+
 export interface RequestOptions {
   readonly timeoutMs: number;
   /** A larger answer is a protocol violation. At most FRAME_MAX_BYTES. */
@@ -76,7 +79,7 @@ export interface Streams {
   request(peer: PeerId, protocol: StreamProtocol, payload: Uint8Array, options: RequestOptions): Promise<Uint8Array>;
   /** Fire and forget with a bounded queue; drops the oldest when the peer does not read. */
   notify(peer: PeerId, protocol: StreamProtocol, payload: Uint8Array): void;
-  /** `undefined` answers nothing (notify). A thrown StarlingError travels back as its code and message. */
+  /** `undefined` answers nothing (notify). A thrown StarlingError travels back as its code and message. See LENT_PROTOCOL. */
   handle(protocol: StreamProtocol, handler: (from: PeerId, payload: Uint8Array) => Promise<Uint8Array | undefined>): void;
   /** Peers connected now that speak this swarm's protocols. */
   peers(): readonly PeerId[];

@@ -1,5 +1,6 @@
 import { asStarlingError, type PeerId, StarlingError } from '../spec/index.ts';
 import { encode } from '../wire/cbor.ts';
+import type { BufferPool } from './bufferPool.ts';
 import { type Frame, FrameReader, piecesOf } from './frames.ts';
 import { FrameWriter } from './frameWriter.ts';
 import type { Holdings } from './holdings.ts';
@@ -18,6 +19,8 @@ export interface AnswererInit {
   readonly holdings: Holdings;
   readonly uplink: Uplink | undefined;
   readonly onViolation: (error: StarlingError) => void;
+  /** Where the memory of requests is lent from, if their handler gives it back. */
+  readonly pool?: BufferPool | undefined;
 }
 
 /**
@@ -28,7 +31,7 @@ export class Answerer {
   readonly #stream: Stream;
   readonly #init: AnswererInit;
   readonly #writer: FrameWriter;
-  readonly #reader = new FrameReader(STREAM.maxFrameBytes);
+  readonly #reader: FrameReader;
   readonly #backlog: Frame[] = [];
   #backlogBytes = 0;
   #active = 0;
@@ -38,6 +41,8 @@ export class Answerer {
   constructor(stream: Stream, init: AnswererInit) {
     this.#stream = stream;
     this.#init = init;
+    const { pool } = init;
+    this.#reader = new FrameReader(STREAM.maxFrameBytes, pool && ((length) => pool.take(length)));
     this.#writer = new FrameWriter(stream, init.uplink);
     stream.addEventListener('message', (event) => this.#onBytes(piecesOf(event.data)));
     stream.addEventListener('end', () => {
@@ -107,11 +112,12 @@ export class Answerer {
   }
 
   async #answer(frame: Frame): Promise<void> {
-    const { holdings, peer } = this.#init;
+    const { holdings, peer, pool } = this.#init;
     try {
       await this.#answerHeld(frame);
     } finally {
       holdings.give(peer, frame.payload.byteLength);
+      pool?.give(frame.payload);
     }
   }
 

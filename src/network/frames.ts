@@ -1,4 +1,5 @@
 import { KIB, StarlingError } from '../spec/index.ts';
+import { freshBytes } from './bufferPool.ts';
 
 /**
  * A frame on a stream: u32 big-endian length of what follows, u8 kind, u32 big-endian id, payload.
@@ -49,14 +50,16 @@ interface Unfinished {
  */
 export class FrameReader {
   readonly #maxFrameBytes: number;
+  readonly #take: (length: number) => Uint8Array;
   readonly #head = new Uint8Array(HEAD_BYTES);
   readonly #view = new DataView(this.#head.buffer);
   #headFilled = 0;
   #unfinished: Unfinished | undefined;
 
-  /** @param maxFrameBytes bound of what the length prefix may announce */
-  constructor(maxFrameBytes: number) {
+  /** @param maxFrameBytes bound of what the length prefix may announce; @param take makes room for a payload */
+  constructor(maxFrameBytes: number, take = freshBytes) {
     this.#maxFrameBytes = maxFrameBytes;
+    this.#take = take;
   }
 
   /** Frames that `bytes` completes, in order. Throws PROTOCOL_VIOLATION, as soon as a length is out of bounds or a kind unknown. */
@@ -91,10 +94,8 @@ export class FrameReader {
     const code = this.#view.getUint8(LENGTH_BYTES);
     const kind = FRAME_KINDS[code];
     if (kind === undefined) throw new StarlingError('PROTOCOL_VIOLATION', `frame of unknown kind ${code}`, { field: 'frame kind' });
-    const length = this.#bodyLength() - HEADER_BYTES;
-    // Not zeroed first: it is handed on only when all of it came.
-    const { buffer, byteOffset } = Buffer.allocUnsafeSlow(length);
-    return { kind, id: this.#view.getUint32(LENGTH_BYTES + 1), payload: new Uint8Array(buffer, byteOffset, length), filled: 0 };
+    const payload = this.#take(this.#bodyLength() - HEADER_BYTES);
+    return { kind, id: this.#view.getUint32(LENGTH_BYTES + 1), payload, filled: 0 };
   }
 
   #bodyLength(): number {

@@ -1,9 +1,10 @@
 import { peerIdFromString } from '@libp2p/peer-id';
-import { type Journal, type RequestOptions, STREAM_PROTOCOLS, type StreamProtocol, type Streams } from '../epoch/ports.ts';
+import { type Journal, LENT_PROTOCOL, type RequestOptions, STREAM_PROTOCOLS, type StreamProtocol, type Streams } from '../epoch/ports.ts';
 import { FRAME_MAX_BYTES, type PeerId, StarlingError, type SwarmId } from '../spec/index.ts';
 import { streamProtocol } from '../wire/topics.ts';
 import { Answerer, type Handler } from './answerer.ts';
 import { Asker } from './asker.ts';
+import { BufferPool } from './bufferPool.ts';
 import { Holdings } from './holdings.ts';
 import { STREAM } from './limits.ts';
 import { Pace } from './pace.ts';
@@ -31,6 +32,7 @@ export class LibpStreams implements Streams {
   readonly #parts: StreamsComponents;
   readonly #pace = new Pace(STREAM);
   readonly #holdings = new Holdings(STREAM);
+  readonly #pool = new BufferPool();
   readonly #handlers = new Map<StreamProtocol, Handler>();
   /** By protocol and peer. */
   readonly #askers = new Map<string, KeptStream>();
@@ -186,6 +188,7 @@ export class LibpStreams implements Streams {
       uplink: this.#parts.uplink,
       handler: (from, payload) => this.#answer(protocol, from, payload),
       onViolation: (violation) => this.#violated(peer, protocol, violation),
+      pool: protocol === LENT_PROTOCOL ? this.#pool : undefined,
     });
     this.#answerers.add(answerer);
     stream.addEventListener('close', () => this.#answerers.delete(answerer));

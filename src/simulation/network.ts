@@ -1,4 +1,4 @@
-import type { Gossip, RequestOptions, StreamProtocol, Streams } from '../epoch/ports.ts';
+import { type Gossip, LENT_PROTOCOL, type RequestOptions, type StreamProtocol, type Streams } from '../epoch/ports.ts';
 import type { Random } from '../learning/random.ts';
 import { asStarlingError, GOSSIP_MAX_BYTES, type PeerId, StarlingError, type Verdict } from '../spec/index.ts';
 import type { VirtualClock } from './clock.ts';
@@ -28,6 +28,9 @@ const RETRANSMIT_MS = 200;
 const HELD_BACK = 10;
 /** Mean of an exponential delay whose 99th percentile is 1. */
 const TAIL_MEAN = 1 / Math.log(100);
+
+/** What is read in memory that was lent and given back: no message begins with it. */
+const LENT_BYTE = 0xdb;
 
 /** A network of peers under a virtual clock: it delays, drops, repeats and parts messages as its seed says. */
 export class SimulatedNetwork {
@@ -213,7 +216,12 @@ export class SimulatedPort implements Gossip, Streams {
   async serve(protocol: StreamProtocol, from: PeerId, payload: Uint8Array): Promise<Uint8Array | undefined> {
     const handler = this.#handlers.get(protocol);
     if (handler === undefined) throw new StarlingError('PEER_REFUSED', `${protocol} is not served`, { peer: this.peer, phase: protocol });
-    return handler(from, Uint8Array.from(payload));
+    const bytes = Uint8Array.from(payload);
+    try {
+      return await handler(from, bytes);
+    } finally {
+      if (protocol === LENT_PROTOCOL) bytes.fill(LENT_BYTE);
+    }
   }
 
   peers(): readonly PeerId[] {

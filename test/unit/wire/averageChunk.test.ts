@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import * as cborg from 'cborg';
+import * as dagCbor from '@ipld/dag-cbor';
 import fc from 'fast-check';
 import { toHex } from '../../../src/crypto/index.ts';
 import { CHUNK_KIND, ChunkRoom, readChunk } from '../../../src/wire/averageChunk.ts';
@@ -26,7 +26,7 @@ describe('a chunk as a message', () => {
         payload.fill(fill);
         const sealed = room.seal(fields, size);
         const { attempt, lane, step, chunk, signature } = fields;
-        const general = cborg.encode([CHUNK_KIND, Buffer.from(attempt, 'hex'), lane, step, chunk, payload, signature]);
+        const general = dagCbor.encode([CHUNK_KIND, Buffer.from(attempt, 'hex'), lane, step, chunk, payload, signature]);
         assert.equal(Buffer.compare(sealed, general), 0);
         assert.equal(Buffer.compare(sealed, encodeAverage({ kind: 'chunk', ...fields, bytes: payload })), 0);
         const shifted = new Uint8Array(before + sealed.byteLength);
