@@ -49,8 +49,8 @@ function isFirst(ctx: EpochContext, entry: EntryOf<'contribution'>): boolean {
 }
 
 export interface CollectorListener {
-  /** A contribution for this epoch is on the ledger. */
-  seen(): void;
+  /** A contribution for this epoch is on the ledger; `author` where its values may come to be held. */
+  seen(author: Fingerprint | undefined): void;
   /** Its values are here and hold. Called once an author. */
   held(entry: EntryOf<'contribution'>): void;
   /** Nodes, beside the author, that say they hold an update. */
@@ -97,8 +97,10 @@ export class Collector {
   /** A contribution has come onto the ledger. False when it is not for this epoch, over this base, by someone who may. */
   accepted(entry: EntryOf<'contribution'>): boolean {
     if (!this.#isCurrent(entry)) return false;
-    this.#listener.seen();
-    if (!isFirst(this.#ctx, entry)) return true;
+    const { author } = entry.core;
+    const isOne = isFirst(this.#ctx, entry);
+    this.#listener.seen(isOne && !isForked(this.#ctx, author) ? author : undefined);
+    if (!isOne) return true;
     // Its values go to nobody whole: the entry, with its commitment's hash, is all that there is to hold.
     if (this.#ctx.isScheduled(this.#ctx.chain.head.state)) {
       this.#hold(entry);

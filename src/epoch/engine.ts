@@ -174,7 +174,14 @@ export class Engine implements Listeners {
   /** Steps 1 to 4. */
   async submit(submission: UpdateSubmission): Promise<Submitted> {
     await this.#joined.promise;
-    return this.#intake.submit(submission, () => this.#advancer.atRest());
+    return this.#intake.submit(submission, {
+      settled: () => this.#advancer.atRest(),
+      prepares: (is) => {
+        if (!this.#rounds.setPreparing(is)) return;
+        this.#announce();
+        this.#rounds.tell();
+      },
+    });
   }
 
   /** Trainers attached to this node now. Told to the swarm: it waits for those who announce one. */
@@ -223,8 +230,8 @@ export class Engine implements Listeners {
     if (!this.#stopped) this.#watch(this.#peering.syncWith(peer).then(() => this.advance()));
   }
 
-  seen(): void {
-    this.#dispatch({ type: 'seen', nowMs: this.#nowMs });
+  seen(author: Fingerprint | undefined): void {
+    this.#dispatch({ type: 'seen', author, nowMs: this.#nowMs });
   }
 
   held(entry: EntryOf<'contribution'>): void {

@@ -16,6 +16,7 @@ export function factsOf(ctx: EpochContext, deadlineMs: number, trainers: Readonl
       state.members.filter((m) => m.status === 'active' && m.lastEpoch > 0 && m.lastEpoch >= state.epoch - 1).map((m) => m.fingerprint),
     ),
     trainers: new Map(),
+    seen: new Set(),
     held: new Set(),
     deadlineMs: missedSomebody(ctx, trainers) ? patienceMs : deadlineMs + NEGOTIATION.disseminationMs,
     patienceMs,

@@ -8,6 +8,14 @@ import type { Residual } from './residual.ts';
 import type { UpdateSubmission } from './submission.ts';
 import { type Submitted, submit } from './submit.ts';
 
+/** What a submission needs of whoever drives the epochs. */
+export interface SubmitHooks {
+  /** Resolves when no step is being taken any more. */
+  settled(): Promise<void>;
+  /** An update for this epoch is being prepared; false: nothing comes of it. */
+  prepares(is: boolean): void;
+}
+
 export class Intake implements CollectorListener {
   readonly #ctx: EpochContext;
   readonly #residual: Residual;
@@ -52,14 +60,24 @@ export class Intake implements CollectorListener {
     this.#hasStarted = true;
   }
 
-  /** Steps 1 to 4, one at a time: two trainers of one node share its one contribution an epoch. `settled`: no step is being taken any more. */
-  submit(submission: UpdateSubmission, settled: () => Promise<void>): Promise<Submitted> {
+  /** Steps 1 to 4, one at a time: two trainers of one node share its one contribution an epoch. */
+  submit(submission: UpdateSubmission, { settled, prepares }: SubmitHooks): Promise<Submitted> {
     const run = this.#submitting.then(async () => {
       // A step that has just been taken may not have left the residual yet.
       await settled();
-      const done = await submit(this.#ctx, this.#residual, submission);
-      this.news(done.contributionId);
-      return done;
+      let hasBegun = false;
+      const begins = (): void => {
+        hasBegun = true;
+        prepares(true);
+      };
+      try {
+        const done = await submit(this.#ctx, this.#residual, submission, begins);
+        this.news(done.contributionId);
+        return done;
+      } catch (error) {
+        if (hasBegun) prepares(false);
+        throw error;
+      }
     });
     this.#submitting = run.catch(() => undefined);
     return run;
@@ -88,8 +106,8 @@ export class Intake implements CollectorListener {
     this.#collector.fetchMissing();
   }
 
-  seen(): void {
-    this.#listener.seen();
+  seen(author: Fingerprint | undefined): void {
+    this.#listener.seen(author);
   }
 
   held(entry: EntryOf<'contribution'>): void {

@@ -15,6 +15,8 @@ export interface EpochFacts {
   readonly recent: ReadonlySet<Fingerprint>;
   /** Trainers announced for this epoch: attached (true) or expressly none (false). */
   readonly trainers: ReadonlyMap<Fingerprint, boolean>;
+  /** Authors whose contribution is on the ledger, its values perhaps not here yet. */
+  readonly seen: ReadonlySet<Fingerprint>;
   /** Authors whose contribution is held: decrypted and matching its root. */
   readonly held: ReadonlySet<Fingerprint>;
   /** From the first contribution to the freeze at the latest: adaptive deadline plus dissemination time. */
@@ -41,8 +43,8 @@ export type MachineState =
 
 export type MachineEvent =
   | { readonly type: 'begin'; readonly facts: EpochFacts }
-  /** A contribution for this epoch is on the ledger, its values perhaps not here yet. */
-  | { readonly type: 'seen'; readonly nowMs: number }
+  /** A contribution for this epoch is on the ledger; its values may come, if an author is named. */
+  | { readonly type: 'seen'; readonly author: Fingerprint | undefined; readonly nowMs: number }
   /** A membership entry waits for a decision. */
   | { readonly type: 'membership'; readonly nowMs: number }
   | { readonly type: 'held'; readonly author: Fingerprint; readonly nowMs: number }
@@ -70,8 +72,11 @@ export function step(state: MachineState, event: MachineEvent): Transition {
   switch (event.type) {
     case 'begin':
       return stay({ phase: 'idle', facts: event.facts });
-    case 'seen':
-      return start(state, event.nowMs, true);
+    case 'seen': {
+      const { author } = event;
+      const facts = author === undefined ? state.facts : { ...state.facts, seen: new Set(state.facts.seen).add(author) };
+      return start({ ...state, facts }, event.nowMs, true);
+    }
     case 'membership':
       return start(state, event.nowMs, false);
     case 'held': {
@@ -117,11 +122,14 @@ function collecting(facts: EpochFacts, fromMs: number, startedMs: number, traini
   return { state: { phase: 'collecting', facts, startedMs, freezeAtMs, training }, effects: [{ type: 'wakeAt', atMs: freezeAtMs }] };
 }
 
-/** Active members (PROTOCOL section 5): a recent contributor, unless it says it has no trainer, or an announced one. */
+/**
+ * Active members (PROTOCOL section 5): a recent contributor, unless it says it has no trainer; an announced one; and whoever has an entry
+ * for this epoch already, whose values are on their way.
+ */
 export function awaited(facts: EpochFacts): Fingerprint[] {
-  const active = [...facts.recent].filter((f) => facts.trainers.get(f) !== false);
-  for (const [node, attached] of facts.trainers) if (attached && !facts.recent.has(node)) active.push(node);
-  return active;
+  const announced = [...facts.trainers].flatMap(([node, attached]) => (attached ? [node] : []));
+  const recent = [...facts.recent].filter((node) => facts.trainers.get(node) !== false);
+  return [...new Set([...recent, ...announced, ...facts.seen])];
 }
 
 function freezeIfComplete(transition: Transition, nowMs: number): Transition {

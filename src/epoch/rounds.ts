@@ -1,5 +1,5 @@
 /** Step 6, roster, driven: the talk of the present epoch, what this node says in it, and the ticks by which it comes to a roster. */
-import { type EntryId, type Fingerprint, NEGOTIATION } from '../spec/index.ts';
+import { type DecisionId, type EntryId, type Fingerprint, NEGOTIATION } from '../spec/index.ts';
 import type { EpochContext } from './context.ts';
 import { pendingJoins } from './join.ts';
 import type { MachineState } from './machine.ts';
@@ -27,6 +27,8 @@ export class Rounds {
   readonly #listener: RoundsListener;
   readonly #ticker: Ticker;
   #trainers = 0;
+  /** What an update is prepared over, or was, with or without a trainer that is attached. */
+  #preparing: DecisionId | undefined;
 
   constructor(ctx: EpochContext, timers: Timers, listener: RoundsListener) {
     this.#ctx = ctx;
@@ -58,9 +60,22 @@ export class Rounds {
     this.#trainers = count;
   }
 
-  /** Says how many trainers are attached here: none while a rollback holds this node. Whether there are some. */
+  /**
+   * An update for this epoch is being prepared, and stays announced until the epoch is over; false: nothing comes of it. Whether that is
+   * to be announced: a trainer that is attached has been.
+   */
+  setPreparing(is: boolean): boolean {
+    this.#preparing = is ? this.talk.base : undefined;
+    return this.#trainers === 0;
+  }
+
+  /**
+   * Says how many trainers are attached here: none while a rollback holds this node. Whoever hands in one update is a trainer for as long:
+   * preparing a large one takes seconds, in which the others would otherwise settle without it. Whether there are some.
+   */
   announce(): boolean {
-    const trainers = this.#ctx.pinned === undefined ? this.#trainers : 0;
+    const working = Math.max(this.#trainers, this.#preparing === this.talk.base ? 1 : 0);
+    const trainers = this.#ctx.pinned === undefined ? working : 0;
     this.talk.announce(trainers);
     return trainers > 0;
   }

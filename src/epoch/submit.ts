@@ -20,12 +20,18 @@ export interface Submitted {
 /**
  * Runs steps 1 to 4. Resolves when the contribution is durable and announced. Throws PINNED, EPOCH_PAST, EPOCH_FAR,
  * ALREADY_CONTRIBUTED, CLASS_FORBIDS, FORKED_AUTHOR, BAD_SHAPE, BAD_PARAMS, NON_FINITE. The caller runs one at a time, with
- * the residual settled; `submission.values` is used up.
+ * the residual settled; `submission.values` is used up. `begins` is called once nothing speaks against it.
  */
-export async function submit(ctx: EpochContext, residual: Residual, submission: UpdateSubmission): Promise<Submitted> {
+export async function submit(
+  ctx: EpochContext,
+  residual: Residual,
+  submission: UpdateSubmission,
+  begins: () => void = () => undefined,
+): Promise<Submitted> {
   const base = ctx.chain.head.state;
   const epoch = base.epoch + 1;
   check(ctx, submission, epoch);
+  begins();
   const { timeline, ports } = ctx;
   timeline.mark(epoch, 'submit');
   let sinceMs = ports.clock.nowMs();

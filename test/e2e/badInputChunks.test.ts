@@ -30,7 +30,7 @@ describe('bad chunks and manifests from a hostile peer', function () {
     nest = new Nest();
     // 135,702 integers: two chunks, and nothing rides along. Everyone gets them all, where the swarm would sum over streams.
     // An epoch begins with the hostile contribution, and waits for that of the daemon: long enough for a pull on a busy machine.
-    await nest.found('node', [300, 450, 2], 'epoch_deadline_ms = 10_000', 'min_deadline_ms = 2_000', 'schedule = "gossip"');
+    await nest.found('node', [300, 450, 2], 'epoch_deadline_ms = 10_000', 'min_deadline_ms = 500', 'schedule = "gossip"');
     daemon = await nest.daemon('node');
     await decide(daemon);
     peer = await joinAsHostile(daemon);

@@ -7,6 +7,7 @@ const facts = (given: Partial<EpochFacts> = {}): EpochFacts => ({
   base: 'base',
   recent: new Set(),
   trainers: new Map(),
+  seen: new Set(),
   held: new Set(),
   deadlineMs: 1_000,
   patienceMs: 2_500,
@@ -30,7 +31,7 @@ const run = (state: MachineState, ...events: MachineEvent[]): Trace =>
     { state, effects: [] },
   );
 
-const seen = (nowMs: number): MachineEvent => ({ type: 'seen', nowMs });
+const seen = (nowMs: number, author?: string): MachineEvent => ({ type: 'seen', author, nowMs });
 const membership = (nowMs: number): MachineEvent => ({ type: 'membership', nowMs });
 const held = (author: string, nowMs = 0): MachineEvent => ({ type: 'held', author, nowMs });
 const trainers = (node: string, attached: boolean, nowMs = 0): MachineEvent => ({ type: 'trainers', node, attached, nowMs });
@@ -128,6 +129,10 @@ describe('the epoch machine', () => {
     assert.equal(more.state.phase, 'collecting', 'c announced a trainer');
     assert.equal(run(more.state, held('c', 30)).state.phase, 'negotiating');
     assert.equal(run(idle(), held('a', 10)).state.phase, 'negotiating', 'nobody else is awaited');
+    const onItsWay = run(idle(), seen(5, 'b'), held('a', 10));
+    assert.equal(onItsWay.state.phase, 'collecting', 'the entry of b is here');
+    assert.equal(run(onItsWay.state, held('b', 20)).state.phase, 'negotiating');
+    assert.equal(run(onItsWay.state, timer(1_005)).state.phase, 'negotiating', 'nobody is awaited beyond the deadline');
   });
 
   it('does not freeze over membership alone before its time, however few are awaited', () => {
@@ -148,12 +153,12 @@ describe('the epoch machine', () => {
 });
 
 describe('who is awaited', () => {
-  it('is a recent contributor who does not say otherwise, and whoever announces a trainer', () => {
+  it('is a recent contributor who does not say otherwise, whoever announces a trainer, and whose entry is here', () => {
     const names = fc.constantFrom('a', 'b', 'c', 'd', 'e');
     fc.assert(
-      fc.property(fc.uniqueArray(names), fc.array(fc.tuple(names, fc.boolean())), (recent, said) => {
-        const given = facts({ recent: new Set(recent), trainers: new Map(said) });
-        const expected = ['a', 'b', 'c', 'd', 'e'].filter((n) => given.trainers.get(n) ?? given.recent.has(n));
+      fc.property(fc.uniqueArray(names), fc.array(fc.tuple(names, fc.boolean())), fc.uniqueArray(names), (recent, said, entered) => {
+        const given = facts({ recent: new Set(recent), trainers: new Map(said), seen: new Set(entered) });
+        const expected = ['a', 'b', 'c', 'd', 'e'].filter((n) => given.seen.has(n) || (given.trainers.get(n) ?? given.recent.has(n)));
         assert.deepEqual(awaited(given).sort(), expected);
       }),
     );
@@ -166,7 +171,7 @@ describe('the epoch machine, whatever happens', () => {
   const happening = fc.record({
     waitMs: fc.nat(400),
     event: fc.oneof(
-      fc.constant<MachineEvent>({ type: 'seen', nowMs: 0 }),
+      fc.option(author, { nil: undefined }).map<MachineEvent>((a) => seen(0, a)),
       fc.constant<MachineEvent>({ type: 'membership', nowMs: 0 }),
       author.map<MachineEvent>((a) => held(a)),
       fc.tuple(author, fc.boolean()).map<MachineEvent>(([a, attached]) => trainers(a, attached)),

@@ -1,0 +1,84 @@
+import assert from 'node:assert/strict';
+import { pause } from '../../src/epoch/exchange/world.ts';
+import type { EpochPorts } from '../../src/epoch/index.ts';
+import { World, type WorldOptions } from '../../src/simulation/index.ts';
+
+type SimulatedNode = World['nodes'][number];
+
+/** Ms of virtual time that node `i` works on an update before it can announce it, as a large model's takes. */
+const PREPARE_MS = 800;
+/** Ms between the first and the last of those who push "at once". */
+const SPREAD_MS = 300;
+/** Ms in which an epoch of so many must be over: what the genesis allows, the negotiation and the vote. */
+const EPOCH_MS = 20_000;
+
+/** Each norm of a whole update takes a while, the longer the higher the index. */
+const slow = (node: SimulatedNode, ports: EpochPorts): EpochPorts => ({
+  ...ports,
+  compute: {
+    ...ports.compute,
+    sqNorm: async (row) => {
+      await pause(ports.clock, PREPARE_MS + (node.index * SPREAD_MS) / 2);
+      return ports.compute.sqNorm(row);
+    },
+  },
+});
+
+describe('updates that are pushed at once to nodes without a trainer', function () {
+  this.timeout(120_000);
+
+  async function pushed(options: WorldOptions, body: (world: World) => Promise<void>): Promise<void> {
+    const world = new World({ intercept: slow, ...options });
+    try {
+      world.training = false;
+      await world.boot();
+      for (const { up } of world.nodes) up.setTrainers(0);
+      await world.run(1_000);
+      await body(world);
+    } finally {
+      world.stop();
+    }
+  }
+
+  const epochs = (world: World): number[] => world.running.map(({ up }) => up.ctx.chain.head.state.epoch);
+
+  /** One update of each of these nodes, begun within `SPREAD_MS`; resolves with the authors of the roster and how long that took. */
+  async function push(world: World, nodes: readonly SimulatedNode[]): Promise<{ readonly authors: Set<string>; readonly tookMs: number }> {
+    const epoch = (epochs(world)[0] as number) + 1;
+    const values = new Float32Array(world.initialModel.length).fill(0.01);
+    const sinceMs = world.clock.nowMs();
+    const receipts = nodes.map(async ({ up }, i) => {
+      await pause(world.clock, (i * SPREAD_MS) / nodes.length);
+      return up.submit({ epoch, kind: 'delta', samples: 100, metrics: {}, values: values.slice() });
+    });
+    const settled = Promise.allSettled(receipts);
+    assert.ok(await world.reach(epoch, EPOCH_MS), `reached ${epochs(world)}`);
+    const tookMs = world.clock.nowMs() - sinceMs;
+    await world.run(3_000);
+    for (const result of await settled) if (result.status === 'rejected') throw result.reason;
+    const { chain, replica } = world.node(0).up.ctx;
+    const { roster } = chain.at(epoch)?.body ?? assert.fail('no block');
+    return { authors: new Set(roster.map((id) => replica.graph.get(id)?.core.author ?? '')), tookMs };
+  }
+
+  for (const schedule of ['gossip', 'ring'] as const)
+    it(`come into one roster, epoch after epoch (${schedule})`, async () => {
+      await pushed({ nodes: 5, seed: 3, rules: { schedule } }, async (world) => {
+        for (let turn = 0; turn < 3; turn++) {
+          const { authors } = await push(world, world.nodes);
+          assert.deepEqual(authors, new Set(world.nodes.map(({ identity }) => identity.fingerprint)));
+        }
+      });
+    });
+
+  it('wait for nobody who pushes nothing', async () => {
+    await pushed({ nodes: 5, seed: 3 }, async (world) => {
+      const [one] = world.nodes as [SimulatedNode];
+      for (let turn = 0; turn < 3; turn++) {
+        const { authors, tookMs } = await push(world, [one]);
+        assert.deepEqual(authors, new Set([one.identity.fingerprint]));
+        assert.ok(tookMs < 3 * PREPARE_MS + 2_000, `${tookMs} ms`);
+      }
+    });
+  });
+});
