@@ -91,6 +91,7 @@ export function ineligible(ctx: EpochContext, base: SwarmState, entry: SignedEnt
   const sizeBytes = (ctx.spans.at(-1)?.end ?? 0) * dtypeBytes(ctx.genesis.updateDtype);
   if (core.body.sizeBytes !== sizeBytes) return `it holds ${core.body.sizeBytes} bytes, an update has ${sizeBytes}`;
   if (core.body.maxAbs.length !== ctx.genesis.tensors.length) return 'it reports on other tensors';
+  if (core.body.links.length > base.members.length) return `it tells of links to ${core.body.links.length} members`;
   const isScheduled = ctx.isScheduled(base);
   if (isScheduled !== (core.body.commitment !== null))
     return isScheduled ? 'it commits to no values' : 'it commits to values that everyone sees';

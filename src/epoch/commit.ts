@@ -6,6 +6,7 @@ import { StarlingError, type SwarmState } from '../spec/index.ts';
 import { SALT_BYTES, updateLeaf } from '../wire/index.ts';
 import type { Committed as Commitment } from './commitment.ts';
 import type { EpochContext } from './context.ts';
+import { ownLinks } from './linkClaims.ts';
 import type { Prepared } from './prepare.ts';
 import type { OwnUpdate, Residual } from './residual.ts';
 import { leavesInTurns } from './served.ts';
@@ -48,6 +49,7 @@ export async function commit(
     maxAbs: prepared.maxAbs,
     metrics: submission.metrics,
     commitment: commitment?.hash ?? null,
+    links: commitment === undefined ? [] : ownLinks(ctx, base),
   };
   const entry = await residual.contribute(update, prepared.values, () => {
     requireCurrent();

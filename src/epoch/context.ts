@@ -21,6 +21,7 @@ import { decisionId } from '../wire/index.ts';
 import { archivedHeader, readArchive, standOn } from './archive.ts';
 import { Chain, type HeldAggregate } from './chain.ts';
 import { EvidencePool } from './evidencePool.ts';
+import { LinkMeter } from './links.ts';
 import { loadPin } from './pin.ts';
 import type { BlobStore, BlockStore, Clock, Entropy, EntryStore, Gossip, Journal, NodeStore, Streams } from './ports.ts';
 import { Pulls } from './pulls.ts';
@@ -91,6 +92,8 @@ export interface EpochContext extends Omit<EpochInit, 'initialModel'> {
   readonly isScheduled: (base: SwarmState) => boolean;
   /** Updates, models and sums that are pulled, with what earlier attempts have left. */
   readonly pulls: Pulls;
+  /** How far its peers are. */
+  readonly links: LinkMeter;
   /** Sums made by a schedule. */
   readonly sums: ScheduledSums;
   /** When each step happened here. */
@@ -125,8 +128,10 @@ export function createContext(init: EpochInit): EpochContext {
   ports.streams.onPeer((peer, connected) => {
     if (!connected) pulls.forget(peer);
   });
+  const links = new LinkMeter(ports.clock);
   return {
     ...kept,
+    ports: { ...ports, streams: links.over(ports.streams) },
     self: identity.fingerprint,
     spans: chain.spans,
     replica,
@@ -146,6 +151,7 @@ export function createContext(init: EpochInit): EpochContext {
     fetching: new Map(),
     isScheduled: scheduledIn(genesis),
     pulls,
+    links,
     sums: new ScheduledSums(),
     timeline: new Timeline(ports.clock),
     updates,

@@ -5,6 +5,7 @@ import { weightsOf } from './average.ts';
 import { commitmentContext, commitmentSeed } from './commitment.ts';
 import { type EpochContext, peerOf } from './context.ts';
 import type { ExchangeWorld } from './exchange/index.ts';
+import { costOf } from './linkClaims.ts';
 import type { Residual } from './residual.ts';
 
 export function exchangeWorld(ctx: EpochContext, residual: Residual): ExchangeWorld {
@@ -31,6 +32,7 @@ export function exchangeWorld(ctx: EpochContext, residual: Residual): ExchangeWo
       return { author, updateHash: body.updateHash, commitment: body.commitment };
     },
     weights: (base, roster) => weightsOf(ctx, base, roster),
+    cost: (base, roster) => costOf(ctx, base, roster),
     commitmentContext: (epoch, author) => commitmentContext(ctx.swarm, epoch, author),
     own(id) {
       const entry = graph.get(id);

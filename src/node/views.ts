@@ -17,6 +17,7 @@ import { ZERO_HASH } from '../crypto/index.ts';
 import { readArchive } from '../epoch/archive.ts';
 import { motionOf } from '../epoch/ballots.ts';
 import type { BlockStore, Engine, EntryStore } from '../epoch/index.ts';
+import { costOf } from '../epoch/linkClaims.ts';
 import { placeIn } from '../epoch/replica.ts';
 import { checkEntry, isKind, LedgerGraph, LedgerOrder } from '../ledger/index.ts';
 import { type BallotBody, type SignedEntry, StarlingError, TRUST_ONE } from '../spec/index.ts';
@@ -138,8 +139,9 @@ function scheduleView({ ctx }: Engine, epoch: number): EpochView['schedule'] {
   if (base === undefined) return { mode: null, reason: 'what it builds on is archived' };
   const isSummed = body !== undefined && header !== undefined && header.opening !== null;
   const members = isSummed ? chain.contributionsOf(body).length : 0;
-  const { schedule, why } =
-    members > 1 ? scheduleOf(genesis, members, sums.checked(body?.aggregateHash ?? '')?.broken.length ?? 0) : modeOf(genesis, base);
+  const broken = sums.checked(body?.aggregateHash ?? '')?.broken.length ?? 0;
+  const isNear = isSummed && costOf(ctx, base, body.roster) !== undefined;
+  const { schedule, why } = members > 1 ? scheduleOf(genesis, members, broken, isNear) : modeOf(genesis, base);
   return { mode: schedule, reason: why };
 }
 

@@ -15,6 +15,8 @@ export interface LinkModel {
   readonly delay?: 'uniform' | 'exponential';
   /** Share of gossip and notifications that are held back for up to HELD_BACK times the longest delay: later ones overtake. */
   readonly reordering?: number;
+  /** Ms one way that two peers are apart beside all that: sites. */
+  readonly apartMs?: (a: PeerId, b: PeerId) => number;
 }
 
 /** Ms after a cut until a peer counts as gone, and after a heal until it is connected again (tuned libp2p: 2.4-2.9 s, 1 s). */
@@ -96,7 +98,8 @@ export class SimulatedNetwork {
     if (!this.reachable(from, to)) return;
     const { minDelayMs, maxDelayMs, loss, delay, reordering = 0 } = this.link;
     const drawn = this.random.uniform();
-    let delayMs = minDelayMs + (delay === 'exponential' ? -Math.log(1 - drawn) * TAIL_MEAN : drawn) * (maxDelayMs - minDelayMs);
+    const siteMs = this.link.apartMs?.(from, to) ?? 0;
+    let delayMs = siteMs + minDelayMs + (delay === 'exponential' ? -Math.log(1 - drawn) * TAIL_MEAN : drawn) * (maxDelayMs - minDelayMs);
     if (!reliable && reordering > 0 && this.random.uniform() < reordering) delayMs += this.random.uniform() * HELD_BACK * maxDelayMs;
     for (let resendMs = RETRANSMIT_MS; this.random.uniform() < loss; resendMs *= 2) {
       if (!reliable) return;

@@ -24,6 +24,14 @@ export const MAX_ROSTER = 768;
 export const MAX_DROP_NAMES = 192;
 /** Links. Of failed ones an attempt names at most this many: each leaves its two ends with one way less to go. */
 export const MAX_BROKEN_LINKS = 256;
+/**
+ * What a link costs is told as e, for 2^e microseconds that 256 KiB take there and back. Below 16 ms all links are alike: members of one
+ * building differ by noise, which must not choose neighbours. Beyond 8 s a link is of no use.
+ */
+export const LINK_EXPONENT_MIN = 14;
+export const LINK_EXPONENT_MAX = 23;
+/** Members. A contribution tells of its links to the first so many, in a byte each. */
+export const MAX_LINKS = 1_024;
 /** Attempts at one sum. Each drops a member or a link; what has not ended by then begins with another roster. */
 export const MAX_ATTEMPTS = 1_000;
 /** Entries. Joins that one epoch takes in; the others wait for the next. Leaves most of a roster to contributions. */

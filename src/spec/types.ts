@@ -186,6 +186,11 @@ export interface ContributionBody {
   readonly commitment: Hex | null;
   /** Epochs since the oldest own update that is committed and in no model yet: its values travel on in this one. 0 for none. */
   readonly staleness: number;
+  /**
+   * What its author measured of its links, by place among the members of the base's state: e for 2^e microseconds that a chunk takes there
+   * and back, 0 for unknown. Ends with the last one known; empty where nothing is summed over links.
+   */
+  readonly links: readonly number[];
 }
 
 /** fold, unfold: what a leaf of a grid gives to its partners before, and gets back after, the others are done. Append only. */

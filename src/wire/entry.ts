@@ -7,7 +7,10 @@ import {
   ENTRY_MAX_BYTES,
   type EntryKind,
   type JoinBody,
+  LINK_EXPONENT_MAX,
+  LINK_EXPONENT_MIN,
   MAX_DEPS,
+  MAX_LINKS,
   MAX_PARAMETERS,
   type MembershipBody,
   type SignedEntry,
@@ -122,7 +125,7 @@ function bodyToWire(core: AnyEntryCore): readonly unknown[] {
     case 'join':
       return [certificateToWire(core.body.certificate), core.body.invite === null ? null : inviteToWire(core.body.invite)];
     case 'contribution': {
-      const { epoch, updateHash, sizeBytes, samples, maxAbs, metrics, commitment, staleness } = core.body;
+      const { epoch, updateHash, sizeBytes, samples, maxAbs, metrics, commitment, staleness, links } = core.body;
       return [
         epoch,
         hashBytes(updateHash),
@@ -132,6 +135,7 @@ function bodyToWire(core: AnyEntryCore): readonly unknown[] {
         metrics,
         commitment === null ? null : hashBytes(commitment),
         staleness,
+        links,
       ];
     }
     case 'decision':
@@ -155,8 +159,8 @@ function readJoin(value: unknown): JoinBody {
 }
 
 function readContribution(value: unknown): ContributionBody {
-  const [epoch, updateHash, sizeBytes, samples, maxAbs, metrics, commitment, staleness] = readTuple(value, 'contribution', 8);
-  return {
+  const [epoch, updateHash, sizeBytes, samples, maxAbs, metrics, commitment, staleness, links] = readTuple(value, 'contribution', 9);
+  const body = {
     epoch: readInt(epoch, 'contribution.epoch'),
     updateHash: readHash(updateHash, 'contribution.updateHash'),
     sizeBytes: readInt(sizeBytes, 'contribution.sizeBytes', 1, 2 * MAX_PARAMETERS),
@@ -165,7 +169,18 @@ function readContribution(value: unknown): ContributionBody {
     metrics: readMetrics(metrics, 'contribution.metrics'),
     commitment: readNullable(commitment, 'contribution.commitment', readHash),
     staleness: readInt(staleness, 'contribution.staleness'),
+    links: readList(links, 'contribution.links', MAX_LINKS, readLink),
   };
+  if (body.links.at(-1) === 0) throw malformed('contribution.links', 'end with one that is not known');
+  if (body.links.length > 0 && body.commitment === null)
+    throw malformed('contribution.links', 'are told of although nothing is summed over them');
+  return body;
+}
+
+function readLink(value: unknown, field: string): number {
+  const exponent = readInt(value, field, 0, LINK_EXPONENT_MAX);
+  if (exponent > 0 && exponent < LINK_EXPONENT_MIN) throw malformed(field, `must be 0 or at least ${LINK_EXPONENT_MIN}`);
+  return exponent;
 }
 
 /**

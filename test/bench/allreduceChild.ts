@@ -94,7 +94,7 @@ function prepare(average: Average): Prepared {
     peerOf: (node: Fingerprint) => byNode.get(node)?.one.peerId,
   } as unknown as ExchangeWorld;
   const authorOf = (id: string): Fingerprint | undefined => identities[ids.indexOf(id)]?.fingerprint;
-  const layout = layoutOf({ genesis: forced, elements: parameters, attempt, weights: roster.map(() => WEIGHT), authorOf });
+  const layout = layoutOf({ genesis: forced, elements: parameters, attempt, weights: roster.map(() => WEIGHT), cost: undefined, authorOf });
   const timing = { deadlineMs: () => DEADLINE_MS, needed: () => undefined };
   return {
     average,

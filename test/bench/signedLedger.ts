@@ -21,6 +21,7 @@ export const contributionBody = (epoch: number) => ({
   metrics: { loss: 0.3172 },
   commitment: null,
   staleness: 0,
+  links: [],
 });
 
 /**

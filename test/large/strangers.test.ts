@@ -49,6 +49,7 @@ function contributionOf(world: World, identity: Identity, prev: SignedEntry, epo
     metrics: {},
     commitment: null,
     staleness: 0,
+    links: [],
   };
   const next = { seq: prev.core.seq + 1, prev: prev.id, lam: prev.core.lam + 1, epochSeen: epoch - 1, anchorBlock };
   const entry = signed(identity, { ...prev.core, ...next, kind: 'contribution', body } as AnyEntryCore);

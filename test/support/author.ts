@@ -89,6 +89,7 @@ export class Author {
       metrics: {},
       commitment: null,
       staleness: 0,
+      links: [],
     };
     const entry = this.next(body, anchorBlock);
     return { entry, ...sealed(entry, key, encodeUpdate({ salt, encoding: 'dense', dtype: 'int16', payload: ints })) };

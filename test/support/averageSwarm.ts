@@ -1,5 +1,5 @@
 /** Members of a scheduled sum over virtual time: their streams can freeze, fall silent, be cut, crawl and lie. No ledger, no engine. */
-import { bytesOf } from '../../src/aggregation/index.ts';
+import { bytesOf, type LinkCost } from '../../src/aggregation/index.ts';
 import type { IntRow } from '../../src/compute/api.ts';
 import { hashWithDomain, sha256, sis, toHex, utf8 } from '../../src/crypto/index.ts';
 import { type Averaged, Exchanges } from '../../src/epoch/exchange/index.ts';
@@ -31,6 +31,8 @@ export interface AverageOptions {
   readonly minDeadlineMs?: number;
   readonly maxDeadlineMs?: number;
   readonly loss?: number;
+  /** Nodes stand in two sites in turn, so many ms apart one way; 1 ms within one. */
+  readonly apartMs?: number;
 }
 
 const SWARM = toHex(hashWithDomain('test/average', utf8('swarm')));
@@ -162,6 +164,7 @@ export class AverageNode {
       peerOf: (node) => swarm.byNode.get(node)?.identity.peerId,
       contribution: (id) => swarm.contributions.get(id),
       weights: (_base, roster) => roster.map((id) => swarm.weights.get(id) ?? 0),
+      cost: () => swarm.cost,
       commitmentContext: contextOf,
       own: (id) => {
         if (id !== this.id || this.own === undefined) return undefined;
@@ -212,11 +215,16 @@ export class AverageSwarm {
   /** Pairs "from to" of node numbers over which nothing goes. */
   readonly cut = new Set<string>();
   readonly thrown: unknown[] = [];
+  /** What entries tell of the links between members. */
+  cost: LinkCost | undefined;
 
   constructor(options: AverageOptions) {
     const { nodes, members = nodes, elements = 1_000, schedule = 'ring', dtype = 'int16', seed = 1, loss = 0 } = options;
     const random = Random.from(seed, 'average');
-    this.network = new SimulatedNetwork(this.clock, random, { loss, minDelayMs: 1, maxDelayMs: 5, duplication: 0 });
+    const site = (peer: PeerId): number => this.nodes.findIndex((one) => one.identity.peerId === peer) % 2;
+    const { apartMs = 0 } = options;
+    const link = apartMs === 0 ? {} : { maxDelayMs: 1, apartMs: (a: PeerId, b: PeerId) => (site(a) === site(b) ? 0 : apartMs) };
+    this.network = new SimulatedNetwork(this.clock, random, { loss, minDelayMs: 1, maxDelayMs: 5, duplication: 0, ...link });
     this.elements = elements;
     this.genesis = {
       ...sample,

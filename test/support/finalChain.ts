@@ -151,6 +151,7 @@ export class FinalChain {
       metrics: {},
       commitment: null,
       staleness: 0,
+      links: [],
     });
   }
 

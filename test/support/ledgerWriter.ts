@@ -244,6 +244,16 @@ function coreOf(common: Common, certificate: ReturnType<typeof makeCertificate>)
   return {
     ...common,
     kind: 'contribution',
-    body: { epoch: common.seq, updateHash, sizeBytes: 30, samples: 1, maxAbs: [1, 1], metrics: {}, commitment: null, staleness: 0 },
+    body: {
+      epoch: common.seq,
+      updateHash,
+      sizeBytes: 30,
+      samples: 1,
+      maxAbs: [1, 1],
+      metrics: {},
+      commitment: null,
+      staleness: 0,
+      links: [],
+    },
   };
 }

@@ -1,12 +1,14 @@
 import type { Fingerprint } from '../../spec/index.ts';
 import { type Grid, gridEdges, gridOf, ringOf } from './grid.ts';
-import { type LinkCost, localOrder } from './locality.ts';
+import { type LinkCost, localOrder, localSides } from './locality.ts';
 import { rankOrder } from './rank.ts';
 
 /** Members up to which one ring serves: beyond it, the steps of a ring take longer than its bytes (PROTOCOL section 6). */
 export const RING_MAX_MEMBERS = 16;
 /** Orders tried before a member with failed links is moved out of the core. */
 const ORDERS = 32;
+/** Of these the first go by nearness, where costs are signed: a site of two whose link failed is parted by none of them. */
+const NEAR_ORDERS = 16;
 
 export interface Arrangement {
   /** By rank. */
@@ -43,9 +45,11 @@ export function arrange({ beacon, attempt, members, broken, shape, cost }: Arran
   for (;;) {
     for (let i = 0; i < ORDERS; i++) {
       const ranked = i === 0 ? core : rankOrder(beacon, attempt + i * 2 ** 32, core);
-      const order = cost === undefined ? ranked : localOrder(ranked, cost);
+      const near = i < NEAR_ORDERS ? cost : undefined;
+      const order = near === undefined ? ranked : localOrder(ranked, near);
       const isGrid = shape === undefined ? order.length > RING_MAX_MEMBERS : shape === 'grid';
-      const grid = isGrid ? gridOf(order.length) : ringOf(order.length);
+      const plain = isGrid ? gridOf(order.length) : ringOf(order.length);
+      const grid = near === undefined ? plain : { ...plain, sides: localSides(plain.sides, order, near) };
       const isFree = gridEdges(grid).every(([a, b]) => !fails(order[a] as Fingerprint, order[b] as Fingerprint));
       if (isFree || order.length <= 1) return withLeaves(order, grid, outside, fails);
     }

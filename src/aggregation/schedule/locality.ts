@@ -1,45 +1,107 @@
-import type { Fingerprint } from '../../spec/index.ts';
+import { type Fingerprint, LINK_EXPONENT_MAX } from '../../spec/index.ts';
 
 /** What it takes to send over a link, in whole units (such as microseconds a chunk), the same both ways. */
 export type LinkCost = (a: Fingerprint, b: Fingerprint) => number;
 
-/** Rounds of improvement: each looks at every pair of links once. */
-const ROUNDS = 8;
-
-/**
- * The order in which neighbours are near each other: from the first rank on always to the nearest left, ties to the lower rank, then
- * pairs of links are exchanged while that shortens the ring (2-opt, Croes 1958). Lines of a grid's first dimensions, which carry the
- * most bytes, are neighbours in rank, so it serves them too.
- *
- * A measurement is local and an order must be everyone's: `cost` MUST be part of what q voters sign for the attempt. Where no costs are
- * signed, the beacon's order stands: it is what keeps members from choosing their neighbours.
- */
-export function localOrder(ranked: readonly Fingerprint[], cost: LinkCost): Fingerprint[] {
-  const [first, ...left] = ranked;
-  if (first === undefined) return [];
-  const order = [first];
-  while (left.length > 0) {
-    const last = order.at(-1) as Fingerprint;
-    let nearest = 0;
-    for (let i = 1; i < left.length; i++) if (cost(last, left[i] as Fingerprint) < cost(last, left[nearest] as Fingerprint)) nearest = i;
-    order.push(...left.splice(nearest, 1));
-  }
-  for (let round = 0; round < ROUNDS && shorten(order, cost); round++);
-  return order;
+/** What a member says of its links (`ContributionBody.links`). */
+export interface LinkClaim {
+  readonly author: Fingerprint;
+  readonly links: readonly number[];
 }
 
-/** Turns stretches of the ring around wherever its two ends become cheaper. True if any did. */
-function shorten(order: Fingerprint[], cost: LinkCost): boolean {
-  const n = order.length;
-  const at = (i: number): Fingerprint => order[i % n] as Fingerprint;
-  let changed = false;
-  for (let i = 0; i < n - 2; i++) {
-    for (let j = i + 2; j < n - (i === 0 ? 1 : 0); j++) {
-      const before = cost(at(i), at(i + 1)) + cost(at(j), at(j + 1));
-      if (cost(at(i), at(j)) + cost(at(i + 1), at(j + 1)) >= before) continue;
-      order.splice(i + 1, j - i, ...order.slice(i + 1, j + 1).reverse());
-      changed = true;
+/** Microseconds: a link of which not both ends have told is as far as none that was measured. */
+const UNKNOWN = 2 ** (LINK_EXPONENT_MAX + 1);
+
+/**
+ * Costs of the links between those who claim, as all derive them from the same claims: the larger of what its two ends say, so that nobody
+ * comes nearer to another than that one has measured. `members`: those whom places in a claim stand for. Undefined where nothing tells
+ * one link from another.
+ */
+export function claimedCosts(members: readonly Fingerprint[], claims: readonly LinkClaim[]): LinkCost | undefined {
+  const placeOf = new Map(members.map((member, place) => [member, place]));
+  const linksOf = new Map(claims.map(({ author, links }) => [author, links]));
+  const said = (by: Fingerprint, of: Fingerprint): number => linksOf.get(by)?.[placeOf.get(of) ?? -1] ?? 0;
+  const cost: LinkCost = (a, b) => {
+    const [one, other] = [said(a, b), said(b, a)];
+    return one === 0 || other === 0 ? UNKNOWN : 2 ** Math.max(one, other);
+  };
+  const authors = [...linksOf.keys()];
+  const [first = '', second = ''] = authors;
+  const differs = authors.some((a, i) => authors.slice(i + 1).some((b) => cost(a, b) !== cost(first, second)));
+  return differs ? cost : undefined;
+}
+
+/**
+ * The order in which those that are near each other stand together: for every bound, those who are joined by links within it are neighbours
+ * in rank. In such a group, and among groups, the order is `ranked`'s. So a ring leaves each site once, and the first dimensions of a
+ * grid, whose lines are neighbours in rank, stay inside.
+ *
+ * Clusters (single linkage; Gower and Ross 1969), not the shortest ring: in a shortest ring, whoever claims to be far from all but one stands beside that
+ * one. Here a claim chooses a group, and the beacon the places in it.
+ *
+ * A measurement is local and an order must be everyone's: `cost` MUST be part of what q voters sign for the attempt.
+ */
+export function localOrder(ranked: readonly Fingerprint[], cost: LinkCost): Fingerprint[] {
+  const n = ranked.length;
+  const pairs = new Map<number, number[]>();
+  for (let i = 0; i < n; i++) {
+    for (let j = i + 1; j < n; j++) {
+      const at = cost(ranked[i] as Fingerprint, ranked[j] as Fingerprint);
+      const alike = pairs.get(at);
+      if (alike === undefined) pairs.set(at, [i * n + j]);
+      else alike.push(i * n + j);
     }
   }
-  return changed;
+  // The root of a group is its lowest rank.
+  const parent = Int32Array.from({ length: n }, (_, i) => i);
+  const rootOf = (i: number): number => {
+    let root = i;
+    while (parent[root] !== root) root = parent[root] as number;
+    parent[i] = root;
+    return root;
+  };
+  let groups = Array.from({ length: n }, (_, i) => [i]);
+  for (const [, alike] of [...pairs].sort(([a], [b]) => a - b)) {
+    for (const pair of alike) {
+      const [a, b] = [rootOf(Math.floor(pair / n)), rootOf(pair % n)];
+      parent[Math.max(a, b)] = Math.min(a, b);
+    }
+    const merged = new Map<number, number[]>();
+    for (const group of groups) {
+      const root = rootOf(group[0] as number);
+      merged.set(root, [...(merged.get(root) ?? []), ...group]);
+    }
+    groups = [...merged.values()];
+    if (groups.length === 1) break;
+  }
+  return groups.flat().map((rank) => ranked[rank] as Fingerprint);
+}
+
+/**
+ * Sides of a grid in the order whose steps take least when each waits for its farthest link: dimensions that stay inside sites come
+ * first where a side can be as long as a site. The first of those that are alike, as `sides` stands.
+ */
+export function localSides(sides: readonly number[], order: readonly Fingerprint[], cost: LinkCost): readonly number[] {
+  const core = sides.reduce((product, side) => product * side, 1);
+  const known = new Map<string, number>();
+  const farthest = (stride: number, side: number): number => {
+    let most = known.get(`${stride} ${side}`) ?? 0;
+    if (most > 0) return most;
+    for (let rank = 0; rank < core; rank++) {
+      const at = Math.floor(rank / stride) % side;
+      const next = rank + (((at + 1) % side) - at) * stride;
+      most = Math.max(most, cost(order[rank] as Fingerprint, order[next] as Fingerprint));
+    }
+    known.set(`${stride} ${side}`, most);
+    return most;
+  };
+  let best = { sides, cost: Number.POSITIVE_INFINITY };
+  const extend = (chosen: readonly number[], left: readonly number[], stride: number, spent: number): void => {
+    if (spent >= best.cost) return;
+    if (left.length === 0) best = { sides: chosen, cost: spent };
+    for (const side of new Set(left))
+      extend([...chosen, side], left.toSpliced(left.indexOf(side), 1), stride * side, spent + (side - 1) * farthest(stride, side));
+  };
+  extend([], sides, 1, 0);
+  return best.sides;
 }

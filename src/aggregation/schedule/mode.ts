@@ -29,11 +29,15 @@ export function modeOf(genesis: Genesis, base: SwarmState): Choice {
 /** Whether members of an epoch over `base` exchange sums over streams (`modeOf` says by what), and nobody sees all updates. */
 export const isScheduled = (genesis: Genesis, base: SwarmState): boolean => modeOf(genesis, base).schedule !== 'gossip';
 
-/** By what so many members of one attempt average in a scheduled epoch: never by gossip, but for one alone. */
-export function scheduleOf(genesis: Genesis, members: number, brokenLinks: number): Choice {
+/**
+ * By what so many members of one attempt average in a scheduled epoch: never by gossip, but for one alone. `isNear`: whether they told of links
+ * that differ (`claimedCosts`), which chooses their neighbours and no schedule.
+ */
+export function scheduleOf(genesis: Genesis, members: number, brokenLinks: number, isNear: boolean): Choice {
   const situation = situationOf(genesis, members, brokenLinks);
-  const choice = chooseSchedule(situation);
-  if (choice.schedule !== 'gossip') return choice;
-  // Those left are few enough for gossip, and the epoch began without it.
-  return chooseSchedule({ ...situation, wanted: brokenLinks === 0 ? 'butterfly' : 'ring' });
+  const first = chooseSchedule(situation);
+  // Those left may be few enough for gossip, and the epoch began without it.
+  const choice = first.schedule === 'gossip' ? chooseSchedule({ ...situation, wanted: brokenLinks === 0 ? 'butterfly' : 'ring' }) : first;
+  if (!isNear || choice.schedule === 'butterfly') return choice;
+  return { ...choice, why: `${choice.why}; neighbours by the links that members measured` };
 }

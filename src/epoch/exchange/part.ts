@@ -2,7 +2,7 @@
  * This node's part in one certified attempt: it exchanges chunks, checks the sum that comes of them and says that it holds it; or says what
  * failed, and takes the sum from one that holds it.
  */
-import type { ChunkDeadline } from '../../aggregation/schedule/index.ts';
+import type { ChunkDeadline, LinkCost } from '../../aggregation/schedule/index.ts';
 import type { Attempt, EntryId, Fingerprint, Hex } from '../../spec/index.ts';
 import { type AccusedEdge, type AverageMessage, attemptId, type OpeningKind } from '../../wire/index.ts';
 import { chunkOf, pullSums } from './adopt.ts';
@@ -27,6 +27,8 @@ export interface PartInput {
   readonly authorOf: AuthorOf;
   /** One for each id of the whole roster. */
   readonly weights: readonly number[];
+  /** Of its links, as the rostered entries tell. */
+  readonly cost: LinkCost | undefined;
   readonly deadline: ChunkDeadline;
   readonly commitments: Commitments;
   readonly witness: Witness;
@@ -79,7 +81,7 @@ export class Part implements RunListener {
   begin(restarted: boolean): void {
     const { id, attempt, rows } = this;
     const { genesis, elements, identity, journal } = this.#world;
-    const { weights, authorOf, witness, deadline } = this.#input;
+    const { weights, cost, authorOf, witness, deadline } = this.#input;
     const row = rows.get(identity.fingerprint);
     if (row === undefined) return;
     const own = this.#world.own(row);
@@ -87,7 +89,7 @@ export class Part implements RunListener {
       witness.say(id, { culprits: [identity.fingerprint] });
       return;
     }
-    const layout = layoutOf({ genesis, elements, attempt, weights, authorOf });
+    const layout = layoutOf({ genesis, elements, attempt, weights, cost, authorOf });
     journal.log('info', 'epoch', 'an average begins', {
       epoch: attempt.epoch,
       attempt: attempt.number,

@@ -4,6 +4,7 @@ import {
   beaconOf,
   butterflyPlan,
   gridPlan,
+  type LinkCost,
   type Plan,
   rankOrder,
   reduced,
@@ -34,20 +35,23 @@ export interface LayoutInput {
   readonly attempt: Attempt;
   /** One for each id of the whole roster. */
   readonly weights: readonly number[];
+  /** Of the links between its members, as the roster's entries tell; undefined where they tell nothing. */
+  readonly cost: LinkCost | undefined;
   readonly authorOf: AuthorOf;
 }
 
 /** Throws DUPLICATE where a roster names an author twice, BOUNDS_EXCEEDED for weights that int32 cannot bear. */
-export function layoutOf({ genesis, elements, attempt, weights, authorOf }: LayoutInput): Layout {
+export function layoutOf({ genesis, elements, attempt, weights, cost, authorOf }: LayoutInput): Layout {
   const ids = rowsOf(attempt, authorOf);
   const members = [...ids.keys()];
   if (members.length !== survivorsOf(attempt).filter((id) => authorOf(id) !== undefined).length)
     throw new StarlingError('DUPLICATE', 'an author is rostered twice', { field: 'roster', phase: 'average' });
-  const { schedule, why } = scheduleOf(genesis, members.length, attempt.broken.length);
+  const { schedule, why } = scheduleOf(genesis, members.length, attempt.broken.length, cost !== undefined);
   const beacon = beaconOf(attempt.base, attempt.epoch);
   const isButterfly = schedule === 'butterfly' && attempt.broken.length === 0;
   const shape = schedule === 'grid' ? 'grid' : 'ring';
-  const arranged = isButterfly ? undefined : arrange({ beacon, attempt: attempt.number, members, broken: attempt.broken, shape });
+  const near = cost === undefined ? {} : { cost };
+  const arranged = isButterfly ? undefined : arrange({ beacon, attempt: attempt.number, members, broken: attempt.broken, shape, ...near });
   const order = arranged?.order ?? rankOrder(beacon, attempt.number, members);
   const ordered = order.map((member) => ids.get(member) as EntryId);
   const byId = new Map(attempt.roster.map((id, i) => [id, weights[i] as number]));

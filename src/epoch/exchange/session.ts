@@ -168,6 +168,7 @@ export class Session {
       attempt,
       authorOf: this.#authorOf,
       weights: this.#world.weights(this.#job.base, attempt.roster),
+      cost: this.#world.cost(this.#job.base, attempt.roster),
       deadline: this.#deadline,
       commitments: this.#commitments,
       witness: this.#witness,

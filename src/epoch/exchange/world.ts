@@ -1,4 +1,6 @@
 /** What an exchange touches outside itself, and the small things that its parts share. */
+
+import type { LinkCost } from '../../aggregation/schedule/index.ts';
 import type { IntRow } from '../../compute/api.ts';
 import type { Identity } from '../../crypto/index.ts';
 import {
@@ -51,6 +53,8 @@ export interface ExchangeWorld {
   contribution(id: EntryId): Contribution | null | undefined;
   /** Of the whole roster, one an id. */
   weights(base: SwarmState, roster: readonly EntryId[]): readonly number[];
+  /** Of the links between its authors, as they have told; undefined: none is known to be nearer than another. */
+  cost(base: SwarmState, roster: readonly EntryId[]): LinkCost | undefined;
   /** What a commitment's hash is bound to: swarm, epoch and author. */
   commitmentContext(epoch: number, author: Fingerprint): Uint8Array;
   /** Undefined where it is not this node's, or not kept. */

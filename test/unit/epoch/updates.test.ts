@@ -45,7 +45,7 @@ function made({
   const form = { encoding, topkShare: 0.5, updateDtype: dtype };
   const bytes = payload ?? encodePayload(integers, SPANS, form);
   const hash = updateHash(SALT, bytesOf(committed ?? integers));
-  const body = { epoch, updateHash: hash, sizeBytes: 8, samples: 1, maxAbs: [1], metrics: {}, commitment: null, staleness: 0 };
+  const body = { epoch, updateHash: hash, sizeBytes: 8, samples: 1, maxAbs: [1], metrics: {}, commitment: null, staleness: 0, links: [] };
   const entry = draft({ author: hashOf(`author ${salt}`), change: { body } as never }) as EntryOf<'contribution'>;
   const key = new Uint8Array(32).fill(9);
   const sealed = sealSegments(key, fromHex(entry.id), encodeUpdate({ salt: SALT, encoding, dtype, payload: bytes }));

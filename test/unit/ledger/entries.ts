@@ -29,7 +29,17 @@ export function draft({ author, prev, deps = [], salt = '', epoch = 1, change = 
     anchorBlock: SWARM,
     kind: 'contribution',
     deps: deps.map((dep) => dep.id).sort(),
-    body: { epoch, updateHash: hashOf(salt), sizeBytes: 2, samples: 1, maxAbs: [1], metrics: {}, commitment: null, staleness: 0 },
+    body: {
+      epoch,
+      updateHash: hashOf(salt),
+      sizeBytes: 2,
+      samples: 1,
+      maxAbs: [1],
+      metrics: {},
+      commitment: null,
+      staleness: 0,
+      links: [],
+    },
     ...change,
   } as AnyEntryCore;
   return sealed(core);

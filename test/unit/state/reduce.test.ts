@@ -63,7 +63,7 @@ function stepOf(state: SwarmState, { by = [], distances, maxAbs = [20_000, 20_00
     forked: [],
     contributions: by.map((i) => ({
       author: i.fingerprint,
-      body: { epoch, updateHash: hashOf('u'), sizeBytes: 14, samples: 10, maxAbs, metrics: {}, commitment: null, staleness: 0 },
+      body: { epoch, updateHash: hashOf('u'), sizeBytes: 14, samples: 10, maxAbs, metrics: {}, commitment: null, staleness: 0, links: [] },
     })),
     treeSize: state.treeSize + cut.length,
     treeRoot: hashOf(`tree ${epoch}`),

@@ -142,6 +142,7 @@ export function stepOf(state: SwarmState, given: Given): Step {
         metrics: {},
         commitment: null,
         staleness: 0,
+        links: [],
       },
     })),
     faulty: [],

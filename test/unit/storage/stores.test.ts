@@ -24,7 +24,17 @@ function entry(seq: number, composite = false): SignedEntry {
     anchorBlock: zero,
     kind: 'contribution',
     deps: [],
-    body: { epoch: seq, updateHash: zero, sizeBytes: 2, samples: 1, maxAbs: [seq], metrics: { loss: 0.5 }, commitment: null, staleness: 0 },
+    body: {
+      epoch: seq,
+      updateHash: zero,
+      sizeBytes: 2,
+      samples: 1,
+      maxAbs: [seq],
+      metrics: { loss: 0.5 },
+      commitment: null,
+      staleness: 0,
+      links: [],
+    },
   };
   const coreBytes = Uint8Array.from(encodeCore(core));
   const signature = new Uint8Array(64).fill(seq);

@@ -53,6 +53,10 @@ const contribution = fc.record({
   commitment: fc.option(hash),
   staleness: uint,
 });
+/** Unknown ones stand between others alone. */
+const links = fc
+  .array(fc.oneof(fc.constant(0), fc.integer({ min: 14, max: 23 })), { maxLength: 6 })
+  .map((told) => told.slice(0, told.findLastIndex((exponent) => exponent > 0) + 1));
 const reason = fc.constantFrom(...DROP_REASONS);
 const place = fc.record({ phase: fc.constantFrom(...TRANSFER_PHASES), from: hash, to: hash }, { noNullPrototype: true });
 const droppedOf = (roster: readonly string[]) =>
@@ -87,7 +91,12 @@ const anyCore: fc.Arbitrary<AnyEntryCore> = fc.oneof(
   fc.tuple(common, chained, membership).map(([a, b, body]) => ({ ...a, ...b, kind: 'membership' as const, body: { ...body } })),
   fc.tuple(common, chained, verdict).map(([a, b, body]) => ({ ...a, ...b, kind: 'verdict' as const, body: { ...body } })),
   fc.tuple(common, chained, ballot).map(([a, b, body]) => ({ ...a, ...b, kind: 'ballot' as const, body: { ...body } })),
-  fc.tuple(common, chained, contribution).map(([a, b, body]) => ({ ...a, ...b, kind: 'contribution' as const, body: { ...body } })),
+  fc.tuple(common, chained, contribution, links).map(([a, b, body, told]) => ({
+    ...a,
+    ...b,
+    kind: 'contribution' as const,
+    body: { ...body, links: body.commitment === null ? [] : told },
+  })),
   fc.tuple(common, chained, decision).map(([a, b, body]) => ({ ...a, ...b, kind: 'decision' as const, body: { ...body } })),
 );
 
@@ -97,7 +106,7 @@ function withField(core: AnyEntryCore, position: number, value: unknown): Uint8A
   const { certificate } = joinCore.body;
   const bodies: Record<EntryKind, () => readonly unknown[]> = {
     join: () => [[1, certificate.mldsaPublicKey, certificate.ed25519PublicKey, 'core', ['train', 'relay'], certificate.signature], null],
-    contribution: () => [7, b(id(0x40)), 4820, 300, [32_767, 0], { loss: 0.25, accuracy: 1 }, b(id(0x45)), 2],
+    contribution: () => [7, b(id(0x40)), 4820, 300, [32_767, 0], { loss: 0.25, accuracy: 1 }, b(id(0x45)), 2, [14, 0, 23]],
     decision: () => [
       7,
       b(id(0x20)),
@@ -131,7 +140,7 @@ const hashes = (n: number) => Array.from({ length: n }, (_, i) => Buffer.alloc(3
 const contributionBody = (position: number, value: unknown): [EntryCore<'contribution'>, number, unknown] => [
   contributionCore,
   10,
-  [7, Buffer.alloc(32), 4820, 300, [1], {}, null, 0].with(position, value as never),
+  [7, Buffer.alloc(32), 4820, 300, [1], {}, Buffer.alloc(32), 0, []].with(position, value as never),
 ];
 const decisionBody = (position: number, value: unknown): [EntryCore<'decision'>, number, unknown] => [
   decisionCore,
@@ -191,6 +200,11 @@ const refusals: readonly (readonly [string, [AnyEntryCore, number, unknown], str
   ['a metric called __proto__', contributionBody(5, JSON.parse('{"__proto__": 1}')), 'contribution.metrics'],
   ['a commitment of 31 bytes', contributionBody(6, Buffer.alloc(31)), 'contribution.commitment'],
   ['a negative staleness', contributionBody(7, -1), 'contribution.staleness'],
+  ['a link nearer than any', contributionBody(8, [14, 13]), 'contribution.links[1]'],
+  ['a link farther than any', contributionBody(8, [24]), 'contribution.links[0]'],
+  ['a negative link', contributionBody(8, [-1]), 'contribution.links[0]'],
+  ['links that end with an unknown one', contributionBody(8, [14, 0]), 'contribution.links'],
+  ['links to 1,025 members', contributionBody(8, Array(1_025).fill(14)), 'contribution.links'],
   ['metrics as a list', contributionBody(5, [1]), 'contribution.metrics'],
   ['a certificate with a short key', certificateBody(1, Buffer.alloc(1951)), 'join.certificate.mldsaPublicKey'],
   ['an unknown class', certificateBody(3, 'king'), 'join.certificate.nodeClass'],

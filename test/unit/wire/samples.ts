@@ -104,6 +104,7 @@ export const contributionCore: EntryCore<'contribution'> = {
     metrics: { loss: 0.25, accuracy: 1 },
     commitment: id(0x45),
     staleness: 2,
+    links: [14, 0, 23],
   },
 };
 

@@ -125,7 +125,7 @@ const contribution = core(
   6,
   1,
   [b(id(0x31)), b(id(0x32))],
-  [7, b(id(0x40)), 4820, 300, [32_767, 0], { loss: 0.25, accuracy: 1 }, b(id(0x45)), 2],
+  [7, b(id(0x40)), 4820, 300, [32_767, 0], { loss: 0.25, accuracy: 1 }, b(id(0x45)), 2, [14, 0, 23]],
 );
 const dropped = [[1, 1, [b(id(0x02)), b(id(0x03))], [2, b(id(0x04)), b(id(0x02))]]];
 const decision = [7, b(id(0x20)), [b(id(0x41)), b(id(0x42))], [65_535, 1], b(id(0x50)), dropped];

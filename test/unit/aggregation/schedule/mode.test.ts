@@ -21,7 +21,7 @@ describe('the mode of an epoch', () => {
     for (const schedule of ['ring', 'grid', 'butterfly'] as const) {
       assert.equal(modeOf({ ...small, schedule }, stateOf(2)).schedule, schedule);
       assert.equal(isScheduled({ ...small, schedule }, stateOf(1)), false);
-      assert.equal(scheduleOf({ ...small, schedule }, 5, 0).schedule, schedule);
+      assert.equal(scheduleOf({ ...small, schedule }, 5, 0, false).schedule, schedule);
     }
     assert.equal(isScheduled({ ...large, schedule: 'gossip' }, stateOf(3)), false);
   });
@@ -43,9 +43,11 @@ describe('the mode of an epoch', () => {
   it('of an attempt goes on over streams, however few are left and whatever links have failed', () => {
     const tight = { ...small, tensors: [{ name: 'w', shape: [20_000] }] };
     assert.equal(isScheduled(tight, stateOf(14)), true);
-    assert.equal(scheduleOf(tight, 3, 0).schedule, 'butterfly');
-    assert.equal(scheduleOf(tight, 3, 1).schedule, 'ring');
-    assert.equal(scheduleOf({ ...small, schedule: 'butterfly' }, 5, 1).schedule, 'ring');
-    assert.equal(scheduleOf(tight, 1, 0).schedule, 'gossip');
+    assert.equal(scheduleOf(tight, 3, 0, false).schedule, 'butterfly');
+    assert.equal(scheduleOf(tight, 3, 1, false).schedule, 'ring');
+    assert.equal(scheduleOf({ ...small, schedule: 'butterfly' }, 5, 1, false).schedule, 'ring');
+    assert.equal(scheduleOf(tight, 1, 0, false).schedule, 'gossip');
+    assert.match(scheduleOf(tight, 3, 1, true).why, /; neighbours by the links that members measured$/);
+    assert.doesNotMatch(scheduleOf(tight, 3, 0, true).why, /neighbours/);
   });
 });
