@@ -41,8 +41,13 @@ export interface ExchangeOptions {
   readonly deadlineMs: () => number;
 }
 
-/** Chunks. 1 MiB on the way to a peer: 100 Mbit/s over 80 ms. */
-const WINDOW = 4;
+/**
+ * Chunks on the way to all peers together, and bounds of the share of one: 2 MiB on the way to a peer are 100 Mbit/s over 160 ms, which
+ * a busy machine takes to answer; 8 MiB to all are what their memory and one uplink are to bear.
+ */
+const WINDOWS = 32;
+const WINDOW_MIN = 2;
+const WINDOW_MAX = 8;
 
 interface Link {
   /** Chunks on the way, oldest first. */
@@ -71,13 +76,19 @@ export class Exchange {
 
   constructor(plan: Plan, options: ExchangeOptions) {
     this.#plan = plan;
-    this.#window = options.window ?? WINDOW;
+    const peers = new Set(plan.sends.map(({ to }) => to)).size;
+    this.#window = options.window ?? Math.max(WINDOW_MIN, Math.min(WINDOW_MAX, Math.floor(WINDOWS / Math.max(1, peers))));
     this.#deadlineMs = options.deadlineMs;
     this.#receives = plan.receives.map(arrivalsOf);
     this.#rows = this.#receives.filter(({ transfer }) => transfer.mode === 'row');
     this.#sends = plan.sends.map((transfer) => departuresOf(transfer, this.#receives));
     for (const peer of [...plan.sends.map(({ to }) => to), ...plan.receives.map(({ from }) => from)])
       this.#links.set(peer, { flying: [], heardMs: 0, toldMs: 0, excuses: 0 });
+  }
+
+  /** Chunks on the way to one peer, at most. */
+  get window(): number {
+    return this.#window;
   }
 
   get isDone(): boolean {

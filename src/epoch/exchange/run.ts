@@ -200,7 +200,8 @@ export class Run {
     const message = this.#message(lane, transfer, chunk, room);
     const to = lane.nodeOf(transfer.to);
     for (let times = 1; !this.isOver; times++) {
-      const answer = await this.#ask(to, message);
+      // Each chunk before it may take a deadline; who answers none of them is accused by then, whatever is asked of it.
+      const answer = await this.#ask(to, message, lane.machine.window);
       if (answer === 'taken') {
         // One that was sent before may still wait in a stream that is stuck: its room stays as it is.
         if (times === 1) this.#rooms.push(room);
@@ -231,10 +232,10 @@ export class Run {
   }
 
   /** Undefined: no answer came. */
-  async #ask(to: Fingerprint, message: Uint8Array): Promise<'taken' | 'later' | 'over' | 'refused' | undefined> {
+  async #ask(to: Fingerprint, message: Uint8Array, deadlines = 1): Promise<'taken' | 'later' | 'over' | 'refused' | undefined> {
     const peer = this.#world.peerOf(to);
     if (peer === undefined) return undefined;
-    const options = { timeoutMs: this.#deadlineMs(), maxResponseBytes: 64, signal: this.#abort.signal };
+    const options = { timeoutMs: deadlines * this.#deadlineMs(), maxResponseBytes: 64, signal: this.#abort.signal };
     try {
       return decodeAnswer(await this.#world.streams.request(peer, 'average', message, options)).kind;
     } catch {
