@@ -1,4 +1,4 @@
-import { WEIGHT_TOTAL } from '../spec/index.ts';
+import { NARROW_WEIGHT_TOTAL, WEIGHT_TOTAL } from '../spec/index.ts';
 import { twiceMedian } from '../state/median.ts';
 
 export interface Weighed {
@@ -13,12 +13,32 @@ export interface Weighed {
  * rounded down, so that their total is at most 65,536. The cap keeps one large claim from outvoting the rest:
  * sample counts are claims, and a median cannot be moved by fewer than half. Same order as `contributions`.
  */
-export function rosterWeights(contributions: readonly Weighed[]): number[] {
+export const rosterWeights = (contributions: readonly Weighed[]): number[] => parts(sharesOf(contributions), WEIGHT_TOTAL);
+
+/** What rounding may take from a weight of a sum that travels, as a part of it: sample counts are claims, and a byte in four is worth it. */
+const NARROW_LOSS = 32n;
+
+/**
+ * The same for sums that travel: of a total of at most 256, so that they are a byte narrower, where that takes no more than a
+ * thirty-second from any of them; else `rosterWeights`.
+ */
+export function narrowWeights(contributions: readonly Weighed[]): number[] {
+  const shares = sharesOf(contributions);
+  const total = shares.reduce((a, b) => a + b, 0n);
+  const narrow = parts(shares, NARROW_WEIGHT_TOTAL);
+  const isClose = (share: bigint, i: number): boolean =>
+    BigInt(narrow[i] as number) * total * NARROW_LOSS >= share * BigInt(NARROW_WEIGHT_TOTAL) * (NARROW_LOSS - 1n);
+  return shares.every(isClose) ? narrow : parts(shares, WEIGHT_TOTAL);
+}
+
+function sharesOf(contributions: readonly Weighed[]): bigint[] {
   if (contributions.length === 0) return [];
   const samples = contributions.map((c) => BigInt(c.samples));
   const cap = (3n * twiceMedian(samples)) / 2n;
-  const shares = contributions.map((c, i) => BigInt(c.trust) * ((samples[i] as bigint) < cap ? (samples[i] as bigint) : cap));
+  return contributions.map((c, i) => BigInt(c.trust) * ((samples[i] as bigint) < cap ? (samples[i] as bigint) : cap));
+}
+
+function parts(shares: readonly bigint[], of: number): number[] {
   const total = shares.reduce((a, b) => a + b, 0n);
-  if (total === 0n) return contributions.map(() => 0);
-  return shares.map((s) => Number((s * BigInt(WEIGHT_TOTAL)) / total));
+  return shares.map((share) => (total === 0n ? 0 : Number((share * BigInt(of)) / total)));
 }

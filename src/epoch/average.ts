@@ -1,5 +1,5 @@
 /** Step 7, average: every node that holds the rows of a roster computes the same sum (PROTOCOL section 6). */
-import { aggregate, bytesOf, distancesOfMoved, rosterWeights } from '../aggregation/index.ts';
+import { aggregate, bytesOf, distancesOfMoved, narrowWeights, rosterWeights } from '../aggregation/index.ts';
 import type { IntRow } from '../compute/api.ts';
 import { contentOf, ZERO_HASH } from '../crypto/index.ts';
 import { type EntryOf, isKind } from '../ledger/index.ts';
@@ -16,7 +16,8 @@ import type { Aggregate } from './sums.ts';
 export function weightsOf(ctx: EpochContext, base: SwarmState, roster: readonly EntryId[]): number[] {
   const contributions = contributionsIn(ctx, roster);
   const { aggregation, maxSamples } = ctx.genesis;
-  const weights = rosterWeights(
+  const weigh = ctx.isScheduled(base) ? narrowWeights : rosterWeights;
+  const weights = weigh(
     contributions.map((e) => ({
       samples: aggregation === 'mean' ? Math.min(e.core.body.samples, maxSamples) : 1,
       trust: trustOf(base, e.core.author),

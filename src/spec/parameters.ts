@@ -40,6 +40,8 @@ export const MAX_JOINS = 128;
 export const MAX_DEPS = 8;
 /** Sum of the integer weights of a roster (PROTOCOL section 6): 65,536 * 32,767 < 2^31. */
 export const WEIGHT_TOTAL = 65_536;
+/** The same where sums travel and it serves: those of int16 rows then fit three bytes, those of int8 rows two. */
+export const NARROW_WEIGHT_TOTAL = 256;
 /** Saturation of quantised values. */
 export const QMAX = { int16: 32_767, int8: 127 } as const;
 /** Least share of an update that may travel under top-k: with fewer than one in a thousand its residual would take as many epochs to leave. */

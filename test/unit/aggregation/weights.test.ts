@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { rosterWeights, type Weighed } from '../../../src/aggregation/index.ts';
+import { narrowWeights, rosterWeights, type Weighed } from '../../../src/aggregation/index.ts';
 import { TRUST_ONE, WEIGHT_TOTAL } from '../../../src/spec/index.ts';
 
 const weighed = fc.record({ samples: fc.integer({ min: 1, max: 2 ** 31 - 1 }), trust: fc.integer({ min: 0, max: TRUST_ONE }) });
@@ -63,5 +63,28 @@ describe('roster weights', () => {
       [0, 0],
     );
     assert.deepEqual(rosterWeights([{ samples: 1, trust: 1 }]), [WEIGHT_TOTAL]);
+  });
+
+  it('of sums that travel are a byte narrower, unless that takes more than a thirty-second from one of them', () => {
+    const close = (roster: readonly Weighed[], weights: readonly number[]): boolean => {
+      const exact = plain(roster).map((w) => w / WEIGHT_TOTAL);
+      return weights.every((w, i) => w / 256 >= (exact[i] as number) * (31 / 32));
+    };
+    let narrow = 0;
+    fc.assert(
+      fc.property(rosters, (roster) => {
+        const weights = narrowWeights(roster);
+        const total = weights.reduce((a, b) => a + b, 0);
+        if (total > 256) return assert.deepEqual(weights, plain(roster));
+        narrow++;
+        assert.ok(close(roster, weights), `${weights}`);
+      }),
+    );
+    assert.ok(narrow > 0);
+    const of = (...samples: number[]) => narrowWeights(samples.map((n) => ({ samples: n, trust: 1 })));
+    assert.deepEqual(of(100, 100, 100), [85, 85, 85], 'equal ones stay equal');
+    assert.deepEqual(of(1_000, 1_300, 900, 800), [64, 83, 57, 51]);
+    assert.ok(of(1_000, 1).reduce((a, b) => a + b, 0) > 256, 'a small one would be gone');
+    assert.deepEqual(of(), []);
   });
 });
