@@ -15,6 +15,7 @@ import {
   type BlockHeader,
   type Dropped,
   type EntryId,
+  NARROW_WEIGHT_TOTAL,
   survivorsOf,
   VOTING,
 } from '../../../src/spec/index.ts';
@@ -34,7 +35,7 @@ function averagedOf(swarm: TestSwarm, { base, roster }: Pick<AverageJob, 'base' 
     return { q: own.integers, rho: sis.rhoRow(rho), commitment: sis.commit(commitmentSeed(swarm.id), own.integers, rho) };
   });
   // Four of one sample count and one trust.
-  const weights = rows.map(() => 65_536 / roster.length);
+  const weights = rows.map(() => NARROW_WEIGHT_TOTAL / roster.length);
   const summed = (each: readonly sis.SisRow[]): Int32Array =>
     Int32Array.from({ length: each[0]?.length ?? 0 }, (_, k) =>
       each.reduce((sum, row, i) => sum + (weights[i] as number) * (row[k] as number), 0),
