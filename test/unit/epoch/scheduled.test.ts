@@ -150,7 +150,7 @@ describe('a block of a scheduled epoch', () => {
     const { chain, replica } = swarm.node(2).ctx;
     const author = replica.graph.get(gone)?.core.author;
     for (const member of chain.finalized.state.members) assert.equal(member.lastEpoch, member.fingerprint === author ? 0 : 1);
-    assert.equal(chain.finalized.header?.weightTotal, 49_152);
+    assert.equal(chain.finalized.header?.weightTotal, (NARROW_WEIGHT_TOTAL * 3) / 4);
   });
 
   it('is refused with other drops than those that were signed for the attempt', async () => {
