@@ -3,9 +3,10 @@
  * failed, and takes the sum from one that holds it.
  */
 import type { ChunkDeadline, LinkCost } from '../../aggregation/schedule/index.ts';
-import type { Attempt, EntryId, Fingerprint, Hex } from '../../spec/index.ts';
+import type { Attempt, EntryId, ErrorCode, Fingerprint, Hex } from '../../spec/index.ts';
 import { type AccusedEdge, type AverageMessage, attemptId, type OpeningKind } from '../../wire/index.ts';
 import { chunkOf, pullSums } from './adopt.ts';
+import { open } from './ask.ts';
 import { encodeReceipt } from './blame.ts';
 import { digestOf } from './check.ts';
 import type { Commitments } from './commitments.ts';
@@ -14,6 +15,7 @@ import type { Averaged } from './job.ts';
 import { OwnOpenings } from './openings.ts';
 import { layoutOf } from './plans.ts';
 import { Probe } from './probe.ts';
+import { culpritOf, encodeWrong } from './proof.ts';
 import { Run, type RunListener, type Sums } from './run.ts';
 import { SumCheck } from './sumCheck.ts';
 import type { Witness } from './witness.ts';
@@ -21,6 +23,8 @@ import { type ExchangeWorld, guard, type OwnRow } from './world.ts';
 
 /** Share of a deadline after which a link counts as failed once somebody else has accused one: others' excuses have come by then. */
 const FAILED_SHARE = 3 / 4;
+/** Why a link is accused over which something came that its sender signed and no honest member sends: its accuser can show it. */
+const PROVABLE: readonly string[] = ['MALFORMED', 'BOUNDS_EXCEEDED'] satisfies ErrorCode[];
 
 export interface PartInput {
   readonly attempt: Attempt;
@@ -60,6 +64,8 @@ export class Part implements RunListener {
   #adopting = false;
   /** Whose sum was not what it announced. */
   readonly #liars = new Set<Fingerprint>();
+  /** Whom this node found to lie to members. */
+  readonly #culprits = new Set<Fingerprint>();
 
   constructor(world: ExchangeWorld, input: PartInput) {
     const { attempt, authorOf, weights, commitments } = input;
@@ -133,6 +139,7 @@ export class Part implements RunListener {
     if (what === 'part') return opens.part(first, second);
     if (what === 'rho') return opens.rho();
     if (what === 'row') return opens.row(first);
+    if (what === 'wrong') return run.wrong === undefined ? undefined : encodeWrong(run.wrong);
     const receipt = what === 'sent' ? run.lanes[first]?.receipt({ step: second, from: third }, fourth) : undefined;
     return receipt === undefined ? undefined : encodeReceipt(receipt);
   }
@@ -186,7 +193,7 @@ export class Part implements RunListener {
     if (this.#failing || this.checking || this.#member === undefined) return;
     this.#failing = true;
     const { probe, run } = this.#member;
-    const unreachable = await probe.within(this.deadlineMs);
+    const [unreachable] = await Promise.all([probe.within(this.deadlineMs), this.#lookAtProofs(run)]);
     if (this.#isOver) return;
     const accused = [...this.#accused];
     addTo(accused, run.overdue(FAILED_SHARE));
@@ -196,8 +203,31 @@ export class Part implements RunListener {
       unreachable,
     });
     this.#unreachable = unreachable;
-    this.#input.witness.say(this.id, { failure: { accused, unreachable } });
+    this.#input.witness.say(this.id, { failure: { accused, unreachable }, culprits: [...this.#culprits].sort() });
     this.#input.changed();
+  }
+
+  /** Has those who accuse a link of something that they can show show it: each sender is looked at once, accusers spread over the members. */
+  async #lookAtProofs(run: Run): Promise<void> {
+    const { order } = run.layout;
+    const self = this.#world.identity.fingerprint;
+    const shownBy = new Map<Fingerprint, Fingerprint[]>();
+    if (run.wrong !== undefined) shownBy.set(order[run.wrong.from] as Fingerprint, [self]);
+    for (const { node, failure } of this.#input.witness.findingsOf(this.id))
+      for (const { from, to, reason } of failure?.accused ?? [])
+        if (to === node && this.rows.has(to) && PROVABLE.includes(reason)) shownBy.set(from, [...(shownBy.get(from) ?? []), to]);
+    const options = { signal: this.#abort.signal, timeoutMs: this.deadlineMs / 2 };
+    const looked = [...shownBy.values()].map(async (nodes) => {
+      const own = nodes.includes(self) ? run.wrong : undefined;
+      const node = own === undefined ? (nodes[order.indexOf(self) % nodes.length] as Fingerprint) : self;
+      const shown = own === undefined ? await open(this.#world, node, this.id, 'wrong', [], options) : encodeWrong(own);
+      const culprit = shown === undefined ? undefined : culpritOf(this.#world, this.id, run.layout, node, shown);
+      if (culprit === undefined) return;
+      this.#culprits.add(culprit);
+      const facts = { ...this.#facts, culprit, why: 'sent what nobody honest sends', shownBy: node };
+      this.#world.journal.log('warn', 'epoch', 'a member was found to lie', facts);
+    });
+    await Promise.all(looked);
   }
 
   /** Holds what was exchanged, or finds out who made it wrong. */
@@ -227,7 +257,10 @@ export class Part implements RunListener {
     journal.log('warn', 'epoch', 'a wrong sum was looked into', { ...this.#facts, ...found });
     if (found === undefined) return;
     const [from, reason] = 'culprit' in found ? [found.culprit, found.why] : [found.silent, 'opens nothing'];
-    if ('culprit' in found) this.#input.witness.say(this.id, { culprits: [from] });
+    if ('culprit' in found) {
+      this.#culprits.add(from);
+      this.#input.witness.say(this.id, { culprits: [...this.#culprits].sort() });
+    }
     this.#accused.push({ phase: 'allGather', from, to: identity.fingerprint, chunk: 0, reason });
   }
 

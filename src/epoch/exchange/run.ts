@@ -5,6 +5,7 @@ import { asStarlingError, type ErrorCode, type Fingerprint, type Hex } from '../
 import { type AccusedEdge, type AverageMessage, ChunkRoom, chunkBytes, decodeAnswer, encodeAverage } from '../../wire/index.ts';
 import { Lane } from './lane.ts';
 import type { Layout } from './plans.ts';
+import type { WrongChunk } from './proof.ts';
 import { type ExchangeWorld, type OwnRow, pause, turn } from './world.ts';
 
 /** Both sums of an attempt. */
@@ -44,6 +45,8 @@ export class Run {
   readonly id: Hex;
   readonly layout: Layout;
   readonly lanes: readonly Lane[];
+  /** The first signed chunk that no honest member sends. */
+  wrong: WrongChunk | undefined;
   readonly #world: ExchangeWorld;
   readonly #deadlineMs: () => number;
   readonly #needed: (ms: number) => void;
@@ -131,6 +134,8 @@ export class Run {
       try {
         lane.accumulator.store(transfer, chunk, bytes);
       } catch (error) {
+        const from = transfer.from;
+        this.wrong ??= { lane: message.lane, step, from, chunk, bytes: bytes.slice(), signature: signature.slice() };
         return this.#refuse(lane, transfer, chunk, asStarlingError(error).code);
       }
       // Not the chunk's own memory, which ends with this request.

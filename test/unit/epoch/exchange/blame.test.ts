@@ -52,6 +52,15 @@ describe('a sum that somebody made wrong', function () {
 
     it(`${schedule}: names a hop that signed a wrong sum of rho`, () =>
       caught({ nodes, schedule, seed: 3 }, (liar) => liar.misstate(ofStep(0, 0), oneMore), 'sent a wrong sum').then(() => undefined));
+
+    for (const [what, change] of [
+      ['of another size', (bytes: Uint8Array) => bytes.subarray(1)],
+      ['beyond what can be', (bytes: Uint8Array) => bytes.map((_, i) => (i % 2 === 0 ? 0 : 0x80))],
+    ] as const)
+      it(`${schedule}: names a member that signed a chunk ${what}, as whoever has it shows the others`, () =>
+        caught({ nodes, schedule, seed: 4 }, (liar) => liar.misstate(ofStep(1, 0), change), 'sent what nobody honest sends').then(
+          () => undefined,
+        ));
   }
 
   it('names a hop that signed a wrong partial sum, of many chunks', () =>
