@@ -15,28 +15,20 @@ export interface AverageTerms {
  * node rounds alike. D = 0 leaves the model as it was. Returns a new array of the model's length.
  */
 export function applyAverage(theta: Float32Array, spans: readonly TensorSpan[], terms: AverageTerms): Float32Array {
-  const next = new Float32Array(theta.length);
-  applyRange(next, theta, spans, terms, 0, theta.length);
+  const next = new Float32Array(theta);
+  applyPart(next, 0, spans, terms);
   return next;
 }
 
-/** The same for the elements [start, end), which become those of `next`. */
-export function applyRange(
-  next: Float32Array,
-  theta: Float32Array,
-  spans: readonly TensorSpan[],
-  terms: AverageTerms,
-  start: number,
-  end: number,
-): void {
-  if (terms.weightTotal === 0) {
-    next.set(theta.subarray(start, end), start);
-    return;
-  }
+/** The same for a part of a model, in place: its elements from `first` on. */
+export function applyPart(part: Float32Array, first: number, spans: readonly TensorSpan[], terms: AverageTerms): void {
+  if (terms.weightTotal === 0) return;
   spans.forEach((span, t) => {
     const scale = 2 ** (terms.exponents[t] as number);
-    for (let k = Math.max(start, span.start); k < Math.min(end, span.end); k++) {
-      next[k] = Math.fround((theta[k] as number) + (terms.eta * (terms.sum[k] as number) * scale) / terms.weightTotal);
+    const end = Math.min(span.end - first, part.length);
+    for (let k = Math.max(0, span.start - first); k < end; k++) {
+      const sum = terms.sum[first + k] as number;
+      part[k] = Math.fround((part[k] as number) + (terms.eta * sum * scale) / terms.weightTotal);
     }
   });
 }

@@ -3,8 +3,7 @@ import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
 import { StarlingError } from '../spec/errors.ts';
 import { MIB } from '../spec/parameters.ts';
-import type { TensorSpec } from '../spec/types.ts';
-import { decodeSafetensors, matchTensors, type NamedTensor, safetensorsHead } from '../wire/safetensors.ts';
+import { decodeSafetensors, matchTensors, safetensorsHead } from '../wire/safetensors.ts';
 import { parseParams } from './params.ts';
 import { Head } from './schemas.ts';
 import type { NodeService } from './service.ts';
@@ -48,16 +47,17 @@ export function modelRoutes(scope: FastifyInstance, service: NodeService): void 
 
   scope.get('/v1/model', async (request, reply) => {
     const { head } = parseParams(modelQuery, request.query as object);
-    const { epoch, modelRoot, values } = await service.modelValues(head);
-    const start = safetensorsHead(split(values, service.swarm().tensors), { epoch: String(epoch), modelRoot });
+    const { epoch, modelRoot, parts } = await service.modelValues(head);
+    const { tensors, parameters } = service.swarm();
+    const start = safetensorsHead(tensors, { epoch: String(epoch), modelRoot });
     return reply
       .headers({
         'x-starling-epoch': epoch,
         'x-starling-model-root': modelRoot,
-        'content-length': start.byteLength + values.byteLength,
+        'content-length': start.byteLength + 4 * parameters,
       })
       .type('application/octet-stream')
-      .send(Readable.from(inPieces(start, values), { objectMode: false }));
+      .send(Readable.from(inPieces(start, parts), { objectMode: false }));
   });
 
   scope.post('/v1/updates', async (request) => {
@@ -86,21 +86,10 @@ function readMetrics(header: string | string[] | undefined): Record<string, numb
   return parseParams(metricsHeader, { metrics }).metrics;
 }
 
-/** Views, as the reader takes them: a large model is not copied to be sent. */
-function* inPieces(head: Uint8Array, values: Float32Array): Generator<Uint8Array> {
+/** As the reader takes them: a large model is nowhere as a whole. */
+async function* inPieces(head: Uint8Array, parts: AsyncIterable<Float32Array>): AsyncGenerator<Uint8Array> {
   yield head;
-  const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
-  for (let at = 0; at < bytes.byteLength; at += MIB) yield bytes.subarray(at, at + MIB);
-}
-
-/** Views of concatenated values, one a tensor. */
-function split(values: Float32Array, tensors: readonly TensorSpec[]): NamedTensor[] {
-  let at = 0;
-  return tensors.map(({ name, shape }) => {
-    const begin = at;
-    at += shape.reduce((product, axis) => product * axis, 1);
-    return { name, shape, values: values.subarray(begin, at) };
-  });
+  for await (const { buffer, byteOffset, byteLength } of parts) yield new Uint8Array(buffer, byteOffset, byteLength);
 }
 
 /** `length`: what the client says it sends, NaN where it does not: that much is read into its place, not pieced together. */

@@ -262,7 +262,10 @@ export interface NodeService {
   waitEpoch(epoch: number, timeoutMs: number): Promise<EpochCurrent>;
   model(head: ModelView['head']): ModelView;
   /** f32 elements, tensors concatenated in genesis order. */
-  modelValues(head: ModelView['head']): Promise<{ readonly epoch: number; readonly modelRoot: ContentRoot; readonly values: Float32Array }>;
+  /** `parts`: all of its values, in order. */
+  modelValues(
+    head: ModelView['head'],
+  ): Promise<{ readonly epoch: number; readonly modelRoot: ContentRoot; readonly parts: AsyncIterable<Float32Array> }>;
   attachTrainer(name: string): TrainerStatus;
   detachTrainer(trainerId: string): void;
   trainers(): readonly TrainerStatus[];

@@ -38,3 +38,38 @@ export function verifyChunk(leaves: readonly Uint8Array[], i: number, chunk: Uin
   const lengthFits = isLast ? chunk.byteLength > 0 && chunk.byteLength <= CHUNK_BYTES : chunk.byteLength === CHUNK_BYTES;
   return lengthFits && equals(leafHash(chunk), leaf);
 }
+
+/** As `contentOf`, for content that comes in parts of any length and is nowhere as a whole. */
+export class ContentHasher {
+  readonly #leaves: Uint8Array[] = [];
+  readonly #chunk = new Uint8Array(CHUNK_BYTES);
+  /** Bytes in the chunk that is not full yet. */
+  #filled = 0;
+  #sizeBytes = 0;
+
+  update(part: Uint8Array): this {
+    this.#sizeBytes += part.byteLength;
+    for (let at = 0; at < part.byteLength; ) {
+      const taken = part.subarray(at, at + CHUNK_BYTES - this.#filled);
+      at += taken.byteLength;
+      if (taken.byteLength === CHUNK_BYTES) {
+        this.#leaves.push(leafHash(taken));
+        continue;
+      }
+      this.#chunk.set(taken, this.#filled);
+      this.#filled += taken.byteLength;
+      if (this.#filled === CHUNK_BYTES) this.#endChunk();
+    }
+    return this;
+  }
+
+  finish(): ContentIndex {
+    if (this.#filled > 0) this.#endChunk();
+    return { root: toHex(merkleRoot(this.#leaves)), sizeBytes: this.#sizeBytes, leaves: this.#leaves };
+  }
+
+  #endChunk(): void {
+    this.#leaves.push(leafHash(this.#chunk.subarray(0, this.#filled)));
+    this.#filled = 0;
+  }
+}

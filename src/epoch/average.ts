@@ -54,6 +54,7 @@ export function average(ctx: EpochContext, base: SwarmState, roster: readonly En
 /** The head has moved on: what was averaged over another base is let go. */
 export function forgetAverage(ctx: EpochContext): void {
   if (last.get(ctx)?.base !== ctx.chain.head.state) last.delete(ctx);
+  ctx.sums.forget(ctx.chain.head.state, ctx.chain.finalized.state.epoch);
 }
 
 async function averageOnce(ctx: EpochContext, base: SwarmState, roster: readonly EntryId[]): Promise<Aggregate> {

@@ -1,9 +1,9 @@
 /** What a node says by its operator's word: its voice in what the committee decides beside the epochs, and its own membership. */
-import { bytesOf } from '../aggregation/index.ts';
 import { type BallotBody, type Motion, StarlingError, type SwarmState } from '../spec/index.ts';
 import { isOpen, votersOf } from '../state/index.ts';
 import type { EpochContext } from './context.ts';
 import { pinnedError } from './rollback.ts';
+import { bytesOfParts } from './storedModel.ts';
 
 /**
  * Checks a ballot of this node over its newest block and returns what its entry says. A voter speaks for a model only while it
@@ -27,7 +27,7 @@ export async function ballotOf(ctx: EpochContext, wanted: BallotBody): Promise<B
       phase: 'ballot',
       fix: `choose an epoch from 0 to ${state.epoch}`,
     });
-  await ctx.ports.blobs.put(bytesOf(await ctx.chain.model(wanted.epoch)));
+  await ctx.ports.blobs.putParts(bytesOfParts(await ctx.chain.openModel(wanted.epoch)));
   return { ...wanted, subject: null };
 }
 

@@ -2,7 +2,7 @@
  * What this node has applied: final blocks from its base on, and over the newest of them provisional decisions, which give
  * way to the next block. With state, order and model after each.
  */
-import { type AverageTerms, applyRange, bytesOf, int32Of, layoutOf, type TensorSpan } from '../aggregation/index.ts';
+import { type AverageTerms, applyPart, bytesOf, int32Of, layoutOf, type TensorSpan } from '../aggregation/index.ts';
 import { contentOf } from '../crypto/content.ts';
 import { toHex } from '../crypto/hash.ts';
 import { EMPTY_ROOT } from '../crypto/merkle.ts';
@@ -25,9 +25,10 @@ import {
 } from '../spec/index.ts';
 import { genesisDecision, initialState, isRefused, reduce, restoredEpoch, type Step, stateRoot } from '../state/index.ts';
 import { rosterHash } from '../wire/index.ts';
-import { Models } from './models.ts';
+import { type MadeModel, Models } from './models.ts';
 import type { BlobStore, Clock } from './ports.ts';
 import { contentInTurns } from './served.ts';
+import { type Model, partsOf, wholeOf } from './storedModel.ts';
 import { TURN_ELEMENTS, turn } from './turns.ts';
 
 /** The aggregate of a decision. Both undefined where nothing was averaged; the sum alone where a certified root stands for it. */
@@ -68,8 +69,8 @@ export interface Draft {
   /** `decision` is filled in when the step is taken: a block's hash covers the rest of its state. */
   readonly state: SwarmState;
   readonly stateRoot: Hex;
-  /** P f32; undefined where the root is certified and the sum was not asked for. */
-  readonly model: Float32Array | undefined;
+  /** Undefined where the root is certified and the sum was not asked for. */
+  readonly model: Model | undefined;
   readonly restored: number | undefined;
 }
 
@@ -78,16 +79,14 @@ export interface ChainInit {
   readonly swarm: SwarmId;
   readonly graph: LedgerGraph;
   readonly blobs: BlobStore;
-  readonly initialModel: Float32Array;
+  /** Undefined where it is too large for memory: it is in `blobs`. */
+  readonly initialModel: Float32Array | undefined;
+  /** Where large models are made and kept: without one, in memory. */
+  readonly scratch?: BlobStore | undefined;
   /** Model root in the header of an archived epoch. */
   readonly archivedRoot?: (epoch: number) => ContentRoot | undefined;
   /** Large models are worked out in turns with whatever else goes by this clock; without one, at a stretch. */
   readonly clock?: Pick<Clock, 'after'>;
-}
-
-interface Model {
-  readonly model: Float32Array;
-  readonly modelRoot: ContentRoot;
 }
 
 export class Chain {
@@ -100,7 +99,7 @@ export class Chain {
   #applied: Applied[];
   #baseEpoch = 0;
   #finalEpoch = 0;
-  #lastApplied: { readonly before: Applied; readonly sumRoot: ContentRoot; readonly result: Promise<Model> } | undefined;
+  #lastApplied: { readonly before: Applied; readonly sumRoot: ContentRoot; readonly result: Promise<MadeModel> } | undefined;
 
   constructor({ initialModel, ...init }: ChainInit) {
     this.#init = init;
@@ -120,7 +119,7 @@ export class Chain {
         restored: undefined,
       },
     ];
-    this.models = new Models(init.blobs, init.genesis.initialModelRoot, initialModel);
+    this.models = new Models(init.blobs, init.genesis.initialModelRoot, initialModel, init.scratch);
   }
 
   /** The newest, provisional or final. */
@@ -165,6 +164,7 @@ export class Chain {
   rewind(epoch: number): Applied[] {
     const keep = Math.max(epoch, this.#finalEpoch);
     const dropped = this.#applied.splice(keep + 1 - this.#baseEpoch);
+    if (dropped.length > 0) this.#lastApplied = undefined;
     this.models.forgetAfter(keep);
     this.order.rewind(keep);
     return dropped;
@@ -191,7 +191,7 @@ export class Chain {
     const refused = isRefused(base, { ...step, modelRoot: base.modelRoot });
     const restored = restoredEpoch(this.genesis, base, { ...step, modelRoot: base.modelRoot });
     const root = restored === undefined ? undefined : this.modelRootAt(restored);
-    let model: Float32Array | undefined;
+    let model: Model | undefined;
     let modelRoot = certified ?? base.modelRoot;
     if (root !== undefined) modelRoot = root;
     else if (header === undefined || refused) modelRoot = base.modelRoot;
@@ -232,8 +232,13 @@ export class Chain {
     });
   }
 
-  /** Parameters after `epoch`, P f32. MUST not be changed by the caller. Throws AGGREGATE_MISSING. */
+  /** All parameters after `epoch`, P f32. MUST not be changed by the caller. Throws AGGREGATE_MISSING. */
   async model(epoch: number): Promise<Float32Array> {
+    return wholeOf(await this.openModel(epoch));
+  }
+
+  /** The same, to be read in parts. */
+  openModel(epoch: number): Promise<Model> {
     return this.models.at(epoch, {
       rootOf: (n) => this.modelRootAt(n),
       from: (n) => {
@@ -248,7 +253,7 @@ export class Chain {
         if (applied.header === undefined || sum === undefined) return undefined;
         const exponents = (this.at(n - 1) as Applied).state.scaleExponents;
         const { eta } = this.genesis;
-        return this.#average(theta, { sum: int32Of(sum), weightTotal: applied.header.weightTotal, eta, exponents });
+        return (await this.#average(theta, { sum: int32Of(sum), weightTotal: applied.header.weightTotal, eta, exponents })).model;
       },
     });
   }
@@ -281,12 +286,14 @@ export class Chain {
     const timeMs = block?.header.timeMs ?? before.timeMs;
     const applied = { id, body, header, block, timeMs, state, stateRoot: draft.stateRoot, restored };
     this.#applied.push(applied);
+    this.#lastApplied = undefined;
     if (model !== undefined) this.models.keep(body.epoch, applied.state.modelRoot, model);
+    this.models.dropDrafts();
     return applied;
   }
 
   /** The model after a sum; the last one is remembered, since a proposer works out more than one block over it. */
-  #apply(before: Applied, header: AggregateHeader, sum: Int32Array): Promise<Model> {
+  #apply(before: Applied, header: AggregateHeader, sum: Int32Array): Promise<MadeModel> {
     const { sumRoot, weightTotal } = header;
     const last = this.#lastApplied;
     if (last?.before === before && last.sumRoot === sumRoot) return last.result;
@@ -300,21 +307,31 @@ export class Chain {
     return result;
   }
 
-  async #modelAfter(before: Applied, terms: AverageTerms): Promise<Model> {
-    const model = await this.#average(await this.model(before.state.epoch), terms);
-    const { clock } = this.#init;
-    const { root } = clock === undefined ? contentOf(bytesOf(model)) : await contentInTurns(clock, bytesOf(model));
-    return { model, modelRoot: root };
+  async #modelAfter(before: Applied, terms: AverageTerms): Promise<MadeModel> {
+    return this.#average(await this.openModel(before.state.epoch), terms);
   }
 
-  async #average(theta: Float32Array, terms: AverageTerms): Promise<Float32Array> {
+  async #average(theta: Model, terms: AverageTerms): Promise<MadeModel> {
+    if (this.models.areLarge) return this.models.make(this.#partsAfter(theta, terms));
     const { clock } = this.#init;
-    const next = new Float32Array(theta.length);
-    for (let start = 0; start < theta.length; start += TURN_ELEMENTS) {
+    const next = new Float32Array(await wholeOf(theta));
+    for (let start = 0; start < next.length; start += TURN_ELEMENTS) {
       if (start > 0 && clock !== undefined) await turn(clock);
-      applyRange(next, theta, this.spans, terms, start, Math.min(start + TURN_ELEMENTS, theta.length));
+      applyPart(next.subarray(start, start + TURN_ELEMENTS), start, this.spans, terms);
     }
-    return next;
+    const { root } = clock === undefined ? contentOf(bytesOf(next)) : await contentInTurns(clock, bytesOf(next));
+    return { model: next, modelRoot: root };
+  }
+
+  /** Others have their turns while the parts are read and written. */
+  async *#partsAfter(theta: Model, terms: AverageTerms): AsyncGenerator<Uint8Array> {
+    let first = 0;
+    for await (const part of partsOf(theta)) {
+      const next = new Float32Array(part);
+      applyPart(next, first, this.spans, terms);
+      first += part.length;
+      yield bytesOf(next);
+    }
   }
 
   /** The cut that a step would take and the tree after it. */

@@ -41,6 +41,8 @@ export interface EpochPorts {
   readonly entries: EntryStore;
   readonly blocks: BlockStore;
   readonly blobs: BlobStore;
+  /** There where models are too large for memory: where they are made. Empty at first. */
+  readonly scratch?: BlobStore | undefined;
   readonly store: NodeStore;
   readonly journal: Journal;
   readonly compute: Compute;
@@ -51,8 +53,8 @@ export interface EpochInit {
   readonly nodeClass: NodeClass;
   readonly swarm: SwarmId;
   readonly genesis: Genesis;
-  /** P f32, checked against the genesis. */
-  readonly initialModel: Float32Array;
+  /** P f32, checked against the genesis; undefined where it is too large for memory. */
+  readonly initialModel: Float32Array | undefined;
   /** What a voter handed to this node, to join with. */
   readonly invite?: Invite | undefined;
   readonly ports: EpochPorts;
@@ -115,6 +117,7 @@ export function createContext(init: EpochInit): EpochContext {
     swarm,
     graph: replica.graph,
     blobs: ports.blobs,
+    scratch: ports.scratch,
     initialModel,
     clock: ports.clock,
     archivedRoot: (epoch) => archivedHeader(ports.blocks, epoch)?.modelRoot,

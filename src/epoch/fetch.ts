@@ -6,6 +6,7 @@ import { decodeKeysMessage, encodeKeysMessage, type UpdateKey } from '../wire/in
 import type { EpochContext } from './context.ts';
 import { answerMs } from './ports.ts';
 import { indexInTurns, type ServedContent } from './served.ts';
+import type { StoredModel } from './storedModel.ts';
 
 /** Where an update may be had. */
 export interface UpdateSources {
@@ -115,20 +116,26 @@ export function serveKeys(
  */
 export function servedBlobs(ctx: EpochContext): ServedContent {
   const { blobs, clock } = ctx.ports;
-  const inMemory = (root: ContentRoot): Uint8Array | undefined => {
-    const model = ctx.chain.models.byRoot(root);
-    return ctx.updates.sealed(root) ?? (model === undefined ? undefined : bytesOf(model));
+  const model = (root: ContentRoot) => ctx.chain.models.byRoot(root);
+  const stored = (root: ContentRoot): StoredModel | undefined => {
+    const held = model(root);
+    return held instanceof Float32Array ? undefined : held;
   };
-  const partial = (root: ContentRoot) => (inMemory(root) === undefined ? ctx.pulls.partial(root) : undefined);
+  const inMemory = (root: ContentRoot): Uint8Array | undefined => {
+    const held = model(root);
+    return ctx.updates.sealed(root) ?? (held instanceof Float32Array ? bytesOf(held) : undefined);
+  };
+  const partial = (root: ContentRoot) => (inMemory(root) === undefined && model(root) === undefined ? ctx.pulls.partial(root) : undefined);
   return {
     async index(root) {
       const content = inMemory(root);
       if (content !== undefined) return await indexInTurns(clock, root, content);
-      return partial(root)?.index ?? (await blobs.index(root));
+      return stored(root)?.index ?? partial(root)?.index ?? (await blobs.index(root));
     },
     async readChunk(root, i) {
       const content = inMemory(root);
-      return content === undefined ? (partial(root)?.chunk(i) ?? (await blobs.readChunk(root, i))) : chunkAt(content, i);
+      if (content !== undefined) return chunkAt(content, i);
+      return partial(root)?.chunk(i) ?? (await (stored(root)?.store ?? blobs).readChunk(root, i));
     },
     held: (root) => partial(root)?.held,
   };

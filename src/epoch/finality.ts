@@ -12,6 +12,7 @@ import type { EpochContext } from './context.ts';
 import { oldestEvidence } from './evidence.ts';
 import { prune } from './prune.ts';
 import { keepSnapshot } from './snapshots.ts';
+import type { Model } from './storedModel.ts';
 
 /** Throws BAD_QUORUM or NOT_VOTER unless q voters of the block before made this block final. */
 function requireFinal(ctx: EpochContext, base: Applied, { block, certificate }: BlockRecord): void {
@@ -71,7 +72,7 @@ export async function applyFinal(ctx: EpochContext, fromDisk = false): Promise<O
 }
 
 /** A model that the disk does not take now is made again from the sums: the block stands. */
-async function tryKeepSnapshot(ctx: EpochContext, applied: Applied, model: Float32Array | undefined): Promise<void> {
+async function tryKeepSnapshot(ctx: EpochContext, applied: Applied, model: Model | undefined): Promise<void> {
   try {
     await keepSnapshot(ctx, applied, model);
   } catch (error) {

@@ -1,4 +1,5 @@
 export type { EpochPorts } from './context.ts';
 export { Engine } from './engine.ts';
-export { initialModelOf } from './models.ts';
+export { initialModelOf, openInitialModel } from './models.ts';
 export * from './ports.ts';
+export { LARGE_MODEL_BYTES, partsOf } from './storedModel.ts';

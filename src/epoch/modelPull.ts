@@ -12,7 +12,7 @@ import { answerMs } from './ports.ts';
 export async function ensureModel(ctx: EpochContext): Promise<boolean> {
   const { epoch, modelRoot } = ctx.chain.head.state;
   try {
-    await ctx.chain.model(epoch);
+    await ctx.chain.openModel(epoch);
     return true;
   } catch (error) {
     if (!(error instanceof StarlingError) || error.code !== 'AGGREGATE_MISSING') throw error;
@@ -28,7 +28,8 @@ export async function ensureModel(ctx: EpochContext): Promise<boolean> {
       onFault: (peer, fault) => journal.log('warn', 'epoch', 'a donor of the model was left', { ...fault.toJSON(), peer, epoch }),
     });
     // The chain may have gone on meanwhile, which then goes on from here, or back.
-    if (ctx.chain.at(epoch)?.state.modelRoot === modelRoot) ctx.chain.models.keep(epoch, modelRoot, float32Of(content));
+    const { chain } = ctx;
+    if (!chain.models.areLarge && chain.at(epoch)?.state.modelRoot === modelRoot) chain.models.keep(epoch, modelRoot, float32Of(content));
     await blobs.put(content);
     journal.log('info', 'epoch', 'the model was pulled from peers', { epoch, modelRoot, ms: clock.nowMs() - sinceMs });
     return true;

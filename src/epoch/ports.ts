@@ -141,6 +141,8 @@ export interface BlockStore {
 export interface BlobStore {
   /** Durable when it resolves. */
   put(content: Uint8Array): Promise<ContentRoot>;
+  /** The same for content that comes in parts, of any length, and is nowhere as a whole. */
+  putParts(parts: AsyncIterable<Uint8Array>): Promise<ContentIndex>;
   get(root: ContentRoot): Promise<Uint8Array | undefined>;
   /** Size and leaf hashes, without holding all of it. `undefined` when not held. Throws DATA_CORRUPT as `get` does. */
   index(root: ContentRoot): Promise<ContentIndex | undefined>;

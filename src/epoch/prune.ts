@@ -4,13 +4,13 @@
  * it, sums up to it, and aggregates of decisions that no block took. What stays gives the model of every epoch from the base
  * on: a rollback reaches back to it.
  */
-import { bytesOf } from '../aggregation/index.ts';
 import { isKind } from '../ledger/index.ts';
 import type { AggregateHeader, ContentRoot, Hex } from '../spec/index.ts';
 import { forgetHeader, heldHashes, heldHeader } from './aggregates.ts';
 import { archiveUpTo } from './archiving.ts';
 import type { EpochContext } from './context.ts';
 import { modelAtHand, snapshotBefore } from './snapshots.ts';
+import { bytesOfParts } from './storedModel.ts';
 
 /** Prunes up to where the newest block allows. What a crash interrupts is done again: everything here is idempotent. */
 export async function prune(ctx: EpochContext): Promise<void> {
@@ -67,7 +67,7 @@ const contentsOf = (header: AggregateHeader | undefined): ContentRoot[] =>
 async function keepRestorable(ctx: EpochContext): Promise<void> {
   for (const epoch of restorable(ctx)) {
     const model = await modelAtHand(ctx, epoch);
-    if (model !== undefined) await ctx.ports.blobs.put(bytesOf(model));
+    if (model !== undefined) await ctx.ports.blobs.putParts(bytesOfParts(model));
   }
 }
 

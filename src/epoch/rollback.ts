@@ -3,12 +3,11 @@
  * go on. What is final stays final: the blocks stay on disk, peers are still served with them, and nobody else notices more
  * than a node that is away. Undoing a block for the swarm takes a forward block (`ballots.ts`).
  */
-import { bytesOf } from '../aggregation/index.ts';
-import { contentOf } from '../crypto/index.ts';
-import { asStarlingError, StarlingError } from '../spec/index.ts';
+import { asStarlingError, type ContentRoot, StarlingError } from '../spec/index.ts';
 import { type EpochContext, plantDecisions } from './context.ts';
 import { replayBlocks } from './finality.ts';
 import { savePin } from './pin.ts';
+import { modelRootOf } from './storedModel.ts';
 
 /**
  * Checks that this node can stand at `epoch`: it is applied here, and its model and tree are at hand and have their roots.
@@ -24,13 +23,13 @@ export async function checkRollback(ctx: EpochContext, epoch: number): Promise<v
       fix: `choose one from ${chain.base.state.epoch}, before which all is archived, to ${chain.head.state.epoch}`,
     });
   const { modelRoot, treeSize, treeRoot } = applied.state;
-  let model: Float32Array;
+  let found: ContentRoot;
   try {
-    model = await chain.model(epoch);
+    found = await modelRootOf(await chain.openModel(epoch));
   } catch (error) {
     throw asStarlingError(error, { phase: 'rollback', field: 'epoch' });
   }
-  requireRoot('model', contentOf(bytesOf(model)).root, modelRoot, epoch);
+  requireRoot('model', found, modelRoot, epoch);
   requireRoot('tree', chain.order.root(treeSize), treeRoot, epoch);
 }
 

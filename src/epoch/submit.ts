@@ -8,8 +8,9 @@ import { prepare } from './prepare.ts';
 import { publish, publishEntry } from './publish.ts';
 import type { Residual } from './residual.ts';
 import { pinnedError } from './rollback.ts';
+import { type Model, partsOf } from './storedModel.ts';
 import type { UpdateSubmission } from './submission.ts';
-import { turn } from './turns.ts';
+import { TURN_ELEMENTS, type Turn, turn } from './turns.ts';
 
 export interface Submitted {
   readonly contributionId: EntryId;
@@ -34,15 +35,17 @@ export async function submit(
   begins();
   const { timeline, ports } = ctx;
   timeline.mark(epoch, 'submit');
+  const turns = (): Promise<void> => turn(ports.clock);
   let sinceMs = ports.clock.nowMs();
-  const delta = submission.kind === 'delta' ? submission.values : difference(submission.values, await ctx.chain.model(base.epoch));
+  const delta =
+    submission.kind === 'delta' ? submission.values : await difference(submission.values, await ctx.chain.openModel(base.epoch), turns);
   const exponents = base.scaleExponents;
   const owed = residual.version;
   const prepared = await prepare(
     { genesis: ctx.genesis, spans: ctx.spans, exponents, residual: residual.parts(), delta },
     ctx.ports.compute,
     ctx.ports.entropy,
-    () => turn(ctx.ports.clock),
+    turns,
   );
   const commitment = ctx.isScheduled(base) ? await commitTo(ctx, epoch, prepared.integers) : undefined;
   timeline.mark(epoch, 'prepare', sinceMs);
@@ -121,7 +124,12 @@ const past = (epoch: number, current: number): StarlingError =>
   });
 
 /** In the place of `a`. */
-function difference(a: Float32Array, b: Float32Array): Float32Array {
-  for (let k = 0; k < a.length; k++) a[k] = (a[k] as number) - (b[k] as number);
+async function difference(a: Float32Array, b: Model, turn: Turn): Promise<Float32Array> {
+  let first = 0;
+  for await (const part of partsOf(b)) {
+    if (first > 0 && first % TURN_ELEMENTS === 0) await turn();
+    for (let k = 0; k < part.length; k++) a[first + k] = (a[first + k] as number) - (part[k] as number);
+    first += part.length;
+  }
   return a;
 }

@@ -28,7 +28,7 @@ interface Run {
 
 /** Sums of scheduled epochs that this node takes part in, and those that it has checked. */
 export class ScheduledSums {
-  #exchanges: Pick<Exchanges, 'begin' | 'isCertified'> | undefined;
+  #exchanges: Pick<Exchanges, 'begin' | 'isCertified' | 'rest'> | undefined;
   /** Of the newest base alone. */
   #base: SwarmState | undefined;
   #run: Run | undefined;
@@ -38,7 +38,7 @@ export class ScheduledSums {
   readonly #askedMs = new Map<Hex, number>();
 
   /** Whoever moves bytes. Without it nothing is summed here. */
-  connect(exchanges: Pick<Exchanges, 'begin' | 'isCertified'>): void {
+  connect(exchanges: Pick<Exchanges, 'begin' | 'isCertified' | 'rest'>): void {
     this.#exchanges = exchanges;
   }
 
@@ -74,6 +74,12 @@ export class ScheduledSums {
   of(base: SwarmState, roster: readonly EntryId[]): Promise<Aggregate> {
     const isIt = this.#base === base && this.#run?.roster === roster.join(' ');
     return isIt && this.#run !== undefined ? this.#run.aggregate : Promise.reject(notSummed(base));
+  }
+
+  /** The head is another one: a sum over a base before it is let go, and what made it once it is final. */
+  forget(head: SwarmState, finalEpoch: number): void {
+    if (this.#base !== head) this.#run = undefined;
+    void this.#exchanges?.rest(finalEpoch);
   }
 
   /** A sum over `base` that was made here. */

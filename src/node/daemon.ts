@@ -4,7 +4,7 @@ import { endianness } from 'node:os';
 import { loadOrCreateToken, removeApiFile, writeApiFile } from '../api/files.ts';
 import { type CalibratedCompute, createCompute } from '../compute/index.ts';
 import { identityFromSeeds } from '../crypto/index.ts';
-import { Engine, type EpochPorts, initialModelOf, type Journal } from '../epoch/index.ts';
+import { Engine, type EpochPorts, type Journal, LARGE_MODEL_BYTES, openInitialModel } from '../epoch/index.ts';
 import type { PeerBook } from '../network/index.ts';
 import { asStarlingError, type Genesis, StarlingError, type SwarmId } from '../spec/index.ts';
 import {
@@ -16,6 +16,7 @@ import {
   openLedger,
   openNodeStore,
   openPeerBook,
+  openScratch,
   prepareDataFolder,
   writeFileAtomic,
 } from '../storage/index.ts';
@@ -77,6 +78,7 @@ export async function runDaemon(config: DaemonConfig, signal: AbortSignal): Prom
   const seeds = loadOrCreateSeeds(folder.identity, randomBytes);
   const identity = await stages.run('register', () => identityFromSeeds(seeds));
   const elements = parameterCount(genesis.tensors);
+  const scratch = 4 * elements < LARGE_MODEL_BYTES ? undefined : openScratch(folder.scratch);
   const compute = await createCompute({ backend: config.compute.backend, cache: calibrationCache(), elements });
   closers.defer(() => compute.close());
 
@@ -115,6 +117,7 @@ export async function runDaemon(config: DaemonConfig, signal: AbortSignal): Prom
     gossip: host.gossip,
     streams: host.streams,
     blobs,
+    scratch,
     journal,
     compute,
     ...stores,
@@ -125,8 +128,7 @@ export async function runDaemon(config: DaemonConfig, signal: AbortSignal): Prom
       nodeClass: config.class,
       swarm,
       genesis,
-      // In no variable: it may be large, and this function goes on as long as the daemon.
-      initialModel: initialModelOf(genesis, (await blobs.get(genesis.initialModelRoot)) ?? new Uint8Array()),
+      initialModel: await openInitialModel(genesis, blobs, scratch !== undefined),
       invite: config.invite,
       ports,
     },

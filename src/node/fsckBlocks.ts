@@ -154,6 +154,7 @@ const NO_KEY = new Uint8Array(32);
 /** Model roots are certified by the blocks: no content is asked for. */
 const NO_BLOBS: BlobStore = {
   put: () => Promise.reject(new Error('fsck keeps no content')),
+  putParts: () => Promise.reject(new Error('fsck keeps no content')),
   get: async () => undefined,
   index: async () => undefined,
   readChunk: async () => undefined,

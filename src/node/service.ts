@@ -2,7 +2,7 @@
 import type { EventTopic, InviteRequest, NodeHealth, NodeInfo, NodeService, PeerView, ProofRequest, Submission } from '../api/index.ts';
 import type { ComputeInfo } from '../compute/index.ts';
 import { toHex } from '../crypto/index.ts';
-import type { Engine, EntryStore } from '../epoch/index.ts';
+import { type Engine, type EntryStore, partsOf } from '../epoch/index.ts';
 import { isWhole } from '../ledger/index.ts';
 import type { Host, PeerInfo } from '../network/index.ts';
 import { asStarlingError, type BallotBody, EMA_ONE, StarlingError, TRUST_ONE } from '../spec/index.ts';
@@ -161,7 +161,7 @@ export class DaemonService implements NodeService {
     const { engine } = this.#parts;
     const epoch = this.#epochOf(head);
     const { state } = appliedAt(engine, epoch);
-    return { epoch, modelRoot: state.modelRoot, values: await whenHere(engine.ctx.chain.model(epoch)) };
+    return { epoch, modelRoot: state.modelRoot, parts: partsOf(await whenHere(engine.ctx.chain.openModel(epoch))) };
   }
 
   /** What is applied here is the latest, final or not. */

@@ -1,7 +1,8 @@
 /** What a machine keeps when its process dies, and a power cut that takes what was not yet kept. */
+import { contentOf } from '../crypto/index.ts';
 import type { BlobStore, BlockStore, Clock, Durability, EntryStore, NodeStore } from '../epoch/ports.ts';
 import type { Random } from '../learning/random.ts';
-import { MemoryBlobStore, MemoryBlockStore, MemoryEntryStore, MemoryNodeStore } from './stores.ts';
+import { joined, MemoryBlobStore, MemoryBlockStore, MemoryEntryStore, MemoryNodeStore } from './stores.ts';
 
 export interface DiskPorts {
   readonly entries: EntryStore;
@@ -96,6 +97,11 @@ export class MountedDisk implements DiskPorts {
     };
     this.blobs = {
       put: (content) => this.#put(blobs, Uint8Array.from(content)),
+      putParts: async (parts) => {
+        const content = await joined(parts);
+        await this.#put(blobs, content);
+        return contentOf(content);
+      },
       get: (root) => blobs.get(root),
       index: (root) => blobs.index(root),
       readChunk: (root, i) => blobs.readChunk(root, i),

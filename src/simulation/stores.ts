@@ -100,6 +100,11 @@ export class MemoryBlobStore implements BlobStore {
     this.#blobs.set(root, Uint8Array.from(content));
     return root;
   }
+  async putParts(parts: AsyncIterable<Uint8Array>): Promise<ContentIndex> {
+    const content = await joined(parts);
+    await this.put(content);
+    return contentOf(content);
+  }
   async get(root: ContentRoot): Promise<Uint8Array | undefined> {
     return this.#blobs.get(root);
   }
@@ -117,6 +122,13 @@ export class MemoryBlobStore implements BlobStore {
   async delete(root: ContentRoot): Promise<void> {
     this.#blobs.delete(root);
   }
+}
+
+export async function joined(parts: AsyncIterable<Uint8Array>): Promise<Uint8Array> {
+  const all: Uint8Array[] = [];
+  // Each may lie where the next one will.
+  for await (const part of parts) all.push(Uint8Array.from(part));
+  return new Uint8Array(Buffer.concat(all));
 }
 
 export class MemoryNodeStore implements NodeStore {

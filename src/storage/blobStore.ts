@@ -1,15 +1,18 @@
 import { mkdirSync, rmSync } from 'node:fs';
 import { type FileHandle, mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type ContentIndex, chunkCount, contentOf, leafHash, verifyIndex } from '../crypto/index.ts';
+import { setImmediate } from 'node:timers/promises';
+import { ContentHasher, type ContentIndex, chunkCount, leafHash, verifyIndex } from '../crypto/index.ts';
 import type { BlobStore } from '../epoch/ports.ts';
-import { CHUNK_BYTES, type ContentRoot, StarlingError } from '../spec/index.ts';
+import { CHUNK_BYTES, type ContentRoot, MIB, StarlingError } from '../spec/index.ts';
 import { syncFolder } from './dataFolder.ts';
 import { diskFull } from './sqlite.ts';
 
 export const ROOT = /^[0-9a-f]{64}$/;
 /** Where files are written before they have their name. */
 export const UNFINISHED = 'unfinished';
+/** Bytes hashed in one turn of the event loop: a few milliseconds. */
+const TURN_BYTES = 4 * MIB;
 /** What a system call says when no space is left, for anyone or for this user. */
 const FULL = ['ENOSPC', 'EDQUOT'];
 
@@ -17,7 +20,15 @@ const FULL = ['ENOSPC', 'EDQUOT'];
  * Content in files `<folder>/<first two digits>/<root>`. A file appears under its name when all of it is on disk.
  * `get` recomputes the root: a file that rotted is removed, and DATA_CORRUPT says so once.
  */
-export function openBlobStore(folder: string): BlobStore {
+export const openBlobStore = (folder: string): BlobStore => openStore(folder, true);
+
+/** The same for what is only wanted while this process runs: empty at first, and never synced. */
+export function openScratch(folder: string): BlobStore {
+  rmSync(folder, { recursive: true, force: true });
+  return openStore(folder, false);
+}
+
+function openStore(folder: string, isLasting: boolean): BlobStore {
   const unfinished = join(folder, UNFINISHED);
   rmSync(unfinished, { recursive: true, force: true });
   mkdirSync(unfinished, { recursive: true, mode: 0o700 });
@@ -26,6 +37,22 @@ export function openBlobStore(folder: string): BlobStore {
   const pathOf = (root: ContentRoot): string => {
     if (!ROOT.test(root)) throw new StarlingError('MALFORMED', 'a content root is 64 lower-case hex digits', { field: 'root' });
     return join(shelfOf(root), root);
+  };
+
+  /** Under a first name until it is all on disk; `rootOf` is asked then. */
+  const write = async (name: string, parts: Iterable<Uint8Array> | AsyncIterable<Uint8Array>, rootOf: () => ContentRoot): Promise<void> => {
+    const temporary = join(unfinished, name);
+    try {
+      await writeFileParts(temporary, parts, isLasting);
+      const root = rootOf();
+      const made = await mkdir(shelfOf(root), { recursive: true, mode: 0o700 });
+      await rename(temporary, pathOf(root));
+      if (isLasting) syncFolder(shelfOf(root));
+      if (isLasting && made !== undefined) syncFolder(folder);
+    } catch (e) {
+      await rm(temporary, { force: true }); // half a file would take the space that is missing
+      throw FULL.includes((e as NodeJS.ErrnoException).code ?? '') ? diskFull(folder, e) : e;
+    }
   };
 
   const rotten = async (root: ContentRoot): Promise<StarlingError> => {
@@ -38,26 +65,31 @@ export function openBlobStore(folder: string): BlobStore {
 
   return {
     async put(content) {
-      const { root } = contentOf(content);
-      const path = pathOf(root);
-      if ((await sizeOf(path)) === content.byteLength) return root;
-      const temporary = join(unfinished, `${root}.${writes++}`);
-      try {
-        await writeSynced(temporary, content);
-        const made = await mkdir(shelfOf(root), { recursive: true, mode: 0o700 });
-        await rename(temporary, path);
-        syncFolder(shelfOf(root));
-        if (made !== undefined) syncFolder(folder);
-      } catch (e) {
-        await rm(temporary, { force: true }); // half a file would take the space that is missing
-        throw FULL.includes((e as NodeJS.ErrnoException).code ?? '') ? diskFull(path, e) : e;
-      }
+      const { root } = await hashOf(content);
+      if ((await sizeOf(pathOf(root))) === content.byteLength) return root;
+      await write(`${root}.${writes++}`, [content], () => root);
       return root;
+    },
+
+    async putParts(parts) {
+      const hasher = new ContentHasher();
+      const hashed = async function* (): AsyncGenerator<Uint8Array> {
+        for await (const part of parts) {
+          hasher.update(part);
+          yield part;
+        }
+      };
+      let index: ContentIndex | undefined;
+      await write(`parts.${writes++}`, hashed(), () => {
+        index = hasher.finish();
+        return index.root;
+      });
+      return index as ContentIndex;
     },
 
     async get(root) {
       const content = await readIfThere(pathOf(root));
-      if (content !== undefined && contentOf(content).root !== root) throw await rotten(root);
+      if (content !== undefined && (await hashOf(content)).root !== root) throw await rotten(root);
       return content;
     },
 
@@ -95,11 +127,21 @@ export async function indexFile(path: string, root: ContentRoot): Promise<Conten
   return index === undefined || verifyIndex(root, index.sizeBytes, index.leaves) ? index : 'rotten';
 }
 
-async function writeSynced(path: string, content: Uint8Array): Promise<void> {
+/** Hashed in turns: a model of ten million parameters takes a while. */
+async function hashOf(content: Uint8Array): Promise<ContentIndex> {
+  const hasher = new ContentHasher();
+  for (let at = 0; at < content.byteLength; at += TURN_BYTES) {
+    if (at > 0) await setImmediate();
+    hasher.update(content.subarray(at, at + TURN_BYTES));
+  }
+  return hasher.finish();
+}
+
+async function writeFileParts(path: string, parts: Iterable<Uint8Array> | AsyncIterable<Uint8Array>, isLasting: boolean): Promise<void> {
   const file = await open(path, 'wx', 0o600);
   try {
-    await file.writeFile(content);
-    await file.sync();
+    for await (const part of parts) await file.writeFile(part);
+    if (isLasting) await file.sync();
   } finally {
     await file.close();
   }

@@ -15,6 +15,8 @@ export interface DataFolder {
   readonly node: string;
   /** Folder of content by root. */
   readonly blobs: string;
+  /** The same for what only the process that runs now wants. */
+  readonly scratch: string;
   /** Peers met before. */
   readonly peers: string;
   /** The genesis of the swarm this folder belongs to; absent until one is founded or joined. */
@@ -41,6 +43,7 @@ export function dataFolderAt(path: string): DataFolder {
     blocks: join(path, 'blocks.db'),
     node: join(path, 'node.db'),
     blobs: join(path, 'blobs'),
+    scratch: join(path, 'scratch'),
     peers: join(path, 'peers.json'),
     genesis: join(path, 'genesis.cbor'),
     founding: join(path, 'founding'),

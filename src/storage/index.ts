@@ -1,5 +1,5 @@
 export { inspectBlobs } from './blobCheck.ts';
-export { openBlobStore } from './blobStore.ts';
+export { openBlobStore, openScratch } from './blobStore.ts';
 export { openBlocks } from './blockStore.ts';
 export { BASES, BLOCKS, SEGMENTS } from './blockTables.ts';
 export type { Damage } from './damage.ts';

@@ -28,12 +28,13 @@ export function encodeSafetensors(tensors: readonly NamedTensor[], metadata?: Re
 }
 
 /** What stands in such a file before its data: length and JSON header. */
-export function safetensorsHead(tensors: readonly NamedTensor[], metadata?: Readonly<Record<string, string>>): Uint8Array {
+export function safetensorsHead(tensors: readonly TensorSpec[], metadata?: Readonly<Record<string, string>>): Uint8Array {
   let offset = 0;
   const entries: [string, unknown][] = metadata === undefined ? [] : [[METADATA, metadata]];
-  for (const { name, shape, values } of tensors) {
-    entries.push([name, { dtype: 'F32', shape, data_offsets: [offset, offset + values.byteLength] }]);
-    offset += values.byteLength;
+  for (const { name, shape } of tensors) {
+    const end = offset + shape.reduce((product, axis) => product * axis, Float32Array.BYTES_PER_ELEMENT);
+    entries.push([name, { dtype: 'F32', shape, data_offsets: [offset, end] }]);
+    offset = end;
   }
   const json = Buffer.from(JSON.stringify(Object.fromEntries(entries)));
   const headerBytes = Math.ceil(json.byteLength / 8) * 8;

@@ -80,6 +80,7 @@ export class FaultyDisk implements Disposable {
       blobs: {
         ...blobs,
         put: (content) => this.#writeFile('blobs.put', () => blobs.put(content)),
+        putParts: (parts) => this.#writeFile('blobs.put', () => blobs.putParts(parts)),
         delete: (root) => this.#writeFile('blobs.delete', () => blobs.delete(root)),
       },
     };

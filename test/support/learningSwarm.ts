@@ -5,6 +5,7 @@ import { loadOrCreateToken, writeApiFile } from '../../src/api/files.ts';
 import { type ApiServer, startApi } from '../../src/api/server.ts';
 import type { EpochCurrent, NodeService, Submission, TrainerStatus } from '../../src/api/service.ts';
 import { sha256, toHex } from '../../src/crypto/hash.ts';
+import { partsOf } from '../../src/epoch/index.ts';
 import { initialise, type Layers, parameterCount, tensorsOf } from '../../src/learning/index.ts';
 import { StarlingError } from '../../src/spec/index.ts';
 import { createFakeNode, hash } from '../unit/api/fakeNode.ts';
@@ -118,7 +119,7 @@ export class LearningNode {
         while (swarm.epoch < epoch) await swarm.nextApplied;
         return this.#current();
       },
-      modelValues: async () => ({ epoch: swarm.epoch, modelRoot: swarm.modelRoot, values: swarm.params }),
+      modelValues: async () => ({ epoch: swarm.epoch, modelRoot: swarm.modelRoot, parts: partsOf(swarm.params) }),
       attachTrainer: (name) => {
         const trainer = { trainerId: `${name}-${this.trainers.length}-${performance.now()}`, attachedMs: 0, lastSubmission: null };
         this.trainers.push(trainer);

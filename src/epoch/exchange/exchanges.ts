@@ -4,7 +4,7 @@ import { type Attempt, asStarlingError, type Hex, type PeerId } from '../../spec
 import { decodeAverage, encodeAnswer } from '../../wire/index.ts';
 import type { Averaged, AverageJob } from './job.ts';
 import { Session } from './session.ts';
-import type { ExchangeWorld } from './world.ts';
+import { type ExchangeWorld, pause } from './world.ts';
 
 /**
  * Ms that a chunk is waited for at the least. Members begin apart: the certificate reaches them one after the other, and on a machine
@@ -12,11 +12,19 @@ import type { ExchangeWorld } from './world.ts';
  */
 const CHUNK_MIN_MS = 3_000;
 
+/** Ms for which the session of an epoch that is over is kept for members that have not said that they hold the sum, and between looks. */
+const REST_MS = 10_000;
+const REST_TICK_MS = 100;
+
 export class Exchanges {
   readonly #world: ExchangeWorld;
   /** Of all epochs: what chunks needed in one is what they need in the next. */
   readonly #deadline: ChunkDeadline;
   #session: Session | undefined;
+  /** Of an epoch that is over, until its members need nothing more of it. */
+  #resting: Session | undefined;
+  /** The newest epoch whose session has gone. */
+  #over: number | undefined;
   #stopped = false;
 
   constructor(world: ExchangeWorld) {
@@ -42,6 +50,24 @@ export class Exchanges {
     return (this.#session as Session).result.promise;
   }
 
+  /**
+   * The block of `epoch` is final here: its session, which holds a row and a sum, each as large as the model, goes once no member
+   * needs anything more of it, or after a while. Whoever is later than that takes the sum, or the model, as any content.
+   */
+  async rest(epoch: number): Promise<void> {
+    const session = this.#session;
+    if (session === undefined || session.epoch > epoch || session === this.#resting) return;
+    this.#resting = session;
+    const { clock } = this.#world;
+    const endMs = clock.nowMs() + REST_MS;
+    while (session === this.#session && !session.isSpent && clock.nowMs() < endMs) await pause(clock, REST_TICK_MS);
+    this.#resting = undefined;
+    if (session !== this.#session) return;
+    session.stop();
+    this.#session = undefined;
+    this.#over = session.epoch;
+  }
+
   /** Whether q voters signed this attempt of the present epoch, as far as heard here. */
   isCertified(attemptId: Hex): boolean {
     return this.#session?.isCertified(attemptId) === true;
@@ -61,7 +87,10 @@ export class Exchanges {
     const message = decodeAverage(payload);
     if (message.kind === 'probe') return encodeAnswer('taken', message.bytes);
     const session = this.#session;
-    if (session === undefined) return encodeAnswer('later');
+    if (session === undefined) {
+      const isOver = message.kind === 'words' && this.#over !== undefined && message.epoch <= this.#over;
+      return encodeAnswer(isOver ? 'over' : 'later');
+    }
     if (message.kind === 'words' && message.base !== session.base) return encodeAnswer(message.epoch < session.epoch ? 'over' : 'later');
     try {
       const { kind, bytes } = await session.serve(from, message);

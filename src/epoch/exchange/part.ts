@@ -182,6 +182,13 @@ export class Part implements RunListener {
     });
   }
 
+  /** Whether no member needs anything more of it: all have what this one sent, and hold the sum. */
+  get isSpent(): boolean {
+    const holders = new Set(this.#input.witness.findingsOf(this.id).flatMap(({ node, done }) => (done === null ? [] : [node])));
+    const isSent = this.#member?.run.lanes.every(({ machine }) => machine.isDone) ?? true;
+    return isSent && [...this.rows.keys()].every((node) => holders.has(node));
+  }
+
   /** What is held. */
   averaged({ sums }: NonNullable<Part['held']>): Averaged {
     return this.#check.averaged(sums);

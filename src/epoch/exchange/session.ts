@@ -84,6 +84,11 @@ export class Session {
     return this.#part?.attempt;
   }
 
+  /** Whether no member needs anything more of it: all have what this one sent, and hold the sum. */
+  get isSpent(): boolean {
+    return this.#part === undefined || this.#part.isSpent;
+  }
+
   /** A newer epoch has begun, or the node stops. */
   stop(): void {
     this.#stopped = true;

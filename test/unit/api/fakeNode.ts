@@ -1,4 +1,5 @@
 import type { EpochCurrent, EpochView, InviteRequest, NodeService, PeerView, ProofRequest, Submission } from '../../../src/api/service.ts';
+import { partsOf } from '../../../src/epoch/index.ts';
 import { type SignedEntry, StarlingError } from '../../../src/spec/index.ts';
 
 export const hash = (digit: string): string => digit.repeat(64);
@@ -159,7 +160,7 @@ export function createFakeNode(): FakeNode {
     epochs: async (limit) => [3, 2, 1].slice(0, limit).map(decided),
     waitEpoch: () => node.wait.promise,
     model: (which) => ({ head: which, epoch: 3, modelRoot: hash('e'), tensors: TENSORS, parameters: 9 }),
-    modelValues: async () => ({ epoch: 3, modelRoot: hash('e'), values: VALUES }),
+    modelValues: async () => ({ epoch: 3, modelRoot: hash('e'), parts: partsOf(VALUES) }),
     attachTrainer: (name) => ({ trainerId: `${name}-1`, attachedMs: 0, lastSubmission: null }),
     detachTrainer: () => {},
     trainers: () => [{ trainerId: 't-1', attachedMs: 5, lastSubmission: { epoch: 3, contributionId: hash('1') } }],

@@ -94,9 +94,9 @@ describe('advancing while the newest model is pulled', () => {
     assert.deepEqual(moved, [1]);
     assert.deepEqual(await modelAt(ctx, 1), await modelAt(swarm.node(0).ctx, 1));
     ctx.updates.row = row;
-    const model = ctx.chain.model.bind(ctx.chain);
+    const open = ctx.chain.openModel.bind(ctx.chain);
     ctx.finals.add(await epochWithout(swarm, 3), 1);
-    ctx.chain.model = (epoch) => (epoch === 2 ? Promise.reject(new StarlingError('DATA_CORRUPT', 'rotten')) : model(epoch));
+    ctx.chain.openModel = (epoch) => (epoch === 2 ? Promise.reject(new StarlingError('DATA_CORRUPT', 'rotten')) : open(epoch));
     await assert.rejects(advancer.advance(), (e: unknown) => e instanceof StarlingError && e.code === 'DATA_CORRUPT');
   });
 });

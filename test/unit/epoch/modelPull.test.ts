@@ -6,6 +6,7 @@ import { ensureModel } from '../../../src/epoch/modelPull.ts';
 import { Models } from '../../../src/epoch/models.ts';
 import { Pulls } from '../../../src/epoch/pulls.ts';
 import { serveContent } from '../../../src/epoch/served.ts';
+import { type Model, wholeOf } from '../../../src/epoch/storedModel.ts';
 import { MemoryBlobStore } from '../../../src/simulation/stores.ts';
 import { CHUNK_BYTES, type PeerId, StarlingError } from '../../../src/spec/index.ts';
 
@@ -34,7 +35,7 @@ async function nodeOf({ head, sums = [], donors, lies = [], beats = {}, divergin
   const line = {
     rootOf,
     from: (epoch: number) => ({ epoch: epoch - 1, bySum: true }),
-    next: async (theta: Float32Array, epoch: number) => (sums.includes(epoch) ? theta.map((v) => v + 1) : undefined),
+    next: async (theta: Model, epoch: number) => (sums.includes(epoch) ? (await wholeOf(theta)).map((v) => v + 1) : undefined),
   };
   const served = new Map<PeerId, MemoryBlobStore>();
   for (const [peer, epochs] of Object.entries(donors)) {
@@ -50,6 +51,7 @@ async function nodeOf({ head, sums = [], donors, lies = [], beats = {}, divergin
       head: { state: { epoch: head, modelRoot: rootOf(head) } },
       models,
       model: (epoch: number) => models.at(epoch, line),
+      openModel: (epoch: number) => models.at(epoch, line),
       at: (epoch: number) => ({ state: { modelRoot: rootOf(epoch) } }),
     },
     directory: { nodeOf: (peer: PeerId) => (strangers.includes(peer) ? undefined : `node ${peer}`) },
@@ -127,7 +129,7 @@ describe('the newest model', () => {
     assert.equal(await ensureModel(ctx), false);
     assert.equal(logged.at(-1)?.facts.code, 'NOT_FOUND');
     const broken = await nodeOf({ head: 2, donors: { a: [2] } });
-    Object.assign(broken.ctx.chain, { model: () => Promise.reject(new StarlingError('DATA_CORRUPT', 'rotten')) });
+    Object.assign(broken.ctx.chain, { openModel: () => Promise.reject(new StarlingError('DATA_CORRUPT', 'rotten')) });
     await assert.rejects(ensureModel(broken.ctx), (error: unknown) => error instanceof StarlingError && error.code === 'DATA_CORRUPT');
   });
 });

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { bytesOf } from '../../../src/aggregation/index.ts';
 import { contentOf } from '../../../src/crypto/index.ts';
 import { Models } from '../../../src/epoch/models.ts';
+import { wholeOf } from '../../../src/epoch/storedModel.ts';
 import { MemoryBlobStore } from '../../../src/simulation/stores.ts';
 
 type Line = Parameters<Models['at']>[1];
@@ -25,7 +26,7 @@ function chainOf(values: readonly number[], restored: ReadonlyMap<number, number
     },
     next: async (theta, n) => {
       if (missing.has(n)) return undefined;
-      assert.equal(theta[0], values[n - 1], `the sum of ${n} is added to the model before it`);
+      assert.equal((await wholeOf(theta))[0], values[n - 1], `the sum of ${n} is added to the model before it`);
       summed.push(n);
       return valuesOf(values[n] as number);
     },

@@ -57,7 +57,7 @@ const jobOf = (node: TestNode, roster: readonly EntryId[]): AverageJob => {
 
 /** The node's exchange ends with this, at once. */
 async function sum(node: TestNode, roster: readonly EntryId[], averaged: Averaged, isCertified = true): Promise<void> {
-  node.ctx.sums.connect({ begin: async () => averaged, isCertified: () => isCertified });
+  node.ctx.sums.connect({ begin: async () => averaged, isCertified: () => isCertified, rest: async () => undefined });
   await averageByStreams(node.ctx, jobOf(node, roster));
 }
 
@@ -109,7 +109,7 @@ describe('a block of a scheduled epoch', () => {
   /** What a voter without the sum finds, that has seen the certificate. */
   async function verdictOn(block: Block): Promise<string> {
     const [, voter] = swarm.nodes as [TestNode, TestNode];
-    voter.ctx.sums.connect({ begin: async () => undefined, isCertified: () => true });
+    voter.ctx.sums.connect({ begin: async () => undefined, isCertified: () => true, rest: async () => undefined });
     return checked(voter, block);
   }
 
@@ -130,7 +130,7 @@ describe('a block of a scheduled epoch', () => {
   it('is waited for where an own exchange may give the sum soon, and pulled after that', async () => {
     const block = await blockOver(honest);
     const [, voter] = swarm.nodes as [TestNode, TestNode];
-    voter.ctx.sums.connect({ begin: () => new Promise(() => undefined), isCertified: () => true });
+    voter.ctx.sums.connect({ begin: () => new Promise(() => undefined), isCertified: () => true, rest: async () => undefined });
     void averageByStreams(voter.ctx, jobOf(voter, roster));
     assert.equal(await checked(voter, block), 'incomplete');
     assert.equal(voter.asked.length, 0);
@@ -229,7 +229,7 @@ describe('a sum that is made with others', () => {
     const [node, other] = swarm.nodes as [TestNode, TestNode];
     await assert.rejects(averageByStreams(node.ctx, jobOf(node, roster)), { code: 'AGGREGATE_MISSING' });
     const exchange = Promise.withResolvers<Averaged | undefined>();
-    node.ctx.sums.connect({ begin: () => exchange.promise, isCertified: () => false });
+    node.ctx.sums.connect({ begin: () => exchange.promise, isCertified: () => false, rest: async () => undefined });
     const run = averageByStreams(node.ctx, jobOf(node, roster));
     assert.equal(averageByStreams(node.ctx, jobOf(node, roster)), run);
     const { state } = node.ctx.chain.finalized;
