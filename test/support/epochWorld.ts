@@ -52,6 +52,8 @@ export interface SwarmOptions {
   /** Class of each node; core by default. All are founders. */
   readonly classes?: readonly NodeClass[];
   readonly genesis?: Partial<Genesis>;
+  /** Nodes whose models are on disk, as large ones are. */
+  readonly large?: readonly number[];
 }
 
 const identities: Identity[] = [];
@@ -83,6 +85,7 @@ export class TestNode {
   readonly entries = new MemoryEntryStore();
   readonly blocks = new MemoryBlockStore();
   readonly blobs = new MemoryBlobStore();
+  scratch: MemoryBlobStore | undefined;
   readonly store = new MemoryNodeStore();
   readonly published: { readonly topic: string; readonly data: Uint8Array }[] = [];
   readonly notified: { readonly peer: PeerId; readonly protocol: StreamProtocol; readonly payload: Uint8Array }[] = [];
@@ -178,7 +181,11 @@ export class TestNode {
   }
 
   #init() {
-    const { clock, id, genesis, initialModel } = this.swarm;
+    const { clock, id, genesis, large } = this.swarm;
+    const isLarge = large.includes(this.index);
+    const initialModel = isLarge ? undefined : this.swarm.initialModel;
+    this.scratch = isLarge ? new MemoryBlobStore() : undefined;
+    if (isLarge) void this.blobs.put(bytesOf(this.swarm.initialModel));
     const random = Random.from('test node', this.index, this.entries.size());
     const ports: EpochPorts = {
       clock,
@@ -207,6 +214,7 @@ export class TestNode {
       entries: this.entries,
       blocks: this.blocks,
       blobs: this.blobs,
+      scratch: this.scratch,
       store: this.store,
       journal: { log: () => undefined, count: () => undefined, observe: () => undefined },
       compute: createReference(),
@@ -221,8 +229,10 @@ export class TestSwarm {
   readonly id: SwarmId;
   readonly initialModel: Float32Array;
   readonly nodes: TestNode[];
+  readonly large: readonly number[];
 
   constructor(options: SwarmOptions) {
+    this.large = options.large ?? [];
     const classes = Array.from({ length: options.nodes }, (_, i): NodeClass => options.classes?.[i] ?? 'core');
     const tensors = options.genesis?.tensors ?? [
       { name: 'weight', shape: [3, 2] },

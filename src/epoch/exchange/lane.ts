@@ -25,7 +25,7 @@ export interface LaneInput {
 export class Lane {
   readonly plan: Plan;
   readonly machine: Exchange;
-  readonly accumulator: Accumulator;
+  #accumulator: Accumulator | undefined;
   readonly #order: readonly Fingerprint[];
   readonly #unit: number;
   readonly #length: number;
@@ -37,16 +37,29 @@ export class Lane {
     this.#unit = unit;
     this.#length = row.length;
     this.machine = new Exchange(plan, { deadlineMs });
-    this.accumulator = new Accumulator(plan.rank, row, weight);
+    this.#accumulator = new Accumulator(plan.rank, row, weight);
   }
 
-  /** Once, when the machine is complete and nothing is read from the accumulator any more. */
+  /** Not to be asked for once it is let go. */
+  get accumulator(): Accumulator {
+    if (this.#accumulator === undefined) throw new StarlingError('INTERNAL', 'the attempt is over', { phase: 'average' });
+    return this.#accumulator;
+  }
+
+  /** The attempt is over: what it summed, as large as a model, goes; what its members had sent can be shown as before. */
+  letGo(): void {
+    this.#accumulator = undefined;
+  }
+
+  /** Once, when the machine is complete and nothing is read from the accumulator any more. Nothing comes of what was let go. */
   async finish(clock: Clock): Promise<Int32Array> {
+    const accumulator = this.#accumulator;
+    if (accumulator === undefined) return new Int32Array();
     for (const range of pieces(this.#length)) {
-      this.accumulator.scale(range, this.#unit);
+      accumulator.scale(range, this.#unit);
       await turn(clock);
     }
-    return this.accumulator.values;
+    return accumulator.values;
   }
 
   rankOf(node: Fingerprint): number {

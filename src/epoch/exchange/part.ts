@@ -116,6 +116,7 @@ export class Part implements RunListener {
   stop(): void {
     this.#abort.abort(new Error('the attempt is over'));
     this.#member?.run.stop();
+    for (const lane of this.#member?.run.lanes ?? []) lane.letGo();
   }
 
   /** A request of a member; false: it is not one that its sender may make. */

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import {
   applyAverage,
+  applyPart,
   bytesOf,
   dtypeBytes,
   float32Of,
@@ -76,6 +77,21 @@ describe('applying an average', () => {
     const next = applyAverage(theta, spans, { sum: Int32Array.of(8, -8, 8), weightTotal: 4, eta: 1, exponents: [-1, 2] });
     assert.deepEqual([...next], [2, 0, 9]);
     assert.deepEqual([...theta], [1, 1, 1]);
+  });
+
+  it('gives the same in parts, wherever they are cut', () => {
+    const spans = [
+      { name: 'a', start: 0, end: 5 },
+      { name: 'b', start: 5, end: 12 },
+    ];
+    const theta = Float32Array.from({ length: 12 }, (_, k) => Math.sin(k));
+    const terms = { sum: Int32Array.from(theta, (_, k) => 1_000 * k - 5_000), weightTotal: 7, eta: 0.3, exponents: [-9, -3] };
+    const whole = applyAverage(theta, spans, terms);
+    for (let length = 1; length <= 13; length++) {
+      const parts = theta.slice();
+      for (let first = 0; first < 12; first += length) applyPart(parts.subarray(first, first + length), first, spans, terms);
+      assert.deepEqual(parts, whole, `parts of ${length}`);
+    }
   });
 
   it('leaves the model as it was when nobody weighs anything', () => {

@@ -1,6 +1,17 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { chunkAt, chunkCount, contentOf, EMPTY_ROOT, fromHex, toHex, verifyChunk, verifyIndex } from '../../../src/crypto/index.ts';
+import fc from 'fast-check';
+import {
+  ContentHasher,
+  chunkAt,
+  chunkCount,
+  contentOf,
+  EMPTY_ROOT,
+  fromHex,
+  toHex,
+  verifyChunk,
+  verifyIndex,
+} from '../../../src/crypto/index.ts';
 import { CHUNK_BYTES } from '../../../src/spec/index.ts';
 
 const sha = (...parts: (Uint8Array | string)[]) => parts.reduce((h, part) => h.update(part), createHash('sha256')).digest();
@@ -12,6 +23,23 @@ describe('content', () => {
     const [a, b, c] = [0, 1, 2].map((i) => leafOf(content.slice(i * CHUNK_BYTES, (i + 1) * CHUNK_BYTES))) as [Buffer, Buffer, Buffer];
     const root = sha(Buffer.of(1), sha(Buffer.of(1), a, b), c).toString('hex');
     assert.deepEqual(contentOf(content), { root, sizeBytes: content.length, leaves: [a, b, c].map((leaf) => new Uint8Array(leaf)) });
+  });
+
+  it('is the same for content that comes in parts', () => {
+    fc.assert(
+      fc.property(fc.nat(content.length), fc.array(fc.nat(CHUNK_BYTES + 9), { minLength: 1, maxLength: 9 }), (length, steps) => {
+        const hasher = new ContentHasher();
+        const whole = content.subarray(0, length);
+        for (let at = 0, i = 0; at < length; at += 1 + (steps[i++ % steps.length] as number)) {
+          const part = whole.slice(at, at + 1 + (steps[i % steps.length] as number));
+          hasher.update(part);
+          // What was handed over may be used for the next part.
+          part.fill(0);
+        }
+        assert.deepEqual(hasher.finish(), contentOf(whole));
+      }),
+      { numRuns: 60 },
+    );
   });
 
   it('counts chunks at the edges', () => {

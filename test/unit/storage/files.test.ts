@@ -11,6 +11,7 @@ import {
   lockDataFolder,
   openBlobStore,
   openPeerBook,
+  openScratch,
   prepareDataFolder,
   writeFileAtomic,
 } from '../../../src/storage/index.ts';
@@ -31,6 +32,10 @@ describe('storage in files', () => {
     const { root, leaves } = contentOf(content);
     const fileOf = (r: string): string => join(folder, 'blobs', r.slice(0, 2), r);
     const open = () => openBlobStore(join(folder, 'blobs'));
+    /** The content up to the last of these places, cut at the others. */
+    const partsOf = async function* (ends: readonly number[]): AsyncGenerator<Uint8Array> {
+      for (const [i, end] of ends.entries()) yield content.subarray(ends[i - 1] ?? 0, end);
+    };
 
     it('keeps content under its root, over a restart', async () => {
       assert.equal(await open().put(content), root);
@@ -42,6 +47,31 @@ describe('storage in files', () => {
       await store.delete(root);
       assert.deepEqual([await store.has(root), await store.get(root)], [false, undefined]);
       assert.deepEqual(readdirSync(join(folder, 'blobs', 'unfinished')), []);
+    });
+
+    it('keeps content that comes in parts, and nothing of what breaks off', async () => {
+      const store = open();
+      assert.deepEqual(await store.putParts(partsOf([7, CHUNK_BYTES, content.length])), { root, sizeBytes: content.length, leaves });
+      assert.ok(content.equals((await open().get(root)) as Uint8Array));
+      const brokenOff = async function* (): AsyncGenerator<Uint8Array> {
+        yield* partsOf([7]);
+        throw new Error('broken off');
+      };
+      await assert.rejects(store.putParts(brokenOff()), /broken off/);
+      await assert.rejects(
+        onFullFolder(() => store.putParts(partsOf([9]))),
+        code('DISK_FULL'),
+      );
+      assert.deepEqual(readdirSync(join(folder, 'blobs', 'unfinished')), []);
+      assert.equal(await store.has(contentOf(content.subarray(0, 7)).root), false);
+    });
+
+    it('as scratch is empty at each start', async () => {
+      const path = join(folder, 'scratch');
+      const store = openScratch(path);
+      await store.putParts(partsOf([content.length]));
+      assert.ok(content.equals((await store.get(root)) as Uint8Array));
+      assert.equal(await openScratch(path).has(root), false);
     });
 
     it('keeps nothing, too', async () => {

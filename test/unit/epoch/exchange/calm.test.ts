@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import type { Exchanges } from '../../../../src/epoch/exchange/index.ts';
 import { type AverageOptions, AverageSwarm } from '../../../support/averageSwarm.ts';
 
 /** Runs a swarm in which nothing fails; all end with the exact sum of all. */
@@ -27,6 +28,20 @@ describe('a sum over streams where nothing fails', () => {
     await calm({ nodes: 3, elements: 1 });
     await calm({ nodes: 4, dtype: 'int8', weights: [0, 3, 65_000, 1], schedule: 'butterfly' });
     await calm({ nodes: 3, weights: [0, 0, 0] });
+  });
+
+  it('is let go once its block is final and all hold it and not before', async () => {
+    const swarm = await calm({ nodes: 3 });
+    const [first, ...others] = swarm.nodes.map(({ exchanges }) => exchanges) as [Exchanges, ...Exchanges[]];
+    await first.rest(4);
+    assert.ok(first.attempt, 'another epoch is over, not this one');
+    let isOver = false;
+    void first.rest(5).then(() => {
+      isOver = true;
+    });
+    assert.ok(await swarm.clock.runUntil(() => isOver, swarm.clock.nowMs() + 5_000));
+    assert.equal(first.attempt, undefined);
+    for (const one of others) assert.ok(one.attempt);
   });
 
   it('gives the sum to voters that have no row', async () => {
