@@ -25,6 +25,7 @@ import { calibrateAside, calibrationCache } from './calibration.ts';
 import type { DaemonConfig } from './config.ts';
 import { found } from './create.ts';
 import { DaemonJournal } from './journal.ts';
+import { LongestTurn } from './longestTurn.ts';
 import { proofSource } from './proofSource.ts';
 import { randomBytes, systemClock, systemEntropy } from './random.ts';
 import { DaemonService } from './service.ts';
@@ -182,7 +183,7 @@ export async function runDaemon(config: DaemonConfig, signal: AbortSignal): Prom
     const timer = setTimeout(() => void calibrate(compute, elements, journal, stop), CALIBRATE_AFTER_MS * (1 + systemEntropy.uniform()));
     closers.defer(() => clearTimeout(timer));
   });
-  await stages.run('monitor', () => gauges(journal, node, host));
+  await stages.run('monitor', () => gauges(journal, node, host, closers.use(new LongestTurn())));
 
   await new Promise<void>((resolve) => {
     if (stop.aborted) resolve();
@@ -290,6 +291,7 @@ function gauges(
   journal: DaemonJournal,
   engine: Engine,
   host: { peers(): readonly unknown[]; traffic(): { sentBytes: number; receivedBytes: number }; openStreams(): number },
+  turn: LongestTurn,
 ): void {
   const { ctx } = engine;
   journal.gauge('epoch', 'Latest epoch applied.', () => ctx.chain.head.state.epoch);
@@ -309,6 +311,7 @@ function gauges(
   journal.gauge('open_streams', 'Streams open on all connections.', () => host.openStreams());
   journal.gauge('timers', 'Timers that are set and keep the process alive.', () => active('Timeout'));
   journal.gauge('resident_bytes', 'Resident memory of the process.', () => process.memoryUsage.rss());
+  journal.gauge('longest_turn_ms', 'Longest turn of the event loop in the last minute or two.', () => turn.ms);
 }
 
 const active = (kind: string): number => process.getActiveResourcesInfo().filter((one) => one === kind).length;
