@@ -1,8 +1,7 @@
 /** Step 9, finalise: this node's part in the votes on one block (PROTOCOL section 7), around the pure machine. */
 import { proposerOrder, verifyQuorum } from '../consensus/committee.ts';
 import { Tendermint, type TendermintEffect } from '../consensus/tendermint.ts';
-import { toHex, ZERO_HASH } from '../crypto/index.ts';
-import { isKind } from '../ledger/index.ts';
+import { toHex } from '../crypto/index.ts';
 import {
   ACCEPT,
   asStarlingError,
@@ -16,18 +15,15 @@ import {
   type QuorumCertificate,
   reject,
   type Verdict,
-  VOTING,
   type Vote,
 } from '../spec/index.ts';
 import { votersOf } from '../state/index.ts';
 import { encodeVotesMessage, signProposal, signVote, type VotesMessage, verifyProposal, verifyVote, votesTopic } from '../wire/index.ts';
-import { keepAggregate } from './aggregates.ts';
-import { average, nothingAveraged } from './average.ts';
-import { draftBlock, isJudged } from './blocks.ts';
 import type { Applied } from './chain.ts';
 import type { EpochContext } from './context.ts';
 import { Judgements } from './judgements.ts';
 import { KeptProposals } from './keptProposals.ts';
+import { Offers } from './offers.ts';
 import { Timers } from './timers.ts';
 import { loadProposal, loadVotes, saveProposal, saveVotes } from './voteLog.ts';
 import type { Candidate } from './waitingBlocks.ts';
@@ -64,10 +60,7 @@ export class Voting {
   readonly #signed = new Set<string>();
   /** The round that an earlier life had reached: of those before, its log is forgotten. */
   readonly #firstRound: number;
-  #roster: readonly EntryId[] | undefined;
-  #offering = false;
-  /** The round that this node has made an offer for. */
-  #offered = -1;
+  readonly #offers: Offers;
   #savedProposal: BlockHash | undefined;
   #proposedMs: number | undefined;
   #stopped = false;
@@ -89,6 +82,14 @@ export class Voting {
     this.#judgements = new Judgements(ctx, base, this.#proposals, this.#candidates, {
       judged: (block, round, valid) => this.#run(this.#machine.onJudged(block, round, valid)),
       lacks: (ids, proposer) => listener.lacks(ids, proposer),
+    });
+    this.#offers = new Offers(ctx, base, {
+      due: () => (this.#isProposing ? this.round : undefined),
+      isIn: (round) => !this.#stopped && this.round === round,
+      offered: (candidate) => {
+        this.#candidates.set(candidate.block.hash, candidate);
+        this.#run(this.#machine.offer(candidate.block.hash));
+      },
     });
     const self = ctx.mayVote && ctx.abstainEpoch !== this.epoch ? ctx.self : undefined;
     this.#machine = new Tendermint({ epoch: this.epoch, voters: this.voters, self, proposers: this.#proposers }, saved);
@@ -123,16 +124,16 @@ export class Voting {
 
   /** This node's own roster is settled: it votes from now on, and offers this when it is its turn. */
   begin(roster: readonly EntryId[]): void {
-    this.#roster = roster;
+    this.#offers.settle(roster);
     this.#start();
-    this.#considerOffer();
+    this.#offers.consider();
   }
 
   /** Entries or values have come: what waited for them may go on. */
   news(): void {
     if (this.#stopped) return;
     this.#judgements.news();
-    this.#considerOffer();
+    this.#offers.consider();
   }
 
   /** Takes a verified-on-arrival message of this height. */
@@ -162,6 +163,11 @@ export class Voting {
 
   blockOf(hash: BlockHash): Block | undefined {
     return this.#proposals.blockOf(hash) ?? this.#candidates.get(hash)?.block;
+  }
+
+  get #isProposing(): boolean {
+    const { round, step } = this.#machine;
+    return !this.#stopped && step === 'propose' && this.#proposers[round % this.#proposers.length] === this.#ctx.self;
   }
 
   #start(): void {
@@ -273,7 +279,7 @@ export class Voting {
       else if (effect.type === 'evidence') this.#accuse(effect.first, effect.second);
       else this.#decided(effect.certificate);
     }
-    this.#considerOffer();
+    this.#offers.consider();
   }
 
   #setTimer(step: string, round: number, afterMs: number): void {
@@ -339,55 +345,6 @@ export class Voting {
       journal.log('debug', 'epoch', 'a vote message was not gossiped', asStarlingError(error).toJSON());
     });
   }
-
-  // --- what this node would propose ---------------------------------------------------------------------------
-
-  #considerOffer(): void {
-    const { round, step } = this.#machine;
-    const isMine = this.#proposers[round % this.#proposers.length] === this.#ctx.self;
-    if (!isMine || step !== 'propose' || this.#offered >= round || this.#offering || this.#roster === undefined || this.#stopped) return;
-    this.#offering = true;
-    void this.#offer(this.#roster, round)
-      .catch((error: unknown) =>
-        // While its model is being fetched a node has nothing to offer, and that is no fault.
-        this.#ctx.ports.journal.log(
-          asStarlingError(error).code === 'AGGREGATE_MISSING' ? 'debug' : 'error',
-          'epoch',
-          'no block could be offered',
-          {
-            epoch: this.epoch,
-            ...asStarlingError(error).toJSON(),
-          },
-        ),
-      )
-      .finally(() => {
-        this.#offering = false;
-      });
-  }
-
-  async #offer(settled: readonly EntryId[], round: number): Promise<void> {
-    const isPending = this.#ctx.sums.isPending(this.base.state, settled);
-    if (isPending && round < VOTING.emptyFromRound) return;
-    let aggregate = await (isPending ? nothingAveraged : average)(this.#ctx, this.base.state, settled);
-    if (!isJudged(this.#ctx, this.base, aggregate.hash)) {
-      if (round < VOTING.emptyFromRound) return;
-      // Nobody agrees on what was averaged: membership goes on without it.
-      const joins = aggregate.roster.filter((id) => isJoin(this.#ctx, id));
-      aggregate = await average(this.#ctx, this.base.state, joins);
-    }
-    const candidate = await draftBlock(this.#ctx, this.base, aggregate);
-    if (this.#stopped || this.#machine.round !== round) return;
-    if (candidate.block.header.aggregateHash !== ZERO_HASH)
-      await keepAggregate(this.#ctx, { hash: candidate.block.header.aggregateHash, ...candidate.aggregate });
-    this.#candidates.set(candidate.block.hash, candidate);
-    this.#offered = round;
-    this.#run(this.#machine.offer(candidate.block.hash));
-  }
-}
-
-function isJoin(ctx: EpochContext, id: EntryId): boolean {
-  const entry = ctx.replica.graph.get(id);
-  return entry !== undefined && isKind(entry, 'join');
 }
 
 const placeOf = ({ round, step, block }: Pick<Vote, 'round' | 'step' | 'block'>): string => `${round}/${step}/${block}`;
