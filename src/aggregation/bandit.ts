@@ -18,7 +18,7 @@ interface Arm {
 export class NeighbourBandit {
   readonly #arms = new Map<PeerId, Arm>();
 
-  /** `from` sent that many bytes in that time; none where it failed. */
+  /** `from` sent that many bytes in that time. */
   measured(from: PeerId, bytes: number, ms: number): void {
     for (const arm of this.#arms.values()) {
       arm.count *= DISCOUNT;

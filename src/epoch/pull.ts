@@ -266,7 +266,6 @@ export class Pull {
   #leave(holder: Holder, error: StarlingError): void {
     this.#holders.delete(holder.peer);
     this.#left.add(holder.peer);
-    if (holder.owes.size > 0) this.#shared.bandit.measured(holder.peer, 0, 1);
     this.#lastFault = error;
     for (const chunk of holder.owes) {
       const ask = this.#asked.get(chunk);

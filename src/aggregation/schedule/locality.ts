@@ -9,8 +9,8 @@ export interface LinkClaim {
   readonly links: readonly number[];
 }
 
-/** Microseconds: a link of which not both ends have told is as far as none that was measured. */
-const UNKNOWN = 2 ** (LINK_EXPONENT_MAX + 1);
+/** A link of which not both ends have told is as far as none that was measured. */
+const UNKNOWN_EXPONENT = LINK_EXPONENT_MAX + 1;
 
 /**
  * Costs of the links between those who claim, as all derive them from the same claims: the larger of what its two ends say, so that nobody
@@ -19,16 +19,23 @@ const UNKNOWN = 2 ** (LINK_EXPONENT_MAX + 1);
  */
 export function claimedCosts(members: readonly Fingerprint[], claims: readonly LinkClaim[]): LinkCost | undefined {
   const placeOf = new Map(members.map((member, place) => [member, place]));
-  const linksOf = new Map(claims.map(({ author, links }) => [author, links]));
-  const said = (by: Fingerprint, of: Fingerprint): number => linksOf.get(by)?.[placeOf.get(of) ?? -1] ?? 0;
-  const cost: LinkCost = (a, b) => {
-    const [one, other] = [said(a, b), said(b, a)];
-    return one === 0 || other === 0 ? UNKNOWN : 2 ** Math.max(one, other);
+  const places = claims.map(({ author }) => placeOf.get(author) ?? -1);
+  const n = claims.length;
+  const exponents = new Uint8Array(n * n).fill(UNKNOWN_EXPONENT);
+  for (const [i, { links }] of claims.entries()) {
+    for (let j = 0; j < i; j++) {
+      const one = links[places[j] as number] ?? 0;
+      const other = (claims[j] as LinkClaim).links[places[i] as number] ?? 0;
+      if (one > 0 && other > 0) exponents[i * n + j] = exponents[j * n + i] = Math.max(one, other);
+    }
+  }
+  const least = exponents.reduce((a, b, at) => (at % (n + 1) === 0 ? a : Math.min(a, b)), UNKNOWN_EXPONENT);
+  if (exponents.every((exponent, at) => exponent === least || at % (n + 1) === 0)) return undefined;
+  const rowOf = new Map(claims.map(({ author }, i) => [author, i]));
+  return (a, b) => {
+    const [i, j] = [rowOf.get(a), rowOf.get(b)];
+    return 2 ** (i === undefined || j === undefined ? UNKNOWN_EXPONENT : (exponents[i * n + j] as number));
   };
-  const authors = [...linksOf.keys()];
-  const [first = '', second = ''] = authors;
-  const differs = authors.some((a, i) => authors.slice(i + 1).some((b) => cost(a, b) !== cost(first, second)));
-  return differs ? cost : undefined;
 }
 
 /**
@@ -52,7 +59,6 @@ export function localOrder(ranked: readonly Fingerprint[], cost: LinkCost): Fing
       else alike.push(i * n + j);
     }
   }
-  // The root of a group is its lowest rank.
   const parent = Int32Array.from({ length: n }, (_, i) => i);
   const rootOf = (i: number): number => {
     let root = i;
@@ -63,9 +69,9 @@ export function localOrder(ranked: readonly Fingerprint[], cost: LinkCost): Fing
   let groups = Array.from({ length: n }, (_, i) => [i]);
   for (const [, alike] of [...pairs].sort(([a], [b]) => a - b)) {
     for (const pair of alike) {
-      const [a, b] = [rootOf(Math.floor(pair / n)), rootOf(pair % n)];
-      parent[Math.max(a, b)] = Math.min(a, b);
+      parent[rootOf(pair % n)] = rootOf(Math.floor(pair / n));
     }
+    // Groups stand in the order of their first ranks, and so do those that they become.
     const merged = new Map<number, number[]>();
     for (const group of groups) {
       const root = rootOf(group[0] as number);
@@ -78,29 +84,31 @@ export function localOrder(ranked: readonly Fingerprint[], cost: LinkCost): Fing
 }
 
 /**
- * Sides of a grid in the order whose steps take least when each waits for its farthest link: dimensions that stay inside sites come
- * first where a side can be as long as a site. The first of those that are alike, as `sides` stands.
+ * Sides of a grid in the order whose steps cost least over all links: dimensions stay inside sites where a product of sides is as long as a
+ * site. The first of those that are alike, as `sides` stands. A sum, not the farthest link of each step: whoever is far from everybody is
+ * in all dimensions, and adds the same to every order.
  */
 export function localSides(sides: readonly number[], order: readonly Fingerprint[], cost: LinkCost): readonly number[] {
   const core = sides.reduce((product, side) => product * side, 1);
   const known = new Map<string, number>();
-  const farthest = (stride: number, side: number): number => {
-    let most = known.get(`${stride} ${side}`) ?? 0;
-    if (most > 0) return most;
+  const along = (stride: number, side: number): number => {
+    const before = known.get(`${stride} ${side}`);
+    if (before !== undefined) return before;
+    let sum = 0;
     for (let rank = 0; rank < core; rank++) {
       const at = Math.floor(rank / stride) % side;
       const next = rank + (((at + 1) % side) - at) * stride;
-      most = Math.max(most, cost(order[rank] as Fingerprint, order[next] as Fingerprint));
+      sum += cost(order[rank] as Fingerprint, order[next] as Fingerprint);
     }
-    known.set(`${stride} ${side}`, most);
-    return most;
+    known.set(`${stride} ${side}`, sum);
+    return sum;
   };
   let best = { sides, cost: Number.POSITIVE_INFINITY };
   const extend = (chosen: readonly number[], left: readonly number[], stride: number, spent: number): void => {
     if (spent >= best.cost) return;
     if (left.length === 0) best = { sides: chosen, cost: spent };
     for (const side of new Set(left))
-      extend([...chosen, side], left.toSpliced(left.indexOf(side), 1), stride * side, spent + (side - 1) * farthest(stride, side));
+      extend([...chosen, side], left.toSpliced(left.indexOf(side), 1), stride * side, spent + (side - 1) * along(stride, side));
   };
   extend([], sides, 1, 0);
   return best.sides;

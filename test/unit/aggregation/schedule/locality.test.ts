@@ -112,6 +112,25 @@ describe('an order by nearness', () => {
       [2, 3, 3],
     );
     assert.deepEqual(localSides([], [], cost), []);
+    // 2 x 5: once 10 and four times 31; 5 x 2: four times 22 and once 30.
+    const steps: LinkCost = (a, b) => {
+      const [i, j] = [Number(a), Number(b)].sort((x, y) => x - y) as [number, number];
+      return i === 4 && j === 6 ? 4 : i % 2 === 0 && j === i + 1 ? 1 : 3;
+    };
+    assert.deepEqual(localSides([2, 5], members(10), steps), [5, 2]);
+  });
+
+  it('finds the same sides beside one of whom nothing is known', () => {
+    for (let attempt = 0; attempt < 20; attempt++) {
+      const { order, grid } = arrange({
+        ...input,
+        attempt,
+        cost: (a, b) => (Number(a) === 5 || Number(b) === 5 ? UNKNOWN : sites(2)(a, b)),
+      });
+      const place = order.indexOf(members(18)[5] as string);
+      assert.ok(place === 0 || place === 17);
+      assert.deepEqual(grid.sides, [3, 3, 2]);
+    }
   });
 
   it('still parts two whose link failed, though they are all of their site', () => {
@@ -148,6 +167,10 @@ describe('costs that members claim', () => {
     const cost = claimedCosts(all.slice(0, 2), [claim(0, 0, 14), claim(1, 14), stranger]);
     assert.equal(at(cost, 0, 1), NEAR);
     assert.equal(cost?.(stranger.author, all[0] as string), UNKNOWN);
+    for (const silent of [all[2], 'e'.repeat(64)] as string[]) {
+      assert.equal(cost?.(silent, all[0] as string), UNKNOWN);
+      assert.equal(cost?.(all[0] as string, silent), UNKNOWN);
+    }
     assert.equal(claimedCosts(all, []), undefined);
     assert.equal(claimedCosts(all, [claim(0), claim(1), claim(2)]), undefined);
     assert.equal(claimedCosts(all, [claim(0, 0, 14, 14), claim(1, 14, 0, 14), claim(2, 14, 14)]), undefined);
