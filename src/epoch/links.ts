@@ -2,8 +2,8 @@
 import { CHUNK_BYTES, KIB, LINK_EXPONENT_MAX, LINK_EXPONENT_MIN, MIB, type PeerId } from '../spec/index.ts';
 import type { Clock, Streams } from './ports.ts';
 
-/** Bytes there and back up to which a request takes a round trip, and from which on it takes its bytes. */
-const SMALL_BYTES = 4 * KIB;
+/** Bytes there and back up to which a request takes a round trip (words about an attempt of hundreds among them), and from which on its bytes. */
+const SMALL_BYTES = 16 * KIB;
 const LARGE_BYTES = 64 * KIB;
 /** Bytes of large requests on end from which on their time tells a rate: that the first of them waited for its receiver hardly counts then. */
 const RATE_BYTES = MIB;

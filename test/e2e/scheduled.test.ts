@@ -74,6 +74,15 @@ describe('four daemons with a model too large for gossip', function () {
     const epoch = await average(daemons.slice(0, 3), [0.125, 0.25, 0.375]);
     const view = await second().client.call('epoch_get', { epoch });
     assert.equal(view.survivors.length, 3);
+    // Each tells of its links to those that it summed with before: microseconds as a power of two, itself unknown.
+    const { members } = await first().client.call('swarm_info');
+    const gone = members.findIndex(({ fingerprint }) => fingerprint === victim.info.fingerprint);
+    for (const { entry, author } of view.roster) {
+      const { links } = (await second().client.call('ledger_get', { id: entry })).body as { readonly links: readonly number[] };
+      const own = members.findIndex(({ fingerprint }) => fingerprint === author);
+      for (let at = 0; at < NODES; at++)
+        if (at !== gone) assert.ok(at === own ? (links[at] ?? 0) === 0 : (links[at] ?? 0) >= 14, `place ${at} of ${links}, own ${own}`);
+    }
     const checked = await nest.run('fsck', '--data', victim.data);
     assert.equal(checked.code, 0, checked.stdout + checked.stderr);
     const back = await nest.daemon('node3', '--bootstrap', first().address);
