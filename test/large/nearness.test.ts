@@ -4,8 +4,8 @@ import { LINK_EXPONENT_MIN } from '../../src/spec/index.ts';
 import { AverageSwarm } from '../support/averageSwarm.ts';
 
 /** Ms of virtual time until all of 18 members in two sites, 1 ms within and 40 ms between, hold the exact sum. */
-async function timeOf(schedule: 'ring' | 'grid', isTold: boolean): Promise<number> {
-  const swarm = new AverageSwarm({ nodes: 18, schedule, apartMs: 40 });
+async function timeOf(isTold: boolean): Promise<number> {
+  const swarm = new AverageSwarm({ nodes: 18, schedule: 'grid', apartMs: 40 });
   const siteOf = new Map(swarm.nodes.map(({ node, index }) => [node, index % 2]));
   const cost: LinkCost = (a, b) => 2 ** (siteOf.get(a) === siteOf.get(b) ? LINK_EXPONENT_MIN : 17);
   if (isTold) swarm.cost = cost;
@@ -20,14 +20,10 @@ async function timeOf(schedule: 'ring' | 'grid', isTold: boolean): Promise<numbe
 }
 
 describe('a sum over links whose ends told what they cost', function () {
-  this.timeout(300_000);
+  this.timeout(120_000);
 
-  for (const [schedule, share] of [
-    ['ring', 0.9],
-    ['grid', 0.75],
-  ] as const)
-    it(`takes less time than in the order of the beacon, by ${schedule}`, async () => {
-      const [near, plain] = [await timeOf(schedule, true), await timeOf(schedule, false)];
-      assert.ok(near < share * plain, `${near} ms against ${plain}`);
-    });
+  it('takes less time than in the order of the beacon, by grid', async () => {
+    const [near, plain] = [await timeOf(true), await timeOf(false)];
+    assert.ok(near < 0.75 * plain, `${near} ms against ${plain}`);
+  });
 });
