@@ -82,9 +82,4 @@ export interface Calls {
 
 export type MethodName = keyof Calls;
 
-/** What POST /v1/updates answers. */
-export interface Receipt {
-  readonly contributionId: EntryId;
-  readonly epoch: number;
-  readonly updateHash: Hex;
-}
+export type { Receipt } from './service.ts';

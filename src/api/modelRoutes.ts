@@ -47,13 +47,14 @@ export function modelRoutes(scope: FastifyInstance, service: NodeService): void 
 
   scope.get('/v1/model', async (request, reply) => {
     const { head } = parseParams(modelQuery, request.query as object);
-    const { epoch, modelRoot, parts } = await service.modelValues(head);
+    const { epoch, modelRoot, local, parts } = await service.modelValues(head);
     const { tensors, parameters } = service.swarm();
     const start = safetensorsHead(tensors, { epoch: String(epoch), modelRoot });
     return reply
       .headers({
         'x-starling-epoch': epoch,
         'x-starling-model-root': modelRoot,
+        ...(local ? { 'x-starling-local': 'diffusion' } : {}),
         'content-length': start.byteLength + 4 * parameters,
       })
       .type('application/octet-stream')

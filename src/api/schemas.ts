@@ -20,6 +20,7 @@ export const EpochCurrentResult = z.looseObject({
   finalized: HeadResult,
   applied: HeadResult,
   pinned: Epoch.nullable(),
+  diffusion: z.looseObject({ round: Count, neighbours: z.array(Hash) }).nullable(),
 });
 
 export const EpochResult = z.looseObject({
@@ -70,5 +71,5 @@ export const EntryResult = z.looseObject({
 export const TrainerResult = z.looseObject({
   trainerId: z.string(),
   attachedMs: z.number(),
-  lastSubmission: z.looseObject({ epoch: Epoch, contributionId: Hash }).nullable(),
+  lastSubmission: z.looseObject({ epoch: Epoch, contributionId: Hash.nullable() }).nullable(),
 });

@@ -103,6 +103,8 @@ export interface EpochCurrent {
   readonly activeTrainers: number;
   /** Where a local rollback holds this node; null while it goes on with the others. */
   readonly pinned: number | null;
+  /** Round and neighbours of a node that diffuses because it reaches no quorum: its applied model is its own. Null while it does not. */
+  readonly diffusion: { readonly round: number; readonly neighbours: readonly Fingerprint[] } | null;
 }
 
 export interface EpochView {
@@ -137,6 +139,8 @@ export interface ModelView {
   readonly head: 'finalized' | 'latest' | 'applied';
   readonly epoch: number;
   readonly modelRoot: ContentRoot;
+  /** This node diffuses: what it serves is its own model, and `modelRoot` that of the final one below it. */
+  readonly local: boolean;
   readonly tensors: readonly TensorSpec[];
   readonly parameters: number;
 }
@@ -144,7 +148,7 @@ export interface ModelView {
 export interface TrainerStatus {
   readonly trainerId: string;
   readonly attachedMs: number;
-  readonly lastSubmission: { readonly epoch: number; readonly contributionId: EntryId } | null;
+  readonly lastSubmission: Pick<Receipt, 'epoch' | 'contributionId'> | null;
 }
 
 export interface Submission {
@@ -154,6 +158,13 @@ export interface Submission {
   readonly metrics: Readonly<Record<string, number>>;
   /** f32 elements, tensors concatenated in genesis order. */
   readonly values: Float32Array;
+}
+
+/** What became of an update. Nulls: no quorum is in reach, it diffuses and is part of a later contribution. */
+export interface Receipt {
+  readonly contributionId: EntryId | null;
+  readonly epoch: number;
+  readonly updateHash: Hex | null;
 }
 
 export interface LedgerHead {
@@ -265,11 +276,11 @@ export interface NodeService {
   /** `parts`: all of its values, in order. */
   modelValues(
     head: ModelView['head'],
-  ): Promise<{ readonly epoch: number; readonly modelRoot: ContentRoot; readonly parts: AsyncIterable<Float32Array> }>;
+  ): Promise<Pick<ModelView, 'epoch' | 'modelRoot' | 'local'> & { readonly parts: AsyncIterable<Float32Array> }>;
   attachTrainer(name: string): TrainerStatus;
   detachTrainer(trainerId: string): void;
   trainers(): readonly TrainerStatus[];
-  submit(submission: Submission): Promise<{ readonly contributionId: EntryId; readonly epoch: number; readonly updateHash: Hex }>;
+  submit(submission: Submission): Promise<Receipt>;
   ledgerHead(): LedgerHead;
   /** In ledger order from `from`, or from the first that is not archived; provisional. */
   ledgerList(from: number, limit: number): readonly { readonly index: number; readonly entry: SignedEntry }[];

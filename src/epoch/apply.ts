@@ -6,6 +6,7 @@ import { auditRoster, auditSum } from './audit.ts';
 import { average, holdsRows } from './average.ts';
 import type { Applied, HeldAggregate } from './chain.ts';
 import { type EpochContext, peerOf, plantDecisions } from './context.ts';
+import { diffuses } from './diffusion/index.ts';
 import { applyFinal } from './finality.ts';
 
 /**
@@ -30,7 +31,7 @@ export async function apply(ctx: EpochContext): Promise<Applied[]> {
     for (const id of ctx.notices) if (ctx.chain.find(id) !== undefined) ctx.notices.delete(id);
     applied.push(outcome.applied);
   }
-  if (!ctx.quorate) return [...applied, ...(await applyProvisional(ctx))];
+  if (!ctx.quorate && !diffuses(ctx)) return [...applied, ...(await applyProvisional(ctx))];
   if (ctx.chain.isProvisional) {
     const dropped = ctx.chain.rewind(ctx.chain.finalized.state.epoch);
     ctx.ports.journal.log('info', 'epoch', 'a quorum is in reach: provisional results give way to blocks', { dropped: dropped.length });

@@ -24,6 +24,7 @@ import type { CollectorListener } from './collector.ts';
 import { Committee, type CommitteeListener } from './committee.ts';
 import { createContext, type EpochContext, type EpochInit, learnDecision, peerOf, plantDecisions } from './context.ts';
 import { Desk } from './desk.ts';
+import { Diffusion, type DiffusionView, diffuses, type Learned } from './diffusion/index.ts';
 import { Exchanges } from './exchange/index.ts';
 import { exchangeWorld } from './exchangeWorld.ts';
 import { factsOf } from './facts.ts';
@@ -47,6 +48,9 @@ import { EpochTopics } from './topics.ts';
 
 /** Ms after which a failed average is tried again. */
 const RETRY_MS = 500;
+
+/** What leads to a roster: where nodes diffuse, none is made without a quorum. */
+const TOWARDS_ROSTER: readonly MachineEvent['type'][] = ['seen', 'membership', 'held', 'attested', 'timer', 'settled'];
 
 /** Going on would do harm: two processes sign as one, or what this node computes is not what the swarm agreed on. */
 const FATAL: readonly ErrorCode[] = ['IDENTITY_IN_USE', 'DATA_CORRUPT', 'DIVERGED'];
@@ -79,6 +83,8 @@ export class Engine implements Listeners {
   readonly #intake: Intake;
   readonly #rounds: Rounds;
   readonly #exchanges: Exchanges;
+  /** Undefined where nodes without a quorum decide. */
+  readonly #diffusion: Diffusion | undefined;
   #state: MachineState;
   #stopped = false;
   readonly #advancer: Advancer;
@@ -99,6 +105,12 @@ export class Engine implements Listeners {
     this.ctx.sums.connect(this.#exchanges);
     this.#rounds = new Rounds(this.ctx, this.#timers, this);
     this.#intake = new Intake(this.ctx, residual, this);
+    if (diffuses(this.ctx))
+      this.#diffusion = new Diffusion(this.ctx, residual, {
+        trainers: () => [...this.talk.haves].filter((have) => have.trainers > 0).map((have) => have.node),
+        changed: () => this.#listener.changed('epoch'),
+        failed: (error) => this.#failed(error),
+      });
     this.#topics = new EpochTopics(init.ports.gossip, init.swarm);
     this.#state = { phase: 'idle', facts: factsOf(this.ctx, this.#intake.deadlineMs, new Map()) };
     const sync = new LedgerSync(this.ctx);
@@ -137,6 +149,17 @@ export class Engine implements Listeners {
     return this.#rounds.talk;
   }
 
+  /** Where this node stands while it diffuses; undefined while it does not. */
+  get diffusion(): DiffusionView | undefined {
+    return this.#diffusion?.view;
+  }
+
+  /** What a trainer goes on from, P f32: after the newest epoch, or this node's own while it diffuses. Throws AGGREGATE_MISSING. */
+  model(): Promise<Float32Array> {
+    const { chain } = this.ctx;
+    return this.#diffusion?.isOn === true ? this.#diffusion.model() : chain.model(chain.head.state.epoch);
+  }
+
   /** Trainers announced anywhere for this epoch, own ones included. */
   get activeTrainers(): number {
     return [...this.talk.haves].reduce((n, have) => n + have.trainers, 0);
@@ -155,6 +178,7 @@ export class Engine implements Listeners {
     this.#begin();
     this.#peering.keepAsking((peer) => this.behind(peer));
     this.#rounds.hasten();
+    this.#diffusion?.start();
     this.#watch(this.#presence.join(this.#options));
   }
 
@@ -164,6 +188,7 @@ export class Engine implements Listeners {
     this.#timers.stop();
     this.committee.stop();
     this.#exchanges.stop();
+    this.#diffusion?.stop();
     await this.#atRest();
   }
 
@@ -171,11 +196,12 @@ export class Engine implements Listeners {
     await Promise.all([this.#advancer.atRest(), this.#intake.atRest()]);
   }
 
-  /** Steps 1 to 4. */
-  async submit(submission: UpdateSubmission): Promise<Submitted> {
+  /** Steps 1 to 4; where this node diffuses, what was learned becomes part of that. */
+  async submit(submission: UpdateSubmission): Promise<Submitted | Learned> {
     await this.#joined.promise;
     return this.#intake.submit(submission, {
       settled: () => this.#advancer.atRest(),
+      diffusion: this.#diffusion,
       prepares: (is) => {
         if (!this.#rounds.setPreparing(is)) return;
         this.#announce();
@@ -259,6 +285,7 @@ export class Engine implements Listeners {
   #dispatch(event: MachineEvent): void {
     // Held by a rollback, it takes part in nothing.
     if (this.#stopped || (this.ctx.pinned !== undefined && event.type !== 'begin')) return;
+    if (this.#diffusion?.isOn === true && TOWARDS_ROSTER.includes(event.type)) return;
     const before = this.#state.phase;
     const { state, effects } = step(this.#state, event);
     this.#state = state;

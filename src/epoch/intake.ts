@@ -4,6 +4,7 @@ import type { EntryId, Fingerprint } from '../spec/index.ts';
 import { Collector, type CollectorListener, isWorthKeeping } from './collector.ts';
 import type { EpochContext } from './context.ts';
 import { AdaptiveDeadline } from './deadline.ts';
+import type { Diffusion, Learned } from './diffusion/index.ts';
 import type { Residual } from './residual.ts';
 import type { UpdateSubmission } from './submission.ts';
 import { type Submitted, submit } from './submit.ts';
@@ -14,6 +15,8 @@ export interface SubmitHooks {
   settled(): Promise<void>;
   /** An update for this epoch is being prepared; false: nothing comes of it. */
   prepares(is: boolean): void;
+  /** Undefined where nodes without a quorum decide. */
+  readonly diffusion: Diffusion | undefined;
 }
 
 export class Intake implements CollectorListener {
@@ -60,11 +63,16 @@ export class Intake implements CollectorListener {
     this.#hasStarted = true;
   }
 
-  /** Steps 1 to 4, one at a time: two trainers of one node share its one contribution an epoch. */
-  submit(submission: UpdateSubmission, { settled, prepares }: SubmitHooks): Promise<Submitted> {
+  /**
+   * Steps 1 to 4, one at a time: two trainers of one node share its one contribution an epoch. While this node diffuses, it only learns;
+   * what has diffused is part of its next contribution.
+   */
+  submit(submission: UpdateSubmission, { settled, prepares, diffusion }: SubmitHooks): Promise<Submitted | Learned> {
     const run = this.#submitting.then(async () => {
       // A step that has just been taken may not have left the residual yet.
       await settled();
+      if (diffusion?.isOn === true) return diffusion.learn(submission);
+      if (diffusion !== undefined) await diffusion.absorb();
       let hasBegun = false;
       const begins = (): void => {
         hasBegun = true;

@@ -6,6 +6,7 @@ import { average, nothingAveraged, weighs } from './average.ts';
 import type { Applied } from './chain.ts';
 import type { Committee } from './committee.ts';
 import type { EpochContext } from './context.ts';
+import { diffuses } from './diffusion/index.ts';
 import type { AverageJob } from './exchange/index.ts';
 import type { MachineState } from './machine.ts';
 import { decide } from './provisional.ts';
@@ -66,7 +67,7 @@ export class Outcome {
         // It may come yet, and count.
         sum.then((late) => judge(this.#ctx, base, late)).catch(() => undefined);
       }
-      if (!this.#ctx.quorate || chain.isProvisional) return await this.decide(roster);
+      if (!this.#isFinal) return await this.decide(roster);
       const averagedMs = ports.clock.nowMs();
       if (aggregate !== undefined) await judge(this.#ctx, base, aggregate);
       timeline.mark(epoch, 'audit', averagedMs);
@@ -105,7 +106,7 @@ export class Outcome {
 
   /** Who certifies attempts: the committee, or, where no quorum is in reach, more than half of those who settled the roster. */
   #electorate({ state }: Applied): Pick<AverageJob, 'signers' | 'needed' | 'onlySigners'> {
-    if (this.#ctx.quorate && !this.#ctx.chain.isProvisional) {
+    if (this.#isFinal) {
       const signers = votersOf(state);
       return { signers, needed: quorumOf(signers.length) };
     }
@@ -113,8 +114,15 @@ export class Outcome {
     return { signers, needed: Math.floor(signers.length / 2) + 1, onlySigners: true };
   }
 
+  /** What is averaged now is for a block. Where nodes diffuse it waits for a quorum: nothing is decided without one. */
+  get #isFinal(): boolean {
+    const { chain, quorate } = this.#ctx;
+    return diffuses(this.#ctx) || (quorate && !chain.isProvisional);
+  }
+
   /** Without a quorum: this node's provisional decision for the settled roster. */
   async decide(roster: readonly EntryId[]): Promise<void> {
+    if (diffuses(this.#ctx)) return;
     const { chain, timeline, ports } = this.#ctx;
     const base = chain.head.state;
     const sinceMs = ports.clock.nowMs();

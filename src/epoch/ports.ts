@@ -56,6 +56,7 @@ export const STREAM_PROTOCOLS = [
   'archive',
   'challenge',
   'average',
+  'diffusion',
 ] as const;
 /** Names of the swarm's stream protocols; on the wire `/starling/<swarm8>/<name>/1`. */
 export type StreamProtocol = (typeof STREAM_PROTOCOLS)[number];

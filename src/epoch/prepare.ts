@@ -92,7 +92,8 @@ async function* parts(
 
 const scaleOf = ({ exponents }: PrepareInput, t: number): number => 2 ** (exponents[t] as number);
 
-async function screen(values: Float32Array, spans: readonly TensorSpan[], turn: Turn): Promise<void> {
+/** Throws NON_FINITE naming the tensor and the element. */
+export async function screen(values: Float32Array, spans: readonly TensorSpan[], turn: Turn): Promise<void> {
   for await (const { t, start, end } of parts(spans, turn))
     for (let k = start; k < end; k++) {
       if (Number.isFinite(values[k])) continue;

@@ -10,7 +10,7 @@ import { type Hex, StarlingError, type UpdateDtype } from '../spec/index.ts';
 import { decode, encode, readBytes, readHash, readInt, readList, readNullable, readOneOf, readTuple } from '../wire/index.ts';
 import type { EpochContext } from './context.ts';
 import { deleteLarge, isHeld, PIECE_BYTES, pieces, readLarge, readPiece, writeLarge, writePiece } from './largeValues.ts';
-import type { NodeStore } from './ports.ts';
+import type { Durability, NodeStore } from './ports.ts';
 import { inTurns, noTurn, type Turn, turn } from './turns.ts';
 
 /** An own contribution's integers, and what is needed to publish them again after a restart. */
@@ -63,6 +63,7 @@ export class Residual {
   readonly #sizeBytes: number;
   /** Which values are the present ones: 0 for none, which are zeros. */
   #at: number;
+  #generation: number;
   /** Own updates whose integers have left the residual for the model. */
   readonly #settled: Set<Hex>;
   /** Epoch of every own update kept. */
@@ -79,8 +80,9 @@ export class Residual {
     this.#turn = turn;
     this.#sizeBytes = 4 * (spans.at(-1)?.end ?? 0);
     const saved = store.get(RESIDUAL);
-    const [at, settled] = saved === undefined ? [0, []] : decodeResidual(saved);
+    const { at, settled, generation } = saved === undefined ? { at: 0, settled: [], generation: 0 } : decodeResidual(saved);
     this.#at = at;
+    this.#generation = generation;
     this.#epochs = decodeIndex(store.get(INDEX));
     this.#settled = new Set(settled.filter((updateHash) => this.#epochs.has(updateHash)));
     const pending = store.get(PENDING);
@@ -101,6 +103,11 @@ export class Residual {
     return this.#at;
   }
 
+  /** How often values moved between this and what is kept beside it. */
+  get generation(): number {
+    return this.#generation;
+  }
+
   /** A copy of all of it: f32, P elements. */
   get values(): Float32Array {
     const bytes = this.#at === 0 ? new Uint8Array(this.#sizeBytes) : readLarge(this.#store, valuesKey(this.#at), this.#sizeBytes);
@@ -110,8 +117,34 @@ export class Residual {
 
   /** In pieces of less than a megabyte, in order; none where nothing is owed. The elements from `start` on. */
   *parts(): Generator<{ readonly start: number; readonly values: Float32Array }> {
-    if (this.#at === 0) return;
+    if (this.#at !== 0) yield* this.all();
+  }
+
+  /** The same also where nothing is owed, and all is zeros. */
+  *all(): Generator<{ readonly start: number; readonly values: Float32Array }> {
     for (const [start] of pieces(this.#sizeBytes)) yield { start: start / 4, values: this.#part(start) };
+  }
+
+  /**
+   * Moves values between the residual and what is kept beside it, at once: `change` turns the values from element `start` on, alone in
+   * their memory, into what they are from here on, and writes to the same store what the other side is in the next generation, which
+   * counts, and is durable, when `moved` is called. In turns: what is kept beside it MUST NOT change meanwhile.
+   */
+  exchange(change: (values: Float32Array, start: number) => void, moved: () => void): Promise<void> {
+    return this.#alone(async () => {
+      const before = this.#at;
+      await deleteLarge(this.#store, valuesKey(before + 1), this.#turn);
+      for await (const [start] of inTurns(pieces(this.#sizeBytes), this.#turn)) {
+        const values = this.#part(start);
+        change(values, start / 4);
+        writePiece(this.#store, valuesKey(before + 1), start, bytesOf(values));
+      }
+      this.#write(before + 1, this.#generation + 1, 'now');
+      this.#at++;
+      this.#generation++;
+      moved();
+      if (before > 0) await deleteLarge(this.#store, valuesKey(before), this.#turn);
+    });
   }
 
   /**
@@ -277,9 +310,14 @@ export class Residual {
     if (before > 0) await deleteLarge(this.#store, valuesKey(before), this.#turn);
   }
 
+  #write(at: number, generation: number, when: Durability): void {
+    const moved = generation === 0 ? [] : [generation];
+    this.#store.set(RESIDUAL, encode([at, [...this.#settled].map((h) => fromHex(h)), ...moved]), when);
+  }
+
   /** Durable soon: the ledger says again what becomes of it. */
   #save(): void {
-    this.#store.set(RESIDUAL, encode([this.#at, [...this.#settled].map((h) => fromHex(h))]), 'soon');
+    this.#write(this.#at, this.#generation, 'soon');
     this.#store.delete(PENDING, 'soon');
   }
 
@@ -294,9 +332,13 @@ const lost = (): StarlingError =>
     fix: 'stop the daemon and run `starling fsck --repair`',
   });
 
-function decodeResidual(bytes: Uint8Array): [number, Hex[]] {
-  const [at, settled] = readTuple(decode(bytes, RESIDUAL, RECORD_MAX_BYTES), RESIDUAL, 2);
-  return [readInt(at, 'residual.at'), readList(settled, 'residual.settled', MAX_KEPT, readHash)];
+function decodeResidual(bytes: Uint8Array): { readonly at: number; readonly settled: readonly Hex[]; readonly generation: number } {
+  const [at, settled, generation = 0] = readList(decode(bytes, RESIDUAL, RECORD_MAX_BYTES), RESIDUAL, 3, (item) => item);
+  return {
+    at: readInt(at, 'residual.at'),
+    settled: readList(settled, 'residual.settled', MAX_KEPT, readHash),
+    generation: readInt(generation, 'residual.generation'),
+  };
 }
 
 function decodePending(bytes: Uint8Array): [Hex, number] {

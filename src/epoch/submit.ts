@@ -31,7 +31,13 @@ export async function submit(
 ): Promise<Submitted> {
   const base = ctx.chain.head.state;
   const epoch = base.epoch + 1;
-  check(ctx, submission, epoch);
+  checkSubmission(ctx, submission, epoch);
+  if (ownContribution(ctx, epoch) !== undefined)
+    throw new StarlingError('ALREADY_CONTRIBUTED', `this node has contributed to epoch ${epoch}`, {
+      field: 'epoch',
+      phase: 'submit',
+      fix: `wait for epoch ${epoch} to be applied (epoch_wait), then train on its model`,
+    });
   begins();
   const { timeline, ports } = ctx;
   timeline.mark(epoch, 'submit');
@@ -65,7 +71,8 @@ export async function submit(
   return { contributionId: committed.entry.id, epoch, updateHash: committed.update.updateHash };
 }
 
-function check(ctx: EpochContext, submission: UpdateSubmission, epoch: number): void {
+/** Throws as `submit` does, but ALREADY_CONTRIBUTED. */
+export function checkSubmission(ctx: EpochContext, submission: UpdateSubmission, epoch: number): void {
   if (ctx.pinned !== undefined) throw pinnedError(ctx.pinned, 'submit');
   if (!mayContribute(ctx.nodeClass))
     throw new StarlingError('CLASS_FORBIDS', `a node of class ${ctx.nodeClass} does not contribute`, {
@@ -101,12 +108,6 @@ function check(ctx: EpochContext, submission: UpdateSubmission, epoch: number): 
       field: 'values',
       phase: 'submit',
       fix: 'send every tensor of `swarm_info` in its shape',
-    });
-  if (ownContribution(ctx, epoch) !== undefined)
-    throw new StarlingError('ALREADY_CONTRIBUTED', `this node has contributed to epoch ${epoch}`, {
-      field: 'epoch',
-      phase: 'submit',
-      fix: `wait for epoch ${epoch} to be applied (epoch_wait), then train on its model`,
     });
 }
 

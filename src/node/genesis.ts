@@ -41,6 +41,7 @@ export function makeGenesis(
     encoding: rules.encoding,
     topkShare: rules.topkShare,
     schedule: rules.schedule,
+    ...(rules.withoutQuorum === 'diffuse' ? { withoutQuorum: rules.withoutQuorum } : {}),
     scaleExponents: exponents,
     eta: rules.eta,
     lambda: rules.lambda,

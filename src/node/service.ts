@@ -1,8 +1,11 @@
 /** The API's view of a running node. */
+
+import { bytesOf } from '../aggregation/index.ts';
 import type { EventTopic, InviteRequest, NodeHealth, NodeInfo, NodeService, PeerView, ProofRequest, Submission } from '../api/index.ts';
 import type { ComputeInfo } from '../compute/index.ts';
 import { toHex } from '../crypto/index.ts';
 import { type Engine, type EntryStore, partsOf } from '../epoch/index.ts';
+import { contentInTurns } from '../epoch/served.ts';
 import { isWhole } from '../ledger/index.ts';
 import type { Host, PeerInfo } from '../network/index.ts';
 import { asStarlingError, type BallotBody, EMA_ONE, StarlingError, TRUST_ONE } from '../spec/index.ts';
@@ -130,8 +133,10 @@ export class DaemonService implements NodeService {
     const { engine, journal } = this.#parts;
     const { chain } = engine.ctx;
     const from = chain.head.state.epoch;
-    // A branch that was dropped: the epoch that is waited for may be far away now, and the waiter has to look again.
-    const reached = () => chain.head.state.epoch >= epoch || chain.head.state.epoch < from;
+    const { diffusion } = engine;
+    // A branch that was dropped: the epoch that is waited for may be far away now, and the waiter has to look again. So has one whose
+    // node diffuses, with each round, or does so no more: there is something to learn on from.
+    const reached = () => chain.head.state.epoch >= epoch || chain.head.state.epoch < from || engine.diffusion?.round !== diffusion?.round;
     if (reached()) return Promise.resolve(this.epoch());
     return new Promise<ReturnType<DaemonService['epoch']>>((resolve, reject) => {
       const finish = (settle: () => void) => {
@@ -154,14 +159,23 @@ export class DaemonService implements NodeService {
     const { engine } = this.#parts;
     const view = headView(engine, this.#epochOf(head));
     const { parameters, tensors } = swarmView(engine);
-    return { head, epoch: view.epoch, modelRoot: view.modelRoot, tensors, parameters };
+    return { head, epoch: view.epoch, modelRoot: view.modelRoot, local: this.#isLocal(head), tensors, parameters };
   }
 
   async modelValues(head: 'finalized' | 'latest' | 'applied') {
     const { engine } = this.#parts;
     const epoch = this.#epochOf(head);
     const { state } = appliedAt(engine, epoch);
-    return { epoch, modelRoot: state.modelRoot, parts: partsOf(await whenHere(engine.ctx.chain.openModel(epoch))) };
+    if (!this.#isLocal(head))
+      return { epoch, modelRoot: state.modelRoot, local: false, parts: partsOf(await whenHere(engine.ctx.chain.openModel(epoch))) };
+    const values = await whenHere(engine.model());
+    const { root } = await contentInTurns(engine.ctx.ports.clock, bytesOf(values));
+    return { epoch, modelRoot: root, local: true, parts: partsOf(values) };
+  }
+
+  /** While it diffuses, what a node has applied is its own affair. */
+  #isLocal(head: 'finalized' | 'latest' | 'applied'): boolean {
+    return head !== 'finalized' && this.#parts.engine.diffusion !== undefined;
   }
 
   /** What is applied here is the latest, final or not. */

@@ -12,6 +12,8 @@ import {
   type Schedule,
   StarlingError,
   type TensorSpec,
+  WITHOUT_QUORUM,
+  type WithoutQuorum,
 } from '../spec/index.ts';
 import { readToml } from './config.ts';
 import { checkKeys, validate } from './configKeys.ts';
@@ -31,6 +33,7 @@ export interface SwarmConfig {
   readonly encoding: Encoding;
   readonly topkShare: number;
   readonly schedule: Schedule;
+  readonly withoutQuorum: WithoutQuorum;
   readonly eta: number;
   readonly lambda: number;
   readonly clipNorm: number;
@@ -85,6 +88,7 @@ const SwarmSchema = z.strictObject({
   encoding: z.enum(ENCODINGS).default('dense'),
   topk_share: z.number().min(MIN_TOPK_SHARE).max(1).default(0.05),
   schedule: z.enum(SCHEDULES).default('auto'),
+  without_quorum: z.enum(WITHOUT_QUORUM).default('decide'),
   eta: Positive.max(10).default(1),
   lambda: Positive.max(100).default(1),
   clip_norm: Positive.default(10),
@@ -130,6 +134,7 @@ export function loadSwarmConfig(path: string): SwarmConfig {
     encoding: config.encoding,
     topkShare: config.topk_share,
     schedule: config.schedule,
+    withoutQuorum: config.without_quorum,
     eta: config.eta,
     lambda: config.lambda,
     clipNorm: config.clip_norm,

@@ -42,7 +42,7 @@ export class Trainers {
   }
 
   /** This node contributed; with several trainers nobody knows whose it was, so all of them show it. */
-  contributed(epoch: number, contributionId: string): void {
+  contributed(epoch: number, contributionId: string | null): void {
     this.#lastContribution = epoch;
     for (const one of this.#attached.values()) one.last = { epoch, contributionId };
   }

@@ -83,6 +83,7 @@ export function epochCurrent(engine: Engine, nowMs: number): EpochCurrent {
     applied: headView(engine, epoch),
     activeTrainers: engine.activeTrainers,
     pinned: ctx.pinned ?? null,
+    diffusion: engine.diffusion ?? null,
   };
 }
 

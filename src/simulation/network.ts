@@ -41,6 +41,8 @@ export class SimulatedNetwork {
   readonly link: LinkModel;
   readonly #ports = new Map<PeerId, SimulatedPort>();
   #group = new Map<PeerId, number>();
+  /** Links that are cut, each in both directions. */
+  readonly #cut = new Set<string>();
   messages = 0;
 
   constructor(clock: VirtualClock, random: Random, link: LinkModel) {
@@ -72,8 +74,15 @@ export class SimulatedNetwork {
     this.clock.after(LOSS_NOTICED_MS, () => this.#refresh());
   }
 
+  /** Cuts single links, both ways, until the network heals: whoever is connected over others stays so. */
+  cut(...links: readonly (readonly [PeerId, PeerId])[]): void {
+    for (const [a, b] of links) this.#cut.add(`${a} ${b}`).add(`${b} ${a}`);
+    this.clock.after(LOSS_NOTICED_MS, () => this.#refresh());
+  }
+
   heal(): void {
     this.#group = new Map();
+    this.#cut.clear();
     this.clock.after(RECONNECT_MS, () => this.#refresh());
   }
 
@@ -86,7 +95,8 @@ export class SimulatedNetwork {
   }
 
   reachable(a: PeerId, b: PeerId): boolean {
-    return this.#ports.has(a) && this.#ports.has(b) && (this.#group.get(a) ?? 0) === (this.#group.get(b) ?? 0);
+    const isParted = (this.#group.get(a) ?? 0) !== (this.#group.get(b) ?? 0) || this.#cut.has(`${a} ${b}`);
+    return this.#ports.has(a) && this.#ports.has(b) && !isParted;
   }
 
   /**

@@ -71,8 +71,8 @@ export class SimulatedNode {
   readonly #world: Surroundings;
   #mounted: MountedDisk | undefined;
   #training = false;
-  /** What the newest contribution stands on: the trainer waits for what follows it. */
-  #trainedOn: BlockHash | DecisionId | undefined;
+  /** What the newest update was learned from: the trainer waits for what follows it. */
+  #trainedOn: string | undefined;
   /** Counts process starts: a callback of an earlier life must do nothing. */
   #life = 0;
 
@@ -164,7 +164,7 @@ export class SimulatedNode {
   }
 
   #train(engine: Engine, life: number): void {
-    if (this.#training || !this.#world.training || engine.ctx.chain.head.id === this.#trainedOn) return;
+    if (this.#training || !this.#world.training || standOf(engine, engine.ctx.chain.head.id) === this.#trainedOn) return;
     this.#training = true;
     const [least, most] = this.#world.options.trainMs ?? [20, 200];
     const random = Random.from(this.#world.options.seed, 'train', this.index, this.#world.clock.nowMs());
@@ -180,7 +180,7 @@ export class SimulatedNode {
         if (this.#life !== life) return;
         this.failed(error);
         // An earlier life contributed.
-        if (asStarlingError(error).code === 'ALREADY_CONTRIBUTED') this.#trainedOn = engine.ctx.chain.head.id;
+        if (asStarlingError(error).code === 'ALREADY_CONTRIBUTED') this.#trainedOn = standOf(engine, engine.ctx.chain.head.id);
         this.#world.clock.after(RETRY_MS, again);
       });
     });
@@ -189,12 +189,13 @@ export class SimulatedNode {
   /** Half the way to this node's own optimum, with noise: what gradient descent on a quadratic loss does. */
   async #contribute(engine: Engine, epoch: number, random: Random): Promise<void> {
     if (!this.#world.training) return;
-    const theta = await engine.ctx.chain.model(engine.ctx.chain.head.state.epoch);
+    const theta = await engine.model();
     const goal = this.#world.optimumOf(this.index);
     const values = theta.map((v, k) => 0.5 * ((goal[k] as number) - v) + 0.01 * random.normal());
     const { contributionId } = await engine.submit({ epoch, kind: 'delta', samples: 100 + this.index, metrics: {}, values });
-    this.acknowledged.push(contributionId);
-    this.#trainedOn = engine.ctx.replica.graph.get(contributionId)?.core.anchorBlock;
+    if (contributionId !== null) this.acknowledged.push(contributionId);
+    const entry = contributionId === null ? undefined : engine.ctx.replica.graph.get(contributionId);
+    this.#trainedOn = standOf(engine, entry?.core.anchorBlock ?? engine.ctx.chain.head.id);
   }
 
   /** An error that nothing catches ends a process. */
@@ -210,5 +211,9 @@ export class SimulatedNode {
     if (!EXPECTED.includes(problem.code)) this.fatal ??= problem;
   }
 }
+
+/** What a trainer learns on from: a head, and the round of a node that diffuses over it. */
+const standOf = ({ diffusion }: Engine, head: BlockHash | DecisionId): string =>
+  diffusion === undefined ? head : `${head} ${diffusion.round}`;
 
 const QUIET: Journal = { log: () => undefined, count: () => undefined, observe: () => undefined };

@@ -27,6 +27,7 @@ export interface WorldOptions {
       | 'encoding'
       | 'topkShare'
       | 'schedule'
+      | 'withoutQuorum'
       | 'lambda'
       | 'voting'
       | 'missEpochs'
@@ -75,6 +76,7 @@ export class World implements Surroundings {
       encoding: options.rules?.encoding ?? 'dense',
       topkShare: options.rules?.topkShare ?? 0.05,
       schedule: options.rules?.schedule ?? 'auto',
+      withoutQuorum: options.rules?.withoutQuorum ?? 'decide',
       eta: 1,
       lambda: options.rules?.lambda ?? 1,
       clipNorm: 100,

@@ -50,6 +50,10 @@ export const SCHEDULES = ['auto', 'gossip', 'ring', 'grid', 'butterfly'] as cons
 /** `auto`: by sizes and rule. */
 export type Schedule = (typeof SCHEDULES)[number];
 
+/** What nodes without a quorum in reach do: provisional decisions among those in reach, or diffusion between neighbours. */
+export const WITHOUT_QUORUM = ['decide', 'diffuse'] as const;
+export type WithoutQuorum = (typeof WITHOUT_QUORUM)[number];
+
 /** The constants of a swarm. Its canonical CBOR encoding hashes to the swarm id. */
 export interface Genesis {
   readonly v: 1;
@@ -74,6 +78,8 @@ export interface Genesis {
   readonly topkShare: number;
   /** How a sum is made. Only the mean of dense updates goes by a schedule; all else is summed by everyone whatever stands here. */
   readonly schedule: Schedule;
+  /** Absent: `decide`. It has one encoding, so that does not stand in a genesis. */
+  readonly withoutQuorum?: 'diffuse';
   /** First scale exponent of each tensor: scale = 2^exponent. Same order as `tensors`. */
   readonly scaleExponents: readonly number[];
   /** Server step size: theta <- theta + eta * mean update. */

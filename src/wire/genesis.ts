@@ -14,7 +14,19 @@ import {
 } from '../spec/index.ts';
 import { decode, encode } from './cbor.ts';
 import { certificateToWire, readCertificate } from './certificate.ts';
-import { hashBytes, malformed, readHash, readInt, readList, readNumber, readOneOf, readRecord, readText, readTuple } from './fields.ts';
+import {
+  hashBytes,
+  malformed,
+  readHash,
+  readInt,
+  readList,
+  readMap,
+  readNumber,
+  readOneOf,
+  readRecord,
+  readText,
+  readTuple,
+} from './fields.ts';
 
 /** Tensors of a model: a 1 MiB genesis holds the names and shapes of this many. */
 const MAX_TENSORS = 10_000;
@@ -76,7 +88,8 @@ export const swarmIdOf = (genesisBytes: Uint8Array): SwarmId => toHex(sha256(gen
 
 /** Checks every type, range and agreement between fields; not the founders' signatures. Throws TOO_LARGE, MALFORMED, NON_CANONICAL. */
 export function decodeGenesis(bytes: Uint8Array): Genesis {
-  const map = readRecord(decode(bytes, 'genesis', GENESIS_MAX_BYTES), 'genesis', KEYS);
+  const { withoutQuorum, ...others } = readMap(decode(bytes, 'genesis', GENESIS_MAX_BYTES), 'genesis');
+  const map = readRecord(others, 'genesis', KEYS);
   const tensors = readTensors(map.tensors);
   const epochDeadlineMs = readInt(map.epochDeadlineMs, 'genesis.epochDeadlineMs', 1, MAX_DEADLINE_MS);
   const genesis: Genesis = {
@@ -92,6 +105,7 @@ export function decodeGenesis(bytes: Uint8Array): Genesis {
     encoding: readOneOf(map.encoding, 'genesis.encoding', ENCODINGS),
     topkShare: readNumber(map.topkShare, 'genesis.topkShare', MIN_TOPK_SHARE, 1),
     schedule: readOneOf(map.schedule, 'genesis.schedule', SCHEDULES),
+    ...(withoutQuorum === undefined ? {} : { withoutQuorum: readOneOf(withoutQuorum, 'genesis.withoutQuorum', ['diffuse']) }),
     scaleExponents: readList(map.scaleExponents, 'genesis.scaleExponents', MAX_TENSORS, (item, field) =>
       readInt(item, field, SCALE_EXPONENT_MIN, SCALE_EXPONENT_MAX),
     ),

@@ -10,6 +10,7 @@ export * from './cbor.ts';
 export { checkCertificate, makeCertificate } from './certificate.ts';
 export * from './challenge.ts';
 export { checkpointText, type OpenedCheckpoint, openCheckpoint, signCheckpoint, verifyCheckpoint } from './checkpoint.ts';
+export * from './diffusionMessages.ts';
 export * from './entry.ts';
 export { checkEvidenceForm } from './evidence.ts';
 export * from './fields.ts';

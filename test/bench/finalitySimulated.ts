@@ -40,6 +40,7 @@ const STREAMED: Readonly<Record<StreamProtocol, string>> = {
   archive: 'ledger',
   challenge: 'challenges',
   average: 'averaging',
+  diffusion: 'averaging',
 };
 /** Bytes that a contributor may add to the ledger in an epoch after pruning (PROTOCOL section 3). */
 const GROWTH_AIM = 250;

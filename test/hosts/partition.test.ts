@@ -99,7 +99,7 @@ describe('six daemons on six hosts', function () {
   async function listen(host: number): Promise<void> {
     while (!isOver) {
       for (const { lastSubmission } of (await ifThere(at(host).client.call('trainer_status'))) ?? [])
-        if (lastSubmission !== null) acknowledged.set(lastSubmission.contributionId, host);
+        if (lastSubmission?.contributionId) acknowledged.set(lastSubmission.contributionId, host);
       await sleep(100);
     }
   }

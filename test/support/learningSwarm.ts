@@ -105,6 +105,7 @@ export class LearningNode {
       applied: head,
       activeTrainers,
       pinned: null,
+      diffusion: null,
     };
   }
 
@@ -119,7 +120,7 @@ export class LearningNode {
         while (swarm.epoch < epoch) await swarm.nextApplied;
         return this.#current();
       },
-      modelValues: async () => ({ epoch: swarm.epoch, modelRoot: swarm.modelRoot, parts: partsOf(swarm.params) }),
+      modelValues: async () => ({ epoch: swarm.epoch, modelRoot: swarm.modelRoot, local: false, parts: partsOf(swarm.params) }),
       attachTrainer: (name) => {
         const trainer = { trainerId: `${name}-${this.trainers.length}-${performance.now()}`, attachedMs: 0, lastSubmission: null };
         this.trainers.push(trainer);

@@ -53,6 +53,7 @@ export const TINY_SWARM: SwarmConfig = {
   encoding: 'dense',
   topkShare: 0.05,
   schedule: 'auto',
+  withoutQuorum: 'decide',
   scaleExponent: -10,
 };
 

@@ -42,6 +42,10 @@ export const registerModel: Register = (program, context) => {
       });
       const client = await context.connect();
       const receipt = await client.submit(options, bytes);
-      context.output.result(receipt, () => `contribution ${receipt.contributionId} for epoch ${receipt.epoch}`);
+      context.output.result(receipt, () =>
+        receipt.contributionId === null
+          ? `learned on the way to epoch ${receipt.epoch}: no quorum is in reach, it is part of a later contribution`
+          : `contribution ${receipt.contributionId} for epoch ${receipt.epoch}`,
+      );
     });
 };

@@ -20,6 +20,7 @@ const current: EpochCurrent = {
   applied: head,
   activeTrainers: 1,
   pinned: null,
+  diffusion: null,
 };
 const decided = (epoch: number): EpochView => ({
   epoch,
@@ -159,8 +160,8 @@ export function createFakeNode(): FakeNode {
     },
     epochs: async (limit) => [3, 2, 1].slice(0, limit).map(decided),
     waitEpoch: () => node.wait.promise,
-    model: (which) => ({ head: which, epoch: 3, modelRoot: hash('e'), tensors: TENSORS, parameters: 9 }),
-    modelValues: async () => ({ epoch: 3, modelRoot: hash('e'), parts: partsOf(VALUES) }),
+    model: (which) => ({ head: which, epoch: 3, modelRoot: hash('e'), local: false, tensors: TENSORS, parameters: 9 }),
+    modelValues: async () => ({ epoch: 3, modelRoot: hash('e'), local: false, parts: partsOf(VALUES) }),
     attachTrainer: (name) => ({ trainerId: `${name}-1`, attachedMs: 0, lastSubmission: null }),
     detachTrainer: () => {},
     trainers: () => [{ trainerId: 't-1', attachedMs: 5, lastSubmission: { epoch: 3, contributionId: hash('1') } }],

@@ -77,6 +77,8 @@ const refusals: readonly (readonly [string, Record<string, unknown>, string])[] 
   ['an unknown encoding', { ...wire, encoding: 'fourier' }, 'genesis.encoding'],
   ['a share of nothing', { ...wire, topkShare: 0.0009 }, 'genesis.topkShare'],
   ['an unknown schedule', { ...wire, schedule: 'star' }, 'genesis.schedule'],
+  ['another way without a quorum', { ...wire, withoutQuorum: 'wait' }, 'genesis.withoutQuorum'],
+  ['a default that is said', { ...wire, withoutQuorum: 'decide' }, 'genesis.withoutQuorum'],
   ['more than all of it', { ...wire, topkShare: 1.01 }, 'genesis.topkShare'],
   ['an exponent below -60', { ...wire, scaleExponents: [-61, 0] }, 'genesis.scaleExponents[0]'],
   ['an exponent above 20', { ...wire, scaleExponents: [0, 21] }, 'genesis.scaleExponents[1]'],
@@ -94,6 +96,9 @@ describe('genesis', () => {
     assert.deepEqual(decodeGenesis(encodeGenesis(genesis)), genesis);
     const invited = { ...genesis, admission: 'invite', voting: 'open' } as const;
     assert.deepEqual(decodeGenesis(encodeGenesis(invited)), invited);
+    const diffusing = { ...genesis, withoutQuorum: 'diffuse' } as const;
+    assert.deepEqual(decodeGenesis(encodeGenesis(diffusing)), diffusing);
+    assert.ok(!('withoutQuorum' in decodeGenesis(encodeGenesis(genesis))));
     for (const encoding of ['topk', 'sign'] as const) {
       const sparse = { ...genesis, encoding, topkShare: 0.01 };
       assert.deepEqual(decodeGenesis(encodeGenesis(sparse)), sparse);

@@ -1,0 +1,1 @@
+export { Diffusion, type DiffusionView, diffuses, type Learned } from './diffusion.ts';
