@@ -194,6 +194,8 @@ describe('nodes that diffuse without a quorum', function () {
           const goesOn = () => world.nodes.every((n, i) => (n.up.diffusion?.round ?? 0) > (start[i] as number) + 3);
           await until(goesOn, 20_000, 'both mix');
           for (const { up } of world.nodes) {
+            // What was averaged for a vote waits for it; no roster is made.
+            assert.ok(['idle', 'voting'].includes(up.state.phase), up.state.phase);
             assert.equal(up.ctx.chain.isProvisional, false);
             assert.ok(![...up.ctx.replica.graph.entries()].some(({ core }) => core.kind === 'decision'));
             // What it goes on from is its own.
