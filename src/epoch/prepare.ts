@@ -3,7 +3,7 @@ import { dtypeBytes, sentOf, squaredNorm, type TensorSpan } from '../aggregation
 import type { Compute, IntRow } from '../compute/api.ts';
 import { type Genesis, QMAX, StarlingError } from '../spec/index.ts';
 import type { Entropy } from './ports.ts';
-import { noTurn, TURN_ELEMENTS, type Turn } from './turns.ts';
+import { noTurn, spansInTurns, TURN_ELEMENTS, type Turn } from './turns.ts';
 
 export interface Prepared {
   /** Residual + delta, clipped, on the grid: what the integers stand for, and what stays behind. f32, P elements. */
@@ -47,7 +47,7 @@ export async function prepare(input: PrepareInput, compute: Compute, entropy: En
   // Diverged training can overflow the sum even where both summands are finite.
   await screen(values, spans, turn);
   let squares = 0;
-  for await (const { start, end } of parts(spans, turn)) squares += await compute.sqNorm(values.subarray(start, end));
+  for await (const { start, end } of spansInTurns(spans, turn)) squares += await compute.sqNorm(values.subarray(start, end));
   const norm = Math.sqrt(squares);
   if (norm > genesis.clipNorm) await scale(values, genesis.clipNorm / norm, input, turn);
   for (let attempt = 0; attempt < CLIP_ATTEMPTS; attempt++) {
@@ -55,7 +55,7 @@ export async function prepare(input: PrepareInput, compute: Compute, entropy: En
     const maxAbs = largest.map((max, t) => Math.min(Number.MAX_SAFE_INTEGER, Math.ceil(max / scaleOf(input, t))));
     await putOnGrid(values, largest, input, turn);
     const integers = sentOf(await quantise(values, input, compute, entropy, turn), spans, genesis);
-    const rounded = integerNorm(integers, input);
+    const rounded = await roundedNorm(integers, input, turn);
     if (rounded <= genesis.clipNorm) return { values, integers, maxAbs };
     await scale(values, (CLIP_MARGIN ** (2 ** attempt) * genesis.clipNorm) / rounded, input, turn);
   }
@@ -72,29 +72,23 @@ export function integerNorm(integers: IntRow, input: Pick<PrepareInput, 'spans' 
   return Math.sqrt(Number(value)) * 2 ** exponent;
 }
 
-/** Tensors in parts of one turn each. */
-async function* parts(
-  spans: readonly TensorSpan[],
-  turn: Turn,
-): AsyncGenerator<{ readonly t: number; readonly start: number; readonly end: number }> {
-  let since = 0;
-  for (const [t, span] of spans.entries())
-    for (let start = span.start; start < span.end; start += TURN_ELEMENTS) {
-      const end = Math.min(start + TURN_ELEMENTS, span.end);
-      if (since + end - start > TURN_ELEMENTS) {
-        await turn();
-        since = 0;
-      }
-      since += end - start;
-      yield { t, start, end };
-    }
+/** The same in turns. */
+async function roundedNorm(integers: IntRow, { spans, exponents }: PrepareInput, turn: Turn): Promise<number> {
+  const lowest = Math.min(...exponents);
+  let square = 0n;
+  for await (const { t, start, end } of spansInTurns(spans, turn)) {
+    const exponent = exponents[t] as number;
+    const span = { name: '', start: 0, end: end - start };
+    square += squaredNorm(integers.subarray(start, end), [span], [exponent]).value << BigInt(2 * (exponent - lowest));
+  }
+  return Math.sqrt(Number(square)) * 2 ** lowest;
 }
 
 const scaleOf = ({ exponents }: PrepareInput, t: number): number => 2 ** (exponents[t] as number);
 
 /** Throws NON_FINITE naming the tensor and the element. */
 export async function screen(values: Float32Array, spans: readonly TensorSpan[], turn: Turn): Promise<void> {
-  for await (const { t, start, end } of parts(spans, turn))
+  for await (const { t, start, end } of spansInTurns(spans, turn))
     for (let k = start; k < end; k++) {
       if (Number.isFinite(values[k])) continue;
       const { name, start: first } = spans[t] as TensorSpan;
@@ -107,13 +101,14 @@ export async function screen(values: Float32Array, spans: readonly TensorSpan[],
 }
 
 async function scale(values: Float32Array, factor: number, { spans }: PrepareInput, turn: Turn): Promise<void> {
-  for await (const { start, end } of parts(spans, turn)) for (let k = start; k < end; k++) values[k] = (values[k] as number) * factor;
+  for await (const { start, end } of spansInTurns(spans, turn))
+    for (let k = start; k < end; k++) values[k] = (values[k] as number) * factor;
 }
 
 /** The largest magnitude in each tensor. */
 async function maxima(values: Float32Array, { spans }: PrepareInput, turn: Turn): Promise<number[]> {
   const largest = spans.map(() => 0);
-  for await (const { t, start, end } of parts(spans, turn)) {
+  for await (const { t, start, end } of spansInTurns(spans, turn)) {
     let max = largest[t] as number;
     for (let k = start; k < end; k++) max = Math.max(max, Math.abs(values[k] as number));
     largest[t] = max;
@@ -127,7 +122,7 @@ async function maxima(values: Float32Array, { spans }: PrepareInput, turn: Turn)
  * the ledger's choice changes, is the same to the bit; up to values of 2^23 scales, 256 times what int16 saturates at.
  */
 async function putOnGrid(values: Float32Array, largest: readonly number[], input: PrepareInput, turn: Turn): Promise<void> {
-  for await (const { t, start, end } of parts(input.spans, turn)) {
+  for await (const { t, start, end } of spansInTurns(input.spans, turn)) {
     const step = 2 ** (Math.ceil(Math.log2(Math.max(scaleOf(input, t), largest[t] as number))) - GRID_BITS);
     // Adding 0 makes a negative zero a plain one.
     for (let k = start; k < end; k++) values[k] = Math.round((values[k] as number) / step) * step + 0;
@@ -137,7 +132,7 @@ async function putOnGrid(values: Float32Array, largest: readonly number[], input
 async function quantise(values: Float32Array, input: PrepareInput, compute: Compute, entropy: Entropy, turn: Turn): Promise<IntRow> {
   const limit = QMAX[input.genesis.updateDtype];
   const out = dtypeBytes(input.genesis.updateDtype) === 2 ? new Int16Array(values.length) : new Int8Array(values.length);
-  for await (const { t, start: first, end } of parts(input.spans, turn))
+  for await (const { t, start: first, end } of spansInTurns(input.spans, turn))
     for (let start = first; start < end; start += PART) {
       const part = values.subarray(start, Math.min(start + PART, end));
       out.set(await compute.quantise(part, scaleOf(input, t), uniformRow(part.length, entropy), limit), start);

@@ -1,4 +1,5 @@
 /** Long work lets everything else run between its parts: no turn of the event loop takes 50 ms. */
+import type { TensorSpan } from '../aggregation/index.ts';
 import type { Clock } from './ports.ts';
 
 /** Lets everything else run that waits; resolves when it has. */
@@ -22,4 +23,22 @@ export async function* inTurns<T>(parts: Iterable<T>, turn: Turn): AsyncGenerato
     isFirst = false;
     yield part;
   }
+}
+
+/** Tensors in parts, small ones together and large ones piecewise, so many elements in a turn. */
+export async function* spansInTurns(
+  spans: readonly TensorSpan[],
+  turn: Turn,
+): AsyncGenerator<{ readonly t: number; readonly start: number; readonly end: number }> {
+  let since = 0;
+  for (const [t, span] of spans.entries())
+    for (let start = span.start; start < span.end; start += TURN_ELEMENTS) {
+      const end = Math.min(start + TURN_ELEMENTS, span.end);
+      if (since + end - start > TURN_ELEMENTS) {
+        await turn();
+        since = 0;
+      }
+      since += end - start;
+      yield { t, start, end };
+    }
 }

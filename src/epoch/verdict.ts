@@ -7,6 +7,7 @@ import { encodeEntry, ledgerTopic } from '../wire/index.ts';
 import type { Applied } from './chain.ts';
 import type { EpochContext } from './context.ts';
 import type { Aggregate } from './sums.ts';
+import { spansInTurns, turn } from './turns.ts';
 
 /** The mean of clipped updates cannot be longer than the clip; rounding to integers adds less than this share. */
 const ROUNDING = 1.01;
@@ -16,7 +17,9 @@ export async function judge(ctx: EpochContext, base: Applied, aggregate: Pick<Ag
   const { header, sum, hash } = aggregate;
   if (header === undefined || sum === undefined || hash === ZERO_HASH) return;
   if (!votersOf(base.state).includes(ctx.self) || ctx.replica.tip === undefined || hasJudged(ctx, base, hash)) return;
-  const reason = problemOf(ctx, base, sum, header.weightTotal);
+  const reason = await problemOf(ctx, base, sum, header.weightTotal);
+  // It may have been said of the same sum meanwhile.
+  if (hasJudged(ctx, base, hash)) return;
   const body: VerdictBody = { epoch: base.state.epoch + 1, base: base.id, aggregateHash: hash, good: reason === '', reason };
   // Depends on nothing but its author's chain: a block names it by itself, and other entries would only make it longer.
   const entry = ctx.replica.append('verdict', body, base.id, base.state.epoch, []);
@@ -33,11 +36,14 @@ function hasJudged(ctx: EpochContext, base: Applied, hash: string): boolean {
 }
 
 /** Empty for a good one. What each update was bound to, their mean must be bound to as well. */
-function problemOf(ctx: EpochContext, base: Applied, sum: Int32Array, weightTotal: number): string {
+async function problemOf(ctx: EpochContext, base: Applied, sum: Int32Array, weightTotal: number): Promise<string> {
   let square = 0;
-  for (const [t, span] of ctx.spans.entries()) {
+  for await (const { t, start, end } of spansInTurns(ctx.spans, () => turn(ctx.ports.clock))) {
     const scale = 2 ** (base.state.scaleExponents[t] as number) / weightTotal;
-    for (let k = span.start; k < span.end; k++) square += ((sum[k] as number) * scale) ** 2;
+    for (let k = start; k < end; k++) {
+      const moved = (sum[k] as number) * scale;
+      square += moved * moved;
+    }
   }
   const norm = Math.sqrt(square);
   const bound = ctx.genesis.clipNorm * ROUNDING;
