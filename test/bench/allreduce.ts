@@ -3,11 +3,11 @@
  * the schedule take at that rate and against a float32 all-reduce by gloo; and on loopback, unshaped, against gloo and libp2p's stream.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { freePort } from '../support/daemons.ts';
 import type { Average, Command, Report, Result } from './allreduceChild.ts';
 import { AS_DAEMON } from './asDaemon.ts';
+import { answerOf, nextReport } from './children.ts';
 import { streamPerCore } from './flow.ts';
 import { gloo, torchPython } from './gloo.ts';
 import { Net } from './net.ts';
@@ -150,7 +150,7 @@ async function measured(place: Place, python: string | undefined) {
 /** Members that are connected with each other. */
 async function connected(place: Place): Promise<readonly ChildProcess[]> {
   const children = Array.from({ length: MEMBERS }, (_, member) => start(place, member));
-  const members = await Promise.all(children.map(next));
+  const members = await Promise.all(children.map((child) => nextReport<Report>(child)));
   const addresses = members.map((one) => (typeof one === 'object' && 'address' in one ? one.address : ''));
   for (const [i, child] of children.entries()) await ask(child, { dial: addresses.slice(0, i) });
   return children;
@@ -178,21 +178,4 @@ function start(place: Place, member: number): ChildProcess {
   return spawn(argv[0] as string, argv.slice(1), { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
 }
 
-async function ask(child: ChildProcess, command: Command): Promise<Report> {
-  const answer = next(child);
-  child.send(command);
-  return await answer;
-}
-
-/** Its next message, or a failure when it ends first. */
-async function next(child: ChildProcess): Promise<Report> {
-  const done = new AbortController();
-  const ended = once(child, 'exit', { signal: done.signal }).then(() => Promise.reject(new Error('a member of the bench ended')));
-  ended.catch(() => undefined);
-  try {
-    const [report] = (await Promise.race([once(child, 'message', { signal: done.signal }), ended])) as [Report];
-    return report;
-  } finally {
-    done.abort();
-  }
-}
+const ask = (child: ChildProcess, command: Command): Promise<Report> => answerOf<Report>(child, command);

@@ -1,8 +1,8 @@
 import { type ChildProcess, fork } from 'node:child_process';
-import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { MIB } from '../../src/spec/index.ts';
 import { AS_DAEMON } from './asDaemon.ts';
+import { answerOf, nextReport } from './children.ts';
 import type { Channel, Command, Path, Report } from './flowChild.ts';
 import type { BenchRow } from './row.ts';
 import { median, timed } from './samples.ts';
@@ -80,7 +80,7 @@ interface Peer {
 
 async function start(channel: Channel): Promise<Peer> {
   const child = fork(fileURLToPath(new URL('./flowChild.ts', import.meta.url)), [channel], { execArgv: AS_DAEMON });
-  const [report] = (await once(child, 'message')) as [Report];
+  const report = await nextReport<Report>(child);
   if (typeof report === 'string' || !('address' in report)) throw new Error('a process of the bench did not start');
   return { child, address: report.address, port: report.port };
 }
@@ -92,11 +92,7 @@ async function connected(channel: Channel): Promise<readonly Peer[]> {
   return [a, b];
 }
 
-async function ask({ child }: Peer, command: Command): Promise<Report> {
-  const answer = once(child, 'message');
-  child.send(command);
-  return (await answer)[0] as Report;
-}
+const ask = ({ child }: Peer, command: Command): Promise<Report> => answerOf<Report>(child, command);
 
 const cpuMs = async (peer: Peer): Promise<number> => {
   const report = await ask(peer, 'usage');

@@ -1,6 +1,6 @@
 import { type ChildProcess, fork } from 'node:child_process';
-import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
+import { answerOf, nextReport } from './children.ts';
 import { until } from './daemons.ts';
 import type { Command, Kind, Report, SendCommand } from './gossipChild.ts';
 import type { BenchRow } from './row.ts';
@@ -60,7 +60,7 @@ async function startAll(peers: Peer[], kind: Kind, cache: string): Promise<void>
     const child = fork(fileURLToPath(new URL('./gossipChild.ts', import.meta.url)), [kind], { env });
     const peer: Peer = { child, address: '' };
     peers.push(peer);
-    const report = await nextReport(child);
+    const report = await nextReport<Report>(child);
     peer.address = ('addresses' in report ? report.addresses[0] : undefined) ?? '';
   };
   await start();
@@ -91,21 +91,4 @@ async function take(peers: readonly Peer[]): Promise<number[]> {
   return reports.flatMap((report) => ('delays' in report ? report.delays : []));
 }
 
-async function ask({ child }: Peer, command: Command): Promise<Report> {
-  const answer = nextReport(child);
-  child.send(command);
-  return await answer;
-}
-
-/** Its next message, or a failure when it ends first. */
-async function nextReport(child: ChildProcess): Promise<Report> {
-  const done = new AbortController();
-  const ended = once(child, 'exit', { signal: done.signal }).then(() => Promise.reject(new Error('a gossip process ended')));
-  ended.catch(() => undefined);
-  try {
-    const [report] = (await Promise.race([once(child, 'message', { signal: done.signal }), ended])) as [Report];
-    return report;
-  } finally {
-    done.abort();
-  }
-}
+const ask = ({ child }: Peer, command: Command): Promise<Report> => answerOf<Report>(child, command);

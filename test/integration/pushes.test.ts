@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { pause } from '../../src/epoch/exchange/world.ts';
 import type { EpochPorts } from '../../src/epoch/index.ts';
 import { World, type WorldOptions } from '../../src/simulation/index.ts';
+import { epochs } from '../support/simulated.ts';
 
 type SimulatedNode = World['nodes'][number];
 
@@ -39,8 +40,6 @@ describe('updates that are pushed at once to nodes without a trainer', function 
       world.stop();
     }
   }
-
-  const epochs = (world: World): number[] => world.running.map(({ up }) => up.ctx.chain.head.state.epoch);
 
   /** One update of each of these nodes, begun within `SPREAD_MS`; resolves with the authors of the roster and how long that took. */
   async function push(world: World, nodes: readonly SimulatedNode[]): Promise<{ readonly authors: Set<string>; readonly tookMs: number }> {

@@ -1,22 +1,9 @@
 import assert from 'node:assert/strict';
 import { applyAverage } from '../../src/aggregation/index.ts';
 import { residualOf } from '../../src/epoch/residual.ts';
-import { World, type WorldOptions } from '../../src/simulation/index.ts';
+import type { World } from '../../src/simulation/index.ts';
 import { survivorsOf } from '../../src/spec/index.ts';
-
-const epochs = (world: World): number[] => world.running.map((n) => n.up.ctx.chain.head.state.epoch);
-const rootsAt = (world: World, epoch: number): Set<string | undefined> =>
-  new Set(world.running.map((n) => n.up.ctx.chain.at(epoch)?.stateRoot));
-
-async function withWorld(options: WorldOptions, body: (world: World) => Promise<void>): Promise<void> {
-  const world = new World(options);
-  try {
-    await world.boot();
-    await body(world);
-  } finally {
-    world.stop();
-  }
-}
+import { epochs, rootsAt, withWorld } from '../support/simulated.ts';
 
 /** The model after `epoch` from the updates that each node keeps of its own: weights, sum and step written out. */
 async function plainModel(world: World, epoch: number): Promise<Float32Array> {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { sha256, toHex, utf8 } from '../../src/crypto/index.ts';
-import { World, type WorldOptions } from '../../src/simulation/index.ts';
+import type { World } from '../../src/simulation/index.ts';
+import { epochs, rootsAt, withWorld } from '../support/simulated.ts';
 
 const LOSSY = { loss: 0.2, minDelayMs: 20, maxDelayMs: 120, duplication: 0.05 };
 
@@ -14,23 +15,9 @@ function digestOf(world: World): string {
   return toHex(sha256(utf8(lines.join('\n'))));
 }
 
-const epochs = (world: World): number[] => world.running.map((n) => n.up.ctx.chain.head.state.epoch);
-const rootsAt = (world: World, epoch: number): Set<string | undefined> =>
-  new Set(world.running.map((n) => n.up.ctx.chain.at(epoch)?.stateRoot));
-
 /** Ids that a user was told are safe, and that some running node does not hold. */
 const lostEntries = (world: World): string[] =>
   world.nodes.flatMap((n) => n.acknowledged).filter((id) => world.running.some((n) => !n.up.ctx.replica.graph.has(id)));
-
-async function withWorld(options: WorldOptions, body: (world: World) => Promise<void>): Promise<void> {
-  const world = new World(options);
-  try {
-    await world.boot();
-    await body(world);
-  } finally {
-    world.stop();
-  }
-}
 
 describe('a simulated swarm', function () {
   this.timeout(120_000);

@@ -10,8 +10,12 @@ const TALK_MS = 400;
 type Moment = 'before the start' | 'in the reduce-scatter' | 'in the all-gather' | 'after the end';
 const MOMENTS: readonly Moment[] = ['before the start', 'in the reduce-scatter', 'in the all-gather', 'after the end'];
 
-/** What befalls one member. `mends`: it can go on afterwards. */
-const FAULTS: Record<string, { readonly strike: (swarm: AverageSwarm, victim: AverageNode) => void; readonly ends: 'dies' | 'lives' }> = {
+/** What befalls one member, and whether it can go on afterwards. */
+interface Fault {
+  readonly strike: (swarm: AverageSwarm, victim: AverageNode) => void;
+  readonly ends: 'dies' | 'lives';
+}
+const FAULTS: Record<string, Fault> = {
   killed: { strike: (_, victim) => victim.kill(), ends: 'dies' },
   frozen: {
     strike: (_, victim) => {
@@ -109,6 +113,26 @@ function checkEnd(swarm: AverageSwarm, left: readonly AverageNode[]): void {
   }
 }
 
+/** One member is struck: all that are left end in time with one sum, and nobody else is dropped. `deadlineMs`: of a chunk. */
+async function struck(options: AverageOptions, deadlineMs: number, moment: Moment, ends: Fault['ends'], strike: Fault['strike']) {
+  const limitMs = 2 * (await cleanMs(options)) + deadlineMs + TALK_MS;
+  const swarm = await begun(options);
+  const victim = swarm.node(2);
+  strikeAt(swarm, victim, moment, () => strike(swarm, victim));
+  swarm.begin();
+  const left = swarm.nodes.filter((node) => node !== victim || ends === 'lives');
+  assert.ok(await swarm.run(left), `not all ended: ${swarm.nodes.map(({ ended }) => ended)}`);
+  checkEnd(swarm, left);
+  const tookMs = Math.max(...left.map(({ doneMs }) => doneMs));
+  assert.ok(tookMs <= limitMs, `took ${tookMs} ms of ${limitMs}`);
+  const { attempt } = left[0]?.averaged ?? {};
+  assert.ok(
+    (attempt?.dropped ?? []).every(({ id }) => id === victim.id),
+    'nobody else is dropped',
+  );
+  return { attempt, victim };
+}
+
 describe('a sum over streams while something fails', function () {
   this.timeout(20_000);
   for (const schedule of ['ring', 'grid', 'butterfly'] as const)
@@ -117,21 +141,7 @@ describe('a sum over streams while something fails', function () {
         it(`${schedule}: one is ${fault} ${moment}`, async () => {
           const nodes = schedule === 'grid' ? 6 : 5;
           const options = { nodes, schedule, elements: 3_000, seed: 7 };
-          const limitMs = 2 * (await cleanMs(options)) + DEADLINE_MS + TALK_MS;
-          const swarm = await begun(options);
-          const victim = swarm.node(2);
-          strikeAt(swarm, victim, moment, () => strike(swarm, victim));
-          swarm.begin();
-          const left = swarm.nodes.filter((node) => node !== victim || ends === 'lives');
-          assert.ok(await swarm.run(left), `not all ended: ${swarm.nodes.map(({ ended }) => ended)}`);
-          checkEnd(swarm, left);
-          const tookMs = Math.max(...left.map(({ doneMs }) => doneMs));
-          assert.ok(tookMs <= limitMs, `took ${tookMs} ms of ${limitMs}`);
-          const { attempt } = left[0]?.averaged ?? {};
-          assert.ok(
-            (attempt?.dropped ?? []).every(({ id }) => id === victim.id),
-            'nobody else is dropped',
-          );
+          const { attempt, victim } = await struck(options, DEADLINE_MS, moment, ends, strike);
           if (moment === 'after the end' || attempt?.number === 0) return;
           const named = ends === 'dies' ? attempt?.dropped.map(({ id }) => id) : attempt?.broken.flat();
           assert.ok(named?.includes(ends === 'dies' ? victim.id : victim.node), 'the culprit or its edge is named');
@@ -141,23 +151,9 @@ describe('a sum over streams while something fails', function () {
     for (const moment of MOMENTS)
       it(`${schedule}: one falls to 1 Mbit/s ${moment}`, async () => {
         const options = { nodes: schedule === 'grid' ? 6 : 5, schedule, elements: 500_000, minDeadlineMs: 1_000, maxDeadlineMs: 1_000 };
-        const limitMs = 2 * (await cleanMs(options)) + 1_000 + TALK_MS;
-        const swarm = await begun(options);
-        const victim = swarm.node(2);
-        strikeAt(swarm, victim, moment, () => {
+        const { attempt } = await struck(options, 1_000, moment, 'dies', (_, victim) => {
           victim.bitsPerMs = 1_000;
         });
-        swarm.begin();
-        const left = swarm.nodes.filter((node) => node !== victim);
-        assert.ok(await swarm.run(left), `not all ended: ${swarm.nodes.map(({ ended }) => ended)}`);
-        checkEnd(swarm, left);
-        const tookMs = Math.max(...left.map(({ doneMs }) => doneMs));
-        assert.ok(tookMs <= limitMs, `took ${tookMs} ms of ${limitMs}`);
-        const { attempt } = left[0]?.averaged ?? {};
-        assert.ok(
-          (attempt?.dropped ?? []).every(({ id }) => id === victim.id),
-          'nobody else is dropped',
-        );
         assert.ok(attempt?.number === 0 || attempt?.dropped.length === 1, 'it is dropped, or was done');
       });
 });

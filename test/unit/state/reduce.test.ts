@@ -14,7 +14,7 @@ import { initialState, reduce, type Step, stateRoot, trustOf } from '../../../sr
 import { makeCertificate } from '../../../src/wire/index.ts';
 import { draft, hashOf, SWARM } from '../ledger/entries.ts';
 import { genesis as sample } from '../wire/samples.ts';
-import { identityOf } from './world.ts';
+import { contributionOf, headerOf, identityOf } from './world.ts';
 
 const [ann, ben, cas, dan] = [1, 2, 3, 4].map(identityOf) as [Identity, Identity, Identity, Identity];
 const genesis: Genesis = {
@@ -42,18 +42,7 @@ interface Given {
 /** A decision of epoch `epoch` with one contribution of each author. */
 function stepOf(state: SwarmState, { by = [], distances, maxAbs = [20_000, 20_000], cut = [], block }: Given): Step {
   const epoch = state.epoch + 1;
-  const header: AggregateHeader | undefined =
-    by.length === 0
-      ? undefined
-      : {
-          v: 1,
-          epoch,
-          weightTotal: 60_000,
-          sumRoot: hashOf('sum'),
-          sumBytes: 28,
-          distances: distances ?? by.map(() => '10'),
-          opening: null,
-        };
+  const header = by.length === 0 ? undefined : headerOf(epoch, distances ?? by.map(() => '10'));
   return {
     faulty: [],
     id: hashOf(`decision ${epoch}`),
@@ -61,10 +50,7 @@ function stepOf(state: SwarmState, { by = [], distances, maxAbs = [20_000, 20_00
     header,
     cut,
     forked: [],
-    contributions: by.map((i) => ({
-      author: i.fingerprint,
-      body: { epoch, updateHash: hashOf('u'), sizeBytes: 14, samples: 10, maxAbs, metrics: {}, commitment: null, staleness: 0, links: [] },
-    })),
+    contributions: by.map((i) => ({ author: i.fingerprint, body: contributionOf(epoch, maxAbs, hashOf('u')) })),
     treeSize: state.treeSize + cut.length,
     treeRoot: hashOf(`tree ${epoch}`),
     leavesHash: hashOf(`leaves ${epoch}`),

@@ -1,7 +1,9 @@
 /** Members, entries and steps for the tests of the state. Signatures of invites are real, those of entries are zeros. */
 import { type Identity, identityFromSeeds, nativeMldsa } from '../../../src/crypto/index.ts';
 import type {
+  AggregateHeader,
   BallotBody,
+  ContributionBody,
   Evidence,
   Fingerprint,
   Genesis,
@@ -93,6 +95,29 @@ export interface Given {
 
 export const modelAt = (epoch: number): string => hashOf(`model ${epoch}`);
 
+/** Of an aggregate that only its distances tell anything about. */
+export const headerOf = (epoch: number, distances: readonly string[]): AggregateHeader => ({
+  v: 1,
+  epoch,
+  weightTotal: 60_000,
+  sumRoot: hashOf('sum'),
+  sumBytes: 28,
+  distances,
+  opening: null,
+});
+
+export const contributionOf = (epoch: number, maxAbs: readonly number[], updateHash: string): ContributionBody => ({
+  epoch,
+  updateHash,
+  sizeBytes: 14,
+  samples: 10,
+  maxAbs,
+  metrics: {},
+  commitment: null,
+  staleness: 0,
+  links: [],
+});
+
 export function stepOf(state: SwarmState, given: Given): Step {
   const {
     cut = [],
@@ -117,33 +142,12 @@ export function stepOf(state: SwarmState, given: Given): Step {
       aggregateHash: hashOf(`aggregate ${epoch}`),
       dropped: [],
     },
-    header:
-      by.length === 0
-        ? undefined
-        : {
-            v: 1,
-            epoch,
-            weightTotal: 60_000,
-            sumRoot: hashOf('sum'),
-            sumBytes: 28,
-            distances: distances ?? by.map(() => '10'),
-            opening: null,
-          },
+    header: by.length === 0 ? undefined : headerOf(epoch, distances ?? by.map(() => '10')),
     cut: [],
     forked: forked.map(who),
     contributions: by.map((n) => ({
       author: who(n),
-      body: {
-        epoch,
-        updateHash: hashOf(`update ${n} ${epoch}`),
-        sizeBytes: 14,
-        samples: 10,
-        maxAbs: [32_767, 20_000],
-        metrics: {},
-        commitment: null,
-        staleness: 0,
-        links: [],
-      },
+      body: contributionOf(epoch, [32_767, 20_000], hashOf(`update ${n} ${epoch}`)),
     })),
     faulty: [],
     treeSize: state.treeSize + cut.length,
