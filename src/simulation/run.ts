@@ -102,7 +102,7 @@ class Run {
         reordering: link.reordering,
       },
       trainMs: plan.train_ms,
-      rules: { schedule: plan.schedule },
+      rules: { schedule: plan.schedule, ...(plan.without_quorum === undefined ? {} : { withoutQuorum: plan.without_quorum }) },
       diskWriteMs: plan.disk.write_ms,
       skew: (index) => skewOf(plan, index),
       late: new Set(plan.events.flatMap((e) => (e.kind === 'join' ? [e.node] : []))),

@@ -88,6 +88,8 @@ const Schema = z.strictObject({
   train_ms: Range.default([20, 200]),
   /** As in a swarm's configuration: how sums are made. */
   schedule: z.enum(SCHEDULES).default('auto'),
+  /** What nodes without a quorum do; absent: they decide. */
+  without_quorum: z.literal('diffuse').optional(),
   link: Link.prefault({}),
   clocks: z
     .strictObject({

@@ -34,6 +34,11 @@ describe('simulated scenarios', function () {
     });
   }
 
+  for (const name of ['partition', 'everything'])
+    it(`${name}, by nodes that diffuse without a quorum: nothing that must hold breaks`, async () => {
+      requireHeld(await runScenario({ ...packed(name, 6), without_quorum: 'diffuse' }, 2));
+    });
+
   for (const kind of LIAR_KINDS) {
     it(`four nodes bear one of kind ${kind}`, async () => {
       const scenario = parseScenario({ name: 'liar', nodes: 4, epochs: EPOCHS, byzantine: [{ node: 2, kind }] }, 'a test');
