@@ -2,7 +2,7 @@
  * Drives the epoch machine: the world's messages become events, the machine's effects become the ten steps.
  * It decides nothing itself; it owns the timers and what runs one at a time.
  */
-import { type EntryOf, isKind } from '../ledger/index.ts';
+import type { EntryOf } from '../ledger/index.ts';
 import {
   asStarlingError,
   type BlockHash,
@@ -12,7 +12,6 @@ import {
   type Fingerprint,
   mayContribute,
   type PeerId,
-  type SignedEntry,
   type StarlingError,
 } from '../spec/index.ts';
 import { type Have, ledgerTopic, votesTopic } from '../wire/index.ts';
@@ -22,7 +21,7 @@ import type { Applied } from './chain.ts';
 import { Challenger } from './challenger.ts';
 import type { CollectorListener } from './collector.ts';
 import { Committee, type CommitteeListener } from './committee.ts';
-import { createContext, type EpochContext, type EpochInit, learnDecision, peerOf, plantDecisions } from './context.ts';
+import { createContext, type EpochContext, type EpochInit, plantDecisions } from './context.ts';
 import { Desk } from './desk.ts';
 import { Diffusion, type DiffusionView, diffuses, type Learned } from './diffusion/index.ts';
 import { Exchanges } from './exchange/index.ts';
@@ -32,7 +31,8 @@ import { replayBlocks } from './finality.ts';
 import { Inbox, type InboxListener } from './inbox.ts';
 import { Intake } from './intake.ts';
 import { pendingJoins } from './join.ts';
-import { type MachineEvent, type MachineState, step } from './machine.ts';
+import { heed, type LedgerListener } from './ledgerNews.ts';
+import { type MachineEvent, type MachineState, step, TOWARDS_ROSTER } from './machine.ts';
 import { Outcome, type OutcomeListener } from './outcome.ts';
 import { Peering } from './peering.ts';
 import { Presence } from './presence.ts';
@@ -48,9 +48,6 @@ import { EpochTopics } from './topics.ts';
 
 /** Ms after which a failed average is tried again. */
 const RETRY_MS = 500;
-
-/** What leads to a roster: where nodes diffuse, none is made without a quorum. */
-const TOWARDS_ROSTER: readonly MachineEvent['type'][] = ['seen', 'membership', 'held', 'attested', 'timer', 'settled'];
 
 /** Going on would do harm: two processes sign as one, or what this node computes is not what the swarm agreed on. */
 const FATAL: readonly ErrorCode[] = ['IDENTITY_IN_USE', 'DATA_CORRUPT', 'DIVERGED'];
@@ -69,7 +66,13 @@ export interface EngineOptions {
   readonly founds: boolean;
 }
 
-type Listeners = InboxListener & CollectorListener & CommitteeListener & AdvancerListener & OutcomeListener & RoundsListener;
+type Listeners = InboxListener &
+  CollectorListener &
+  CommitteeListener &
+  AdvancerListener &
+  OutcomeListener &
+  RoundsListener &
+  LedgerListener;
 
 export class Engine implements Listeners {
   readonly ctx: EpochContext;
@@ -109,7 +112,7 @@ export class Engine implements Listeners {
       this.#diffusion = new Diffusion(this.ctx, residual, {
         trainers: () => [...this.talk.haves].filter((have) => have.trainers > 0).map((have) => have.node),
         changed: () => this.#listener.changed('epoch'),
-        failed: (error) => this.#failed(error),
+        failed: (error) => this.failed(error),
       });
     this.#topics = new EpochTopics(init.ports.gossip, init.swarm);
     this.#state = { phase: 'idle', facts: factsOf(this.ctx, this.#intake.deadlineMs, new Map()) };
@@ -131,7 +134,7 @@ export class Engine implements Listeners {
         this.#listener.changed('trust');
       },
     });
-    this.ctx.replica.onAccepted((entry) => this.#accepted(entry));
+    this.ctx.replica.onAccepted((entry) => heed(this.ctx, entry, this));
     init.ports.streams.onPeer((peer, connected) => {
       if (!connected) return;
       this.talk.greet(peer);
@@ -248,10 +251,6 @@ export class Engine implements Listeners {
     return voting.base.id === this.base && voting.votesOf(node).length > 0;
   }
 
-  tickFailed(error: unknown): void {
-    this.#failed(error);
-  }
-
   behind(peer: PeerId): void {
     if (!this.#stopped) this.#watch(this.#peering.syncWith(peer).then(() => this.advance()));
   }
@@ -358,26 +357,18 @@ export class Engine implements Listeners {
     if (state.phase !== 'voting' && !isShort && state.phase !== 'applying') this.#begin();
   }
 
-  #accepted(entry: SignedEntry): void {
-    this.ctx.directory.learn(entry);
+  entryNews(): void {
     this.#listener.changed('ledger');
-    if (this.ctx.finals.has(this.ctx.chain.finalized.state.epoch + 1)) this.#watch(this.advance());
     this.committee.voting.news();
-    if (isKind(entry, 'decision')) {
-      if (!learnDecision(this.ctx, entry)) return;
-      // A roster is named, not depended on: what it names may not have come yet, and its author holds it.
-      const author = peerOf(this.ctx, entry.core.author);
-      if (author !== undefined && entry.core.body.roster.some((id) => !this.ctx.replica.graph.has(id))) this.behind(author);
-      this.#watch(this.advance());
-    } else if (isKind(entry, 'contribution')) {
-      this.#intake.accepted(entry);
-    } else if (isKind(entry, 'membership') || isKind(entry, 'ballot')) {
-      this.ctx.notices.add(entry.id);
-      if (this.ctx.quorate) this.#dispatch({ type: 'membership', nowMs: this.#nowMs });
-    } else if (isKind(entry, 'join') && pendingJoins(this.ctx).includes(entry.id)) {
-      if (this.#state.phase === 'negotiating') this.talk.negotiation.hold(entry.id);
-      this.#dispatch({ type: 'membership', nowMs: this.#nowMs });
-    }
+  }
+
+  contributed(entry: EntryOf<'contribution'>): void {
+    this.#intake.accepted(entry);
+  }
+
+  membershipNews(join?: EntryId): void {
+    if (join !== undefined && this.#state.phase === 'negotiating') this.talk.negotiation.hold(join);
+    this.#dispatch({ type: 'membership', nowMs: this.#nowMs });
   }
 
   #announce(): void {
@@ -395,11 +386,11 @@ export class Engine implements Listeners {
   }
 
   #watch(work: Promise<void>): void {
-    work.catch((error: unknown) => this.#failed(error));
+    work.catch((error: unknown) => this.failed(error));
   }
 
   /** What goes wrong in the background is said, and ends the node where going on would do harm. */
-  #failed(error: unknown): void {
+  failed(error: unknown): void {
     const problem = asStarlingError(error, { phase: this.#state.phase });
     this.ctx.ports.journal.log('error', 'epoch', 'a step failed', problem.toJSON());
     if (FATAL.includes(problem.code)) this.fatal(problem);

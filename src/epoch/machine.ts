@@ -56,6 +56,9 @@ export type MachineEvent =
   /** The sum is there. Final: the committee votes on it; else this node has decided provisionally. */
   | { readonly type: 'averaged'; readonly final: boolean };
 
+/** What leads to a roster: where nodes diffuse, none is made without a quorum. */
+export const TOWARDS_ROSTER: readonly MachineEvent['type'][] = ['seen', 'membership', 'held', 'attested', 'timer', 'settled'];
+
 export type MachineEffect =
   | { readonly type: 'wakeAt'; readonly atMs: number }
   | { readonly type: 'freeze' }

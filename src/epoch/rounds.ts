@@ -18,7 +18,7 @@ export interface RoundsListener {
   hasVoted(node: Fingerprint): boolean;
   /** The negotiation has come to an end. */
   settled(roster: readonly EntryId[]): void;
-  tickFailed(error: unknown): void;
+  failed(error: unknown): void;
 }
 
 export class Rounds {
@@ -37,7 +37,7 @@ export class Rounds {
     this.#ticker = new Ticker(
       timers,
       () => this.#tick(),
-      (error) => listener.tickFailed(error),
+      (error) => listener.failed(error),
     );
   }
 
