@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { cpSync } from 'node:fs';
-import { StarlingError } from '../../src/spec/index.ts';
-import { contribute, type Daemon, Nest, until } from '../support/daemons.ts';
+import { StarlingError } from '../../../src/spec/index.ts';
+import { contribute, type Daemon, Nest, until } from '../../support/daemons.ts';
 
 /** Ms within which two processes that sign as one have met: one contributes, and an exchange with a peer is never far. */
 const MEET_MS = 40_000;

@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { bytesOf } from '../../src/aggregation/index.ts';
-import { contentOf } from '../../src/crypto/index.ts';
-import { createSwarm } from '../../src/node/create.ts';
-import { loadSwarmConfig } from '../../src/node/swarmConfig.ts';
-import { dataFolderAt } from '../../src/storage/index.ts';
-import { encodeSafetensors } from '../../src/wire/index.ts';
-import { type Daemon, Nest, until } from '../support/daemons.ts';
+import { bytesOf } from '../../../src/aggregation/index.ts';
+import { contentOf } from '../../../src/crypto/index.ts';
+import { createSwarm } from '../../../src/node/create.ts';
+import { loadSwarmConfig } from '../../../src/node/swarmConfig.ts';
+import { dataFolderAt } from '../../../src/storage/index.ts';
+import { encodeSafetensors } from '../../../src/wire/index.ts';
+import { type Daemon, Nest, until } from '../../support/daemons.ts';
 
 /** A million and four unless told otherwise: `AVERAGE_PARAMETERS=50000000 AVERAGE_NODES=8`. */
 const PARAMETERS = Number(process.env.AVERAGE_PARAMETERS ?? 1_000_000);

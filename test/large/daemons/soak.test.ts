@@ -2,10 +2,10 @@ import assert from 'node:assert/strict';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Random } from '../../src/learning/index.ts';
-import { asStarlingError, type ErrorCode } from '../../src/spec/index.ts';
-import { type Daemon, freePort, Nest, until } from '../support/daemons.ts';
-import { type Footprint, footprint, noisyUpdate, slopeOf } from '../support/soak.ts';
+import { Random } from '../../../src/learning/index.ts';
+import { asStarlingError, type ErrorCode } from '../../../src/spec/index.ts';
+import { type Daemon, freePort, Nest, until } from '../../support/daemons.ts';
+import { type Footprint, footprint, noisyUpdate, slopeOf } from '../../support/soak.ts';
 
 /** Minutes of kills; half an hour tells of leaks, two minutes of faults. */
 const MINUTES = Number(process.env.SOAK_MINUTES ?? 2);

@@ -2,10 +2,10 @@ import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import type { CheckpointView } from '../../src/api/service.ts';
-import { StarlingError } from '../../src/spec/index.ts';
-import { dataFolderAt, openBlocks, openLedger } from '../../src/storage/index.ts';
-import { contribute, type Daemon, Nest, until } from '../support/daemons.ts';
+import type { CheckpointView } from '../../../src/api/service.ts';
+import { StarlingError } from '../../../src/spec/index.ts';
+import { dataFolderAt, openBlocks, openLedger } from '../../../src/storage/index.ts';
+import { contribute, type Daemon, Nest, until } from '../../support/daemons.ts';
 
 const NAMES = ['first', 'second', 'third'] as const;
 const [SNAPSHOT, RETAIN] = [2, 4];

@@ -5,9 +5,9 @@
  */
 import { randomInt } from 'node:crypto';
 import { writeSync } from 'node:fs';
-import { dataFolderAt, lockDataFolder } from '../../src/storage/index.ts';
-import { founderOf, openStores } from '../support/dataFolder.ts';
-import { LedgerWriter } from '../support/ledgerWriter.ts';
+import { dataFolderAt, lockDataFolder } from '../../../src/storage/index.ts';
+import { founderOf, openStores } from '../../support/dataFolder.ts';
+import { LedgerWriter } from '../../support/ledgerWriter.ts';
 
 const say = (...words: readonly (string | number)[]): number => writeSync(1, `${words.join(' ')}\n`);
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { existsSync, rmSync } from 'node:fs';
-import { dataFolderAt } from '../../src/storage/index.ts';
-import { contribute, Nest, until } from '../support/daemons.ts';
+import { dataFolderAt } from '../../../src/storage/index.ts';
+import { contribute, Nest, until } from '../../support/daemons.ts';
 
 describe('a founder whose databases are gone', function () {
   this.timeout(90_000);

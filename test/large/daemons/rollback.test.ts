@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { BallotView, EpochView, RollbackView } from '../../src/api/service.ts';
-import { createSwarm } from '../../src/node/create.ts';
-import type { Forked } from '../../src/node/fork.ts';
-import { loadSwarmConfig } from '../../src/node/swarmConfig.ts';
-import { StarlingError } from '../../src/spec/index.ts';
-import { contribute, type Daemon, LISTEN, Nest, until } from '../support/daemons.ts';
+import type { BallotView, EpochView, RollbackView } from '../../../src/api/service.ts';
+import { createSwarm } from '../../../src/node/create.ts';
+import type { Forked } from '../../../src/node/fork.ts';
+import { loadSwarmConfig } from '../../../src/node/swarmConfig.ts';
+import { StarlingError } from '../../../src/spec/index.ts';
+import { contribute, type Daemon, LISTEN, Nest, until } from '../../support/daemons.ts';
 
 const [NAMES, LAST] = [['first', 'second', 'third', 'fourth'] as const, 3];
 /** Ms until something happens that must happen at some time, on a machine that runs a dozen processes. */

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { Nest } from '../support/daemons.ts';
+import { Nest } from '../../support/daemons.ts';
 
 /** A disk that forgets at its one crash: breaks finality, whatever the protocol does. */
 const PLANTED = `

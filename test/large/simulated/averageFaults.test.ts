@@ -1,7 +1,7 @@
 /** Every fault at every moment, for every schedule: what is left ends with the exact sum of those that an attempt names. */
 import assert from 'node:assert/strict';
-import { bytesOf } from '../../src/aggregation/index.ts';
-import { type AverageNode, type AverageOptions, AverageSwarm } from '../support/averageSwarm.ts';
+import { bytesOf } from '../../../src/aggregation/index.ts';
+import { type AverageNode, type AverageOptions, AverageSwarm } from '../../support/averageSwarm.ts';
 
 const DEADLINE_MS = 1_500;
 /** Ms of words and votes between an attempt that failed and the next. */

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { EpochView } from '../../src/api/service.ts';
-import { StarlingError } from '../../src/spec/index.ts';
-import { contribute, type Daemon, freePort, Nest, type Starling, until } from '../support/daemons.ts';
+import type { EpochView } from '../../../src/api/service.ts';
+import { StarlingError } from '../../../src/spec/index.ts';
+import { contribute, type Daemon, freePort, Nest, type Starling, until } from '../../support/daemons.ts';
 
 /** Epochs that each trainer takes part in. */
 const EPOCHS = 6;

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
-import { runScenario } from '../../src/simulation/run.ts';
-import { loadScenario } from '../../src/simulation/scenarios.ts';
+import { runScenario } from '../../../src/simulation/run.ts';
+import { loadScenario } from '../../../src/simulation/scenarios.ts';
 
 describe('a simulated swarm that averages by a schedule, under faults', function () {
   this.timeout(120_000);

@@ -2,14 +2,14 @@ import assert from 'node:assert/strict';
 import { cpSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Random } from '../../src/learning/random.ts';
-import { fsck } from '../../src/node/fsck.ts';
-import { type BlockHash, type BlockHeader, type EntryId, StarlingError } from '../../src/spec/index.ts';
-import { dataFolderAt } from '../../src/storage/index.ts';
-import { blockHash } from '../../src/wire/index.ts';
-import { founderOf, foundFolder, openStores } from '../support/dataFolder.ts';
-import { FaultyDisk, MOMENTS, PowerCut, WRITES, type Write } from '../support/faultyStore.ts';
-import { LedgerWriter } from '../support/ledgerWriter.ts';
+import { Random } from '../../../src/learning/random.ts';
+import { fsck } from '../../../src/node/fsck.ts';
+import { type BlockHash, type BlockHeader, type EntryId, StarlingError } from '../../../src/spec/index.ts';
+import { dataFolderAt } from '../../../src/storage/index.ts';
+import { blockHash } from '../../../src/wire/index.ts';
+import { founderOf, foundFolder, openStores } from '../../support/dataFolder.ts';
+import { FaultyDisk, MOMENTS, PowerCut, WRITES, type Write } from '../../support/faultyStore.ts';
+import { LedgerWriter } from '../../support/ledgerWriter.ts';
 
 const CRASHES = 200;
 /** Crashes that one folder lives through, each of what the one before left. */

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { bytesOf } from '../../src/aggregation/index.ts';
+import { bytesOf } from '../../../src/aggregation/index.ts';
 import {
   contentOf,
   fromHex,
@@ -9,10 +9,10 @@ import {
   nativeMldsa,
   sealSegments,
   utf8,
-} from '../../src/crypto/index.ts';
-import { isKind } from '../../src/ledger/index.ts';
-import { World, type WorldOptions } from '../../src/simulation/index.ts';
-import { type AnyEntryCore, MAX_JOINS, type NodeClass, type SignedEntry } from '../../src/spec/index.ts';
+} from '../../../src/crypto/index.ts';
+import { isKind } from '../../../src/ledger/index.ts';
+import { World, type WorldOptions } from '../../../src/simulation/index.ts';
+import { type AnyEntryCore, MAX_JOINS, type NodeClass, type SignedEntry } from '../../../src/spec/index.ts';
 import {
   decodeCore,
   encodeKeysMessage,
@@ -22,8 +22,8 @@ import {
   epochTopic,
   makeCertificate,
   updateHash,
-} from '../../src/wire/index.ts';
-import { signed } from '../support/epochWorld.ts';
+} from '../../../src/wire/index.ts';
+import { signed } from '../../support/epochWorld.ts';
 
 const identityOf = (name: string): Identity => {
   const seed = (part: string) => hashWithDomain('starling/test/strangers', utf8(`${name}/${part}`));

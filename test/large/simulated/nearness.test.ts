@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
-import type { LinkCost } from '../../src/aggregation/index.ts';
-import { LINK_EXPONENT_MIN } from '../../src/spec/index.ts';
-import { AverageSwarm } from '../support/averageSwarm.ts';
+import type { LinkCost } from '../../../src/aggregation/index.ts';
+import { LINK_EXPONENT_MIN } from '../../../src/spec/index.ts';
+import { AverageSwarm } from '../../support/averageSwarm.ts';
 
 /** Ms of virtual time until all of 18 members in two sites, 1 ms within and 40 ms between, hold the exact sum. */
 async function timeOf(isTold: boolean): Promise<number> {

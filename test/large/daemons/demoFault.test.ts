@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { Nest } from '../support/daemons.ts';
+import { Nest } from '../../support/daemons.ts';
 
 describe('starling demo with one weight broken in one daemon', function () {
   this.timeout(120_000);
@@ -10,7 +10,7 @@ describe('starling demo with one weight broken in one daemon', function () {
   after(() => nest.end());
 
   it('ends with exit code 1 and names the node, which stopped rather than go on with another model', async () => {
-    const fault = new URL('../support/oneUlp.ts', import.meta.url);
+    const fault = new URL('../../support/oneUlp.ts', import.meta.url);
     const demo = nest.spawn(['demo', '--nodes', '3', '--epochs', '2', '--json'], {
       NODE_OPTIONS: `--import=${fault.href}`,
       TMPDIR: nest.folder,

@@ -7,9 +7,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import { fsck } from '../../src/node/fsck.ts';
-import { dataFolderAt } from '../../src/storage/index.ts';
-import { foundFolder, openStores } from '../support/dataFolder.ts';
+import { fsck } from '../../../src/node/fsck.ts';
+import { dataFolderAt } from '../../../src/storage/index.ts';
+import { foundFolder, openStores } from '../../support/dataFolder.ts';
 
 /** With the kills of whole daemons more than fifty; a long run asks for more. */
 const KILLS = Number(process.env.TEST_KILLS ?? 40);

@@ -1,4 +1,4 @@
-import { partAndHeal } from '../support/partedSwarm.ts';
+import { partAndHeal } from '../../support/partedSwarm.ts';
 
 describe('a swarm that loses a fifth of all messages, parted for five epochs and healed, comes to one root', function () {
   this.timeout(300_000);

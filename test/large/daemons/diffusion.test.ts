@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
-import { readApiFile, readToken } from '../../src/api/files.ts';
-import { decodeSafetensors } from '../../src/wire/index.ts';
-import { type Daemon, freePort, Nest, until, updateOf } from '../support/daemons.ts';
+import { readApiFile, readToken } from '../../../src/api/files.ts';
+import { decodeSafetensors } from '../../../src/wire/index.ts';
+import { type Daemon, freePort, Nest, until, updateOf } from '../../support/daemons.ts';
 
 const LAYERS = [4, 3, 2];
 const HEADER = 'x-starling-local';

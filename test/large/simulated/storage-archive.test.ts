@@ -2,13 +2,13 @@ import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Random } from '../../src/learning/random.ts';
-import { type SignedEntry, StarlingError } from '../../src/spec/index.ts';
-import { BASES, BLOCKS, dataFolderAt, ENTRIES, inspectTable, prepareDataFolder, SEGMENTS } from '../../src/storage/index.ts';
-import { baseAt, blockAt, segmentOf } from '../support/archives.ts';
-import { openStores } from '../support/dataFolder.ts';
-import { FaultyDisk, MOMENTS, PowerCut, type Write } from '../support/faultyStore.ts';
-import { draft, hashOf } from '../unit/ledger/entries.ts';
+import { Random } from '../../../src/learning/random.ts';
+import { type SignedEntry, StarlingError } from '../../../src/spec/index.ts';
+import { BASES, BLOCKS, dataFolderAt, ENTRIES, inspectTable, prepareDataFolder, SEGMENTS } from '../../../src/storage/index.ts';
+import { baseAt, blockAt, segmentOf } from '../../support/archives.ts';
+import { openStores } from '../../support/dataFolder.ts';
+import { FaultyDisk, MOMENTS, PowerCut, type Write } from '../../support/faultyStore.ts';
+import { draft, hashOf } from '../../unit/ledger/entries.ts';
 
 const CRASHES = 120;
 const CRASHING = [

@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
-import type { ApiClient } from '../../src/api/client.ts';
-import { createSwarm } from '../../src/node/create.ts';
-import { loadSwarmConfig } from '../../src/node/swarmConfig.ts';
-import { encodeSafetensors } from '../../src/wire/index.ts';
-import { contribute, type Daemon, Nest, until } from '../support/daemons.ts';
-import { joinAsLyingDonor } from '../support/lyingDonor.ts';
-import { stopAll } from '../support/networkHosts.ts';
+import type { ApiClient } from '../../../src/api/client.ts';
+import { createSwarm } from '../../../src/node/create.ts';
+import { loadSwarmConfig } from '../../../src/node/swarmConfig.ts';
+import { encodeSafetensors } from '../../../src/wire/index.ts';
+import { contribute, type Daemon, Nest, until } from '../../support/daemons.ts';
+import { joinAsLyingDonor } from '../../support/lyingDonor.ts';
+import { stopAll } from '../../support/networkHosts.ts';
 
 /** Epochs before the newcomer comes; a long run asks for 200. */
 const EPOCHS = Number(process.env.NEWCOMER_EPOCHS ?? 2);
