@@ -9,11 +9,11 @@ process.once('message', (port: number, door: Server) => {
   door.on('connection', (outside: Socket) => {
     const inside = connect(port, '127.0.0.1');
     outside.pipe(inside).pipe(outside);
-    // The daemon may be dead, or not yet there: whoever asked then sees the connection break.
+    // The daemon may be dead, or not yet there: whoever asked then sees the connection break, after all that had come before.
     for (const [one, other] of [
       [outside, inside],
       [inside, outside],
     ] as const)
-      one.once('error', () => other.destroy()).once('close', () => other.destroy());
+      one.once('error', () => other.destroySoon()).once('close', () => other.destroySoon());
   });
 });
