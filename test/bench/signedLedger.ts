@@ -1,6 +1,6 @@
 import { type Identity, identityFromSeeds, sha256, toHex, utf8 } from '../../src/crypto/index.ts';
 import { LedgerGraph, lamportAfter } from '../../src/ledger/index.ts';
-import type { AnyEntryCore, EntryId, SignedEntry, SwarmId } from '../../src/spec/index.ts';
+import type { AnyEntryCore, ContributionBody, EntryCore, EntryId, EntryKind, SignedEntry, SwarmId } from '../../src/spec/index.ts';
 import { encodeCore, entryBytes, entryId, makeCertificate, UPDATE_CONTEXT } from '../../src/wire/index.ts';
 
 export const SWARM: SwarmId = toHex(sha256(utf8('bench')));
@@ -12,7 +12,7 @@ export const identityOf = (name: string): Identity =>
   identityFromSeeds({ mldsaSeed: sha256(utf8(`${name} mldsa`)), ed25519Seed: sha256(utf8(`${name} ed25519`)) });
 
 /** The body of a digits contribution: four tensors, one figure. */
-export const contributionBody = (epoch: number) => ({
+export const contributionBody = (epoch: number): ContributionBody => ({
   epoch,
   updateHash: hashOf(`update ${epoch}`),
   sizeBytes: 4_820,
@@ -32,7 +32,7 @@ export const contributionBody = (epoch: number) => ({
 export function signedLedger(authors: number, count: number, contributions: boolean): SignedEntry[] {
   const graph = new LedgerGraph();
   const nodes = Array.from({ length: authors }, (_, i) => identityOf(`author ${i}`));
-  const write = (node: Identity, kind: AnyEntryCore['kind'], epoch: number, body: unknown): EntryId => {
+  const write = <K extends EntryKind>(node: Identity, kind: K, epoch: number, body: EntryCore<K>['body']): EntryId => {
     const tip = graph.get(graph.heads(node.fingerprint)[0] ?? '');
     const deps = graph.freshDeps(node.fingerprint);
     const parents = [...(tip === undefined ? [] : [tip]), ...deps.map((id) => graph.get(id) as SignedEntry)];
@@ -60,8 +60,8 @@ export function signedLedger(authors: number, count: number, contributions: bool
   for (let epoch = 1; graph.size < count; epoch++) {
     const roster = contributions ? nodes.map((node) => write(node, 'contribution', epoch, contributionBody(epoch))).sort() : [];
     const weights = roster.map(() => 8_192);
-    const decision = { epoch, prev: hashOf(`decision ${epoch - 1}`), roster, weights, aggregateHash: hashOf(`aggregate ${epoch}`) };
-    for (const node of nodes) write(node, 'decision', epoch, decision);
+    const [prev, aggregateHash] = [hashOf(`decision ${epoch - 1}`), hashOf(`aggregate ${epoch}`)];
+    for (const node of nodes) write(node, 'decision', epoch, { epoch, prev, roster, weights, aggregateHash, dropped: [] });
   }
   return [...graph.entries()].slice(0, count);
 }
