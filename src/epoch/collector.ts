@@ -88,7 +88,8 @@ export class Collector {
     for (const entry of this.#ctx.replica.graph.contributionsOf(epoch)) this.accepted(entry);
     const own = ownContribution(this.#ctx, epoch);
     if (own !== undefined && this.#ctx.isScheduled(this.#ctx.chain.head.state)) return publishEntry(this.#ctx, own);
-    const update = own === undefined || this.#ctx.updates.row(own.id) !== undefined ? undefined : residual.get(own.core.body.updateHash);
+    const update =
+      own === undefined || this.#ctx.updates.row(own.id) !== undefined ? undefined : await residual.get(own.core.body.updateHash);
     if (own === undefined || update === undefined) return;
     await publish(this.#ctx, own, update);
     this.news(own.id);

@@ -8,7 +8,8 @@ import type { Committed as Commitment } from './commitment.ts';
 import type { EpochContext } from './context.ts';
 import { ownLinks } from './linkClaims.ts';
 import type { Prepared } from './prepare.ts';
-import type { OwnUpdate, Residual } from './residual.ts';
+import type { Residual } from './residual.ts';
+import type { OwnUpdate } from './residualRecords.ts';
 import { leavesInTurns } from './served.ts';
 import type { UpdateSubmission } from './submission.ts';
 

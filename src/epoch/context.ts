@@ -43,6 +43,8 @@ export interface EpochPorts {
   readonly blobs: BlobStore;
   /** There where models are too large for memory: where they are made. Empty at first. */
   readonly scratch?: BlobStore | undefined;
+  /** What only this node names, and nobody else is given: what it is owed, and its own updates. */
+  readonly own: BlobStore;
   readonly store: NodeStore;
   readonly journal: Journal;
   readonly compute: Compute;

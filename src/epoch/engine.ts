@@ -36,7 +36,7 @@ import { type MachineEvent, type MachineState, step, TOWARDS_ROSTER } from './ma
 import { Outcome, type OutcomeListener } from './outcome.ts';
 import { Peering } from './peering.ts';
 import { Presence } from './presence.ts';
-import { residualOf } from './residual.ts';
+import { type Residual, residualOf } from './residual.ts';
 import { settlePin } from './rollback.ts';
 import type { RosterTalk } from './roster.ts';
 import { Rounds, type RoundsListener } from './rounds.ts';
@@ -93,6 +93,7 @@ export class Engine implements Listeners {
   readonly #advancer: Advancer;
   readonly #outcome: Outcome;
   readonly #presence: Presence;
+  readonly #residual: Residual;
   readonly #timers: Timers;
   readonly #topics: EpochTopics;
   /** Resolves when this node's chain has begun: nothing is appended before. */
@@ -102,14 +103,14 @@ export class Engine implements Listeners {
     this.ctx = createContext(init);
     this.#options = options;
     this.#listener = listener;
-    const residual = residualOf(this.ctx);
+    this.#residual = residualOf(this.ctx);
     this.#timers = new Timers(init.ports.clock);
-    this.#exchanges = new Exchanges(exchangeWorld(this.ctx, residual));
+    this.#exchanges = new Exchanges(exchangeWorld(this.ctx, this.#residual));
     this.ctx.sums.connect(this.#exchanges);
     this.#rounds = new Rounds(this.ctx, this.#timers, this);
-    this.#intake = new Intake(this.ctx, residual, this);
+    this.#intake = new Intake(this.ctx, this.#residual, this);
     if (diffuses(this.ctx))
-      this.#diffusion = new Diffusion(this.ctx, residual, {
+      this.#diffusion = new Diffusion(this.ctx, this.#residual, {
         trainers: () => [...this.talk.haves].filter((have) => have.trainers > 0).map((have) => have.node),
         changed: () => this.#listener.changed('epoch'),
         failed: (error) => this.failed(error),
@@ -120,7 +121,7 @@ export class Engine implements Listeners {
     this.#peering = new Peering(this.ctx, sync, this.#timers);
     this.#challenger = new Challenger(this.ctx, this.#timers);
     this.committee = new Committee(this.ctx, this.#timers, this.#joined.promise, this);
-    this.#advancer = new Advancer(this.ctx, this.committee, residual, this.#timers, this);
+    this.#advancer = new Advancer(this.ctx, this.committee, this.#residual, this.#timers, this);
     this.#outcome = new Outcome(this.ctx, this.committee, this.#joined.promise, this);
     this.#inbox = new Inbox(this.ctx, this, sync);
     this.#presence = new Presence(this.ctx, this.#peering, () => this.desk, this.#joined.resolve);
@@ -172,6 +173,7 @@ export class Engine implements Listeners {
   async start(): Promise<void> {
     this.ctx.ports.gossip.subscribe(ledgerTopic(this.ctx.swarm));
     this.ctx.ports.gossip.subscribe(votesTopic(this.ctx.swarm));
+    await this.#residual.tidy();
     await replayBlocks(this.ctx);
     this.ctx.pinned = settlePin(this.ctx);
     plantDecisions(this.ctx);

@@ -34,9 +34,9 @@ export function exchangeWorld(ctx: EpochContext, residual: Residual): ExchangeWo
     weights: (base, roster) => weightsOf(ctx, base, roster),
     cost: (base, roster) => costOf(ctx, base, roster),
     commitmentContext: (epoch, author) => commitmentContext(ctx.swarm, epoch, author),
-    own(id) {
+    async own(id) {
       const entry = graph.get(id);
-      const own = entry !== undefined && isKind(entry, 'contribution') ? residual.get(entry.core.body.updateHash) : undefined;
+      const own = entry !== undefined && isKind(entry, 'contribution') ? await residual.get(entry.core.body.updateHash) : undefined;
       if (own === undefined || own.secret === null) return undefined;
       return { values: own.integers, rho: sis.expandRho(own.secret), salt: own.salt };
     },

@@ -154,6 +154,8 @@ export interface BlobStore {
   readChunk(root: ContentRoot, i: number): Promise<Uint8Array | undefined>;
   has(root: ContentRoot): Promise<boolean>;
   delete(root: ContentRoot): Promise<void>;
+  /** Of all that is held, in no order. */
+  roots(): Promise<ContentRoot[]>;
 }
 
 /** Key of a fact that a repair sets in a NodeStore where what this node signed may be gone. Empty until a height is known. */

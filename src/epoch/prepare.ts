@@ -22,12 +22,17 @@ const CLIP_MARGIN = 0.999;
 /** Bits. An f32 holds whole numbers up to 2^24; one bit less leaves room for the difference of two. */
 const GRID_BITS = 23;
 
+interface ResidualPart {
+  readonly start: number;
+  readonly values: Float32Array;
+}
+
 export interface PrepareInput {
   readonly genesis: Genesis;
   readonly spans: readonly TensorSpan[];
   readonly exponents: readonly number[];
   /** What is owed, in parts (Residual.parts). */
-  readonly residual: Iterable<{ readonly start: number; readonly values: Float32Array }>;
+  readonly residual: Iterable<ResidualPart> | AsyncIterable<ResidualPart>;
   /** Becomes `values`: there is memory for one of them. */
   readonly delta: Float32Array;
 }
@@ -40,7 +45,7 @@ export async function prepare(input: PrepareInput, compute: Compute, entropy: En
   const { genesis, spans } = input;
   const values = input.delta;
   await screen(values, spans, turn);
-  for (const { start, values: owed } of input.residual) {
+  for await (const { start, values: owed } of input.residual) {
     values.set(await compute.axpy(owed, values.subarray(start, start + owed.length), 1), start);
     if (start > 0 && start % TURN_ELEMENTS === 0) await turn();
   }

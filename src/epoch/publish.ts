@@ -5,7 +5,7 @@ import type { EntryOf } from '../ledger/index.ts';
 import { INLINE_MESSAGE_MAX_BYTES, INLINE_SWARM_MAX_BYTES } from '../spec/index.ts';
 import { encodeEntry, encodeKeysMessage, encodeMetaUpdate, encodeUpdate, epochTopic, ledgerTopic, type UpdateKey } from '../wire/index.ts';
 import type { EpochContext } from './context.ts';
-import type { OwnUpdate } from './residual.ts';
+import type { OwnUpdate } from './residualRecords.ts';
 
 /** Bytes of a sender's key (ChaCha20-Poly1305). */
 const KEY_BYTES = 32;

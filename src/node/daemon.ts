@@ -119,6 +119,7 @@ export async function runDaemon(config: DaemonConfig, signal: AbortSignal): Prom
     streams: host.streams,
     blobs,
     scratch,
+    own: openBlobStore(folder.own),
     journal,
     compute,
     ...stores,

@@ -1,6 +1,6 @@
 /** `starling fsck`: finds what is damaged in a data folder, keeps what holds together, and moves the rest aside. */
 import { existsSync, rmSync } from 'node:fs';
-import { asStarlingError, StarlingError } from '../spec/index.ts';
+import { asStarlingError, type ContentRoot, StarlingError } from '../spec/index.ts';
 import { type Damage, type DataFolder, dataFolderAt, inspectBlobs, lockDataFolder, Quarantine } from '../storage/index.ts';
 import { checkDatabases } from './fsckDatabases.ts';
 import { checkGenesis, checkSmallFiles, type Finding } from './fsckFiles.ts';
@@ -46,19 +46,20 @@ export async function fsck(data: string, { repair, atMs }: { readonly repair: bo
 
   using lock = takeLock(folder, quarantine, repair, settle);
   void lock;
-  const blobs = await inspectBlobs(folder.blobs);
-  settle({
-    damages: blobs.damages,
-    repair: () => {
-      for (const { kind, path } of blobs.damages) {
-        if (kind === 'unfinished') rmSync(path, { recursive: true });
-        else quarantine.take(path);
-      }
-    },
-    fix: 'nothing more: content is fetched from a peer again when it is needed',
-  });
+  const checkContent = async (path: string, fix: string): Promise<ReadonlySet<ContentRoot>> => {
+    const { damages, sound } = await inspectBlobs(path);
+    const mend = (): void => {
+      for (const damage of damages)
+        if (damage.kind === 'unfinished') rmSync(damage.path, { recursive: true });
+        else quarantine.take(damage.path);
+    };
+    settle({ damages, repair: mend, fix });
+    return sound;
+  };
+  const blobs = await checkContent(folder.blobs, 'nothing more: content is fetched from a peer again when it is needed');
+  const own = await checkContent(folder.own, 'nothing more: the node goes on without what it was owed, or cannot take this update back');
   for (const finding of checkSmallFiles(folder, quarantine)) settle(finding);
-  const { genesis, finding } = checkGenesis(folder, blobs.sound);
+  const { genesis, finding } = checkGenesis(folder, blobs);
   settle(finding);
   const checked = await checkDatabases(folder, quarantine, genesis);
   for (const one of checked.findings) settle(one);
@@ -69,7 +70,7 @@ export async function fsck(data: string, { repair, atMs }: { readonly repair: bo
     movedTo: quarantine.path ?? null,
     entries: checked.entries,
     blocks: checked.blocks,
-    blobs: blobs.sound.size,
+    blobs: blobs.size + own.size,
   };
 }
 

@@ -160,4 +160,5 @@ const NO_BLOBS: BlobStore = {
   readChunk: async () => undefined,
   has: async () => false,
   delete: async () => {},
+  roots: async () => [],
 };

@@ -8,6 +8,7 @@ export interface DiskPorts {
   readonly entries: EntryStore;
   readonly blocks: BlockStore;
   readonly blobs: BlobStore;
+  readonly own: BlobStore;
   readonly store: NodeStore;
 }
 
@@ -32,6 +33,7 @@ export class Disk implements DiskPorts {
   entries = new MemoryEntryStore();
   blocks = new MemoryBlockStore();
   blobs = new MemoryBlobStore();
+  own = new MemoryBlobStore();
   store = new MemoryNodeStore();
   /** That of a founder before its first block. */
   founding: boolean;
@@ -44,6 +46,7 @@ export class Disk implements DiskPorts {
     this.entries = new MemoryEntryStore();
     this.blocks = new MemoryBlockStore();
     this.blobs = new MemoryBlobStore();
+    this.own = new MemoryBlobStore();
     this.store = new MemoryNodeStore();
     this.founding = false;
   }
@@ -59,6 +62,7 @@ export class MountedDisk implements DiskPorts {
   readonly entries: EntryStore;
   readonly blocks: BlockStore;
   readonly blobs: BlobStore;
+  readonly own: BlobStore;
   readonly store: NodeStore;
   readonly #options: DiskOptions;
   #mounted = true;
@@ -70,7 +74,7 @@ export class MountedDisk implements DiskPorts {
 
   constructor(disk: Disk, options: DiskOptions) {
     this.#options = options;
-    const { entries, blocks, blobs, store } = disk;
+    const { entries, blocks, store } = disk;
     const write = <T>(run: () => T): T => this.#write(run);
     this.entries = {
       append: (added, when = 'now') => {
@@ -95,19 +99,8 @@ export class MountedDisk implements DiskPorts {
       segment: (epoch) => blocks.segment(epoch),
       segments: () => blocks.segments(),
     };
-    this.blobs = {
-      put: (content) => this.#put(blobs, Uint8Array.from(content)),
-      putParts: async (parts) => {
-        const content = await joined(parts);
-        await this.#put(blobs, content);
-        return contentOf(content);
-      },
-      get: (root) => blobs.get(root),
-      index: (root) => blobs.index(root),
-      readChunk: (root, i) => blobs.readChunk(root, i),
-      has: (root) => blobs.has(root),
-      delete: async (root) => write(() => blobs.delete(root)),
-    };
+    this.blobs = this.#files(disk.blobs);
+    this.own = this.#files(disk.own);
     this.store = {
       get: (key) => store.get(key),
       set: (key, value, when = 'now') =>
@@ -144,6 +137,23 @@ export class MountedDisk implements DiskPorts {
     this.unmount();
     this.#options.onCut();
     throw new PowerCut();
+  }
+
+  #files(blobs: MemoryBlobStore): BlobStore {
+    return {
+      put: (content) => this.#put(blobs, Uint8Array.from(content)),
+      putParts: async (parts) => {
+        const content = await joined(parts);
+        await this.#put(blobs, content);
+        return contentOf(content);
+      },
+      get: (root) => blobs.get(root),
+      index: (root) => blobs.index(root),
+      readChunk: (root, i) => blobs.readChunk(root, i),
+      has: (root) => blobs.has(root),
+      delete: async (root) => this.#write(() => blobs.delete(root)),
+      roots: () => blobs.roots(),
+    };
   }
 
   async #put(blobs: MemoryBlobStore, content: Uint8Array): Promise<string> {

@@ -115,6 +115,7 @@ export class SimulatedNode {
       entries: disk.entries,
       blocks: disk.blocks,
       blobs: disk.blobs,
+      own: disk.own,
       store: disk.store,
       journal: options.journal ?? QUIET,
       compute: createReference(),

@@ -122,6 +122,9 @@ export class MemoryBlobStore implements BlobStore {
   async delete(root: ContentRoot): Promise<void> {
     this.#blobs.delete(root);
   }
+  async roots(): Promise<ContentRoot[]> {
+    return [...this.#blobs.keys()];
+  }
 }
 
 export async function joined(parts: AsyncIterable<Uint8Array>): Promise<Uint8Array> {

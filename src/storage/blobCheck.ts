@@ -2,10 +2,8 @@ import { existsSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import type { ContentRoot } from '../spec/index.ts';
-import { indexFile, ROOT, UNFINISHED } from './blobStore.ts';
+import { indexFile, ROOT, SHELF, UNFINISHED } from './blobStore.ts';
 import type { Damage } from './damage.ts';
-
-const SHELF = /^[0-9a-f]{2}$/;
 
 /** A damaged blob, and the file or folder that a repair moves aside. */
 export type BlobDamage = Damage & { readonly path: string };

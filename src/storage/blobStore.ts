@@ -1,5 +1,5 @@
 import { mkdirSync, rmSync } from 'node:fs';
-import { type FileHandle, mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises';
+import { type FileHandle, mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import { ContentHasher, type ContentIndex, chunkCount, leafHash, verifyIndex } from '../crypto/index.ts';
@@ -9,6 +9,7 @@ import { syncFolder } from './dataFolder.ts';
 import { diskFull } from './sqlite.ts';
 
 export const ROOT = /^[0-9a-f]{64}$/;
+export const SHELF = /^[0-9a-f]{2}$/;
 /** Where files are written before they have their name. */
 export const UNFINISHED = 'unfinished';
 /** Bytes hashed in one turn of the event loop: a few milliseconds. */
@@ -99,6 +100,12 @@ function openStore(folder: string, isLasting: boolean): BlobStore {
 
     async delete(root) {
       await rm(pathOf(root), { force: true });
+    },
+
+    async roots() {
+      const shelves = (await readdir(folder)).filter((name) => SHELF.test(name));
+      const names = await Promise.all(shelves.map((shelf) => readdir(join(folder, shelf))));
+      return names.flat().filter((name) => ROOT.test(name));
     },
 
     async index(root) {

@@ -15,6 +15,8 @@ export interface DataFolder {
   readonly node: string;
   /** Folder of content by root. */
   readonly blobs: string;
+  /** The same for what only this node names: what it is owed, and its own updates. */
+  readonly own: string;
   /** The same for what only the process that runs now wants. */
   readonly scratch: string;
   /** Peers met before. */
@@ -43,6 +45,7 @@ export function dataFolderAt(path: string): DataFolder {
     blocks: join(path, 'blocks.db'),
     node: join(path, 'node.db'),
     blobs: join(path, 'blobs'),
+    own: join(path, 'own'),
     scratch: join(path, 'scratch'),
     peers: join(path, 'peers.json'),
     genesis: join(path, 'genesis.cbor'),

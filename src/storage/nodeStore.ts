@@ -11,7 +11,7 @@ export interface Fact {
 export const FACTS: Table<Fact> = {
   layout: {
     applicationId: 0x534c4e4f,
-    version: 2,
+    version: 3,
     // With rowids. A table without them is for small rows (sqlite.org/withoutrowid.html, section 4): a search reads all of every row that
     // it compares with, so that each vote would take as long as the largest fact beside it.
     schema: 'CREATE TABLE fact (key TEXT PRIMARY KEY, value BLOB NOT NULL, checksum INTEGER NOT NULL) STRICT;',

@@ -91,7 +91,7 @@ describe('nodes that diffuse without a quorum', function () {
       await d.learn(d.line[0] as SimulatedNode, lessonOf(5));
       await d.round();
       const total = added([0, 1, 2, 5].map(lessonOf)).map((v) => v * UNIT);
-      assert.deepEqual([...d.owned()], total);
+      assert.deepEqual([...(await d.owned())], total);
       d.world.network.heal();
       await d.until(() => d.line.every((n) => n.up.ctx.quorate && n.up.diffusion === undefined), 20_000, 'a quorum again');
       const nothing = new Array<number>(ELEMENTS).fill(0);
@@ -101,7 +101,7 @@ describe('nodes that diffuse without a quorum', function () {
         const isFinal = () => d.world.nodes.every((node) => node.up.ctx.chain.finalized.state.epoch >= next);
         await d.until(isFinal, 20_000, `block ${next}`);
         await d.world.run(1_000);
-        assert.deepEqual([...d.owned()], total);
+        assert.deepEqual([...(await d.owned())], total);
       }
       // int16 at the first scale holds it: less than a step of each element is left to the three.
       assert.deepEqual(sumOf(d.rows()), nothing);

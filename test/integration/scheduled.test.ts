@@ -3,6 +3,7 @@ import { applyAverage } from '../../src/aggregation/index.ts';
 import { residualOf } from '../../src/epoch/residual.ts';
 import type { World } from '../../src/simulation/index.ts';
 import { survivorsOf } from '../../src/spec/index.ts';
+import { valuesOf } from '../support/residuals.ts';
 import { epochs, rootsAt, withWorld } from '../support/simulated.ts';
 
 /** The model after `epoch` from the updates that each node keeps of its own: weights, sum and step written out. */
@@ -17,7 +18,7 @@ async function plainModel(world: World, epoch: number): Promise<Float32Array> {
     const { author, body: said } = replica.graph.get(id)?.core ?? assert.fail('no entry');
     if (!('updateHash' in said)) continue;
     const node = world.nodes.find((n) => n.identity.fingerprint === author) ?? assert.fail('nobody');
-    const own = residualOf(node.up.ctx).get(said.updateHash) ?? assert.fail('its author does not keep it');
+    const own = (await residualOf(node.up.ctx).get(said.updateHash)) ?? assert.fail('its author does not keep it');
     const weight = body.weights[body.roster.indexOf(id)] as number;
     weightTotal += weight;
     own.integers.forEach((q, k) => {
@@ -82,7 +83,7 @@ describe('a simulated swarm that averages by a schedule', function () {
 
         await victim.start();
         assert.ok(
-          residualOf(victim.up.ctx).values.some((v) => Math.abs(v) > 0.01),
+          (await valuesOf(residualOf(victim.up.ctx))).some((v) => Math.abs(v) > 0.01),
           'it owes what was dropped',
         );
         const { length } = victim.acknowledged;
@@ -93,7 +94,7 @@ describe('a simulated swarm that averages by a schedule', function () {
         assert.ok(await world.reach(core.body.epoch + 1, 60_000), `reached ${epochs(world)}`);
         assert.deepEqual(chain.at(core.body.epoch)?.body?.dropped, []);
         assert.ok(
-          residualOf(victim.up.ctx).values.every((v) => Math.abs(v) < 0.01),
+          (await valuesOf(residualOf(victim.up.ctx))).every((v) => Math.abs(v) < 0.01),
           'it owes no more than rounding leaves',
         );
         assert.equal(victim.fatal, undefined);

@@ -166,7 +166,7 @@ export class AverageNode {
       weights: (_base, roster) => roster.map((id) => swarm.weights.get(id) ?? 0),
       cost: () => swarm.cost,
       commitmentContext: contextOf,
-      own: (id) => {
+      own: async (id) => {
         if (id !== this.id || this.own === undefined) return undefined;
         const values = this.lie ?? this.own.values;
         this.lie = undefined;

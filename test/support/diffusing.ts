@@ -2,10 +2,10 @@
 import assert from 'node:assert/strict';
 import { int32Of, layoutOf } from '../../src/aggregation/index.ts';
 import { decodePiece, type PieceRecord } from '../../src/epoch/diffusion/edges.ts';
-import { Residual } from '../../src/epoch/residual.ts';
 import { World } from '../../src/simulation/index.ts';
 import { Invariants } from '../../src/simulation/invariants.ts';
 import type { SimulatedNode } from '../../src/simulation/node.ts';
+import { openResidual, valuesOf } from './residuals.ts';
 
 export const ELEMENTS = 16;
 /** What an integer that diffuses stands for: 2^-8 of the first scale. */
@@ -76,13 +76,13 @@ export class Diffusing {
   }
 
   /** All that the line has in final blocks, in residuals and in rows, added up: exact, in the model's units. */
-  owned(): Float64Array {
+  async owned(): Promise<Float64Array> {
     const sum = new Float64Array(ELEMENTS);
     const { chain } = this.world.node(0).up.ctx;
     const { genesis } = this.world;
     for (const node of this.line) {
-      const residual = new Residual(node.disk.store, layoutOf(genesis.tensors), () => false);
-      residual.values.forEach((v, k) => {
+      const residual = openResidual(node.disk.store, node.disk.own, layoutOf(genesis.tensors));
+      (await valuesOf(residual)).forEach((v, k) => {
         sum[k] = (sum[k] as number) + v;
       });
       rowOf(node).forEach((v, k) => {
@@ -91,7 +91,7 @@ export class Diffusing {
       for (let epoch = 1; epoch <= chain.finalized.state.epoch; epoch++)
         for (const { core } of chain.contributionsOf(chain.at(epoch)?.body ?? assert.fail('not applied'))) {
           if (core.author !== node.identity.fingerprint) continue;
-          const own = residual.get(core.body.updateHash) ?? assert.fail('not kept');
+          const own = (await residual.get(core.body.updateHash)) ?? assert.fail('not kept');
           own.integers.forEach((v, k) => {
             sum[k] = (sum[k] as number) + v * 2 ** (own.exponents[0] as number);
           });

@@ -13,7 +13,7 @@ import { createContext, type EpochContext, learnDecision, plantDecisions } from 
 import { servedBlobs, serveKeys } from '../../src/epoch/fetch.ts';
 import type { EpochPorts, StreamProtocol } from '../../src/epoch/index.ts';
 import { decide } from '../../src/epoch/provisional.ts';
-import { Residual } from '../../src/epoch/residual.ts';
+import type { Residual } from '../../src/epoch/residual.ts';
 import { serveContent } from '../../src/epoch/served.ts';
 import { type Submitted, submit } from '../../src/epoch/submit.ts';
 import { type Gossiped, verifyGossip } from '../../src/epoch/verify.ts';
@@ -44,6 +44,7 @@ import {
   swarmIdOf,
   UPDATE_CONTEXT,
 } from '../../src/wire/index.ts';
+import { openResidual } from './residuals.ts';
 
 export type Handler = (from: PeerId, payload: Uint8Array) => Promise<Uint8Array | undefined>;
 
@@ -87,6 +88,7 @@ export class TestNode {
   readonly blobs = new MemoryBlobStore();
   scratch: MemoryBlobStore | undefined;
   readonly store = new MemoryNodeStore();
+  readonly own = new MemoryBlobStore();
   readonly published: { readonly topic: string; readonly data: Uint8Array }[] = [];
   readonly notified: { readonly peer: PeerId; readonly protocol: StreamProtocol; readonly payload: Uint8Array }[] = [];
   readonly asked: { readonly peer: PeerId; readonly protocol: StreamProtocol }[] = [];
@@ -173,7 +175,7 @@ export class TestNode {
 
   #newResidual(): Residual {
     const { graph } = this.ctx.replica;
-    return new Residual(this.store, this.ctx.spans, (updateHash) =>
+    return openResidual(this.store, this.own, this.ctx.spans, (updateHash) =>
       [...graph.entries()].some(
         (e) => e.core.author === this.identity.fingerprint && e.core.kind === 'contribution' && e.core.body.updateHash === updateHash,
       ),
@@ -215,6 +217,7 @@ export class TestNode {
       blocks: this.blocks,
       blobs: this.blobs,
       scratch: this.scratch,
+      own: this.own,
       store: this.store,
       journal: { log: () => undefined, count: () => undefined, observe: () => undefined },
       compute: createReference(),

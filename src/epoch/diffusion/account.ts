@@ -180,7 +180,7 @@ export class Account {
 
   /** All parts of the residual, each read when its turn comes: its rows are of the same moment. */
   async #visit(visit: (part: Part) => unknown): Promise<void> {
-    for (const part of this.#init.residual.all()) {
+    for await (const part of this.#init.residual.all()) {
       visit(part);
       if (part.start + part.values.length < this.#elements) await this.#init.turn();
     }

@@ -38,7 +38,7 @@ export class Commitments {
 
   /** The own one, computed once, or one that was shown here. */
   async show(id: EntryId): Promise<Uint8Array | undefined> {
-    const commitment = this.#held.get(id) ?? (this.#world.own(id) === undefined ? undefined : await this.#compute(id));
+    const commitment = this.#held.get(id) ?? (await this.#computed(id));
     return commitment === undefined ? undefined : sis.encodeCommitment(commitment);
   }
 
@@ -50,7 +50,8 @@ export class Commitments {
       if (missing.length === 0) return;
       await Promise.all(
         missing.map(async ([author, id]) => {
-          if (author === identity.fingerprint && this.#world.own(id) !== undefined) return void this.#held.set(id, await this.#compute(id));
+          const own = author === identity.fingerprint ? await this.#computed(id) : undefined;
+          if (own !== undefined) return void this.#held.set(id, own);
           const others = [...wanted.rows.keys()].filter((node) => node !== author && node !== identity.fingerprint);
           for (const node of [author, ...others]) {
             const options = { signal, timeoutMs: wanted.deadlineMs() / ASKED_IN_TURN };
@@ -76,11 +77,11 @@ export class Commitments {
     }
   }
 
-  #compute(id: EntryId): Promise<sis.Commitment> {
-    const own = this.#world.own(id);
-    if (own === undefined) return Promise.reject(new Error('not an own row'));
-    const computing = this.#computing.get(id) ?? commitTo(this.#world.clock, this.#world.seed, own);
-    this.#computing.set(id, computing);
+  /** Of an own row; undefined for those of others. */
+  async #computed(id: EntryId): Promise<sis.Commitment | undefined> {
+    const own = this.#computing.has(id) ? undefined : await this.#world.own(id);
+    const computing = this.#computing.get(id) ?? (own === undefined ? undefined : commitTo(this.#world.clock, this.#world.seed, own));
+    if (computing !== undefined) this.#computing.set(id, computing);
     return computing;
   }
 }

@@ -83,14 +83,12 @@ export class Part implements RunListener {
     return Math.min(this.#world.genesis.epochDeadlineMs, this.#input.deadline.ms * 2 ** Math.min(this.attempt.number, 30));
   }
 
-  /** Exchanges, where this node has a row in it. `restarted`: a process before this one may have begun. */
-  begin(restarted: boolean): void {
+  /** Exchanges, where this node has a row in it: `own`, undefined where it is not kept. `restarted`: a process before this one may have begun. */
+  begin(own: OwnRow | undefined, restarted: boolean): void {
     const { id, attempt, rows } = this;
     const { genesis, elements, identity, journal } = this.#world;
     const { weights, cost, authorOf, witness, deadline } = this.#input;
-    const row = rows.get(identity.fingerprint);
-    if (row === undefined) return;
-    const own = this.#world.own(row);
+    if (!rows.has(identity.fingerprint)) return;
     if (own === undefined) {
       witness.say(id, { culprits: [identity.fingerprint] });
       return;

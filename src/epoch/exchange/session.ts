@@ -1,6 +1,6 @@
 /** One epoch's sum over streams: which attempt runs, until one ends with a sum that its members have checked. */
 import type { ChunkDeadline } from '../../aggregation/schedule/index.ts';
-import type { Attempt, EntryId, Fingerprint, Hex, PeerId } from '../../spec/index.ts';
+import { type Attempt, asStarlingError, type EntryId, type Fingerprint, type Hex, type PeerId } from '../../spec/index.ts';
 import type { AverageAnswer, AverageMessage } from '../../wire/index.ts';
 import { Ballots } from './ballots.ts';
 import { Commitments } from './commitments.ts';
@@ -11,7 +11,7 @@ import { Part } from './part.ts';
 import { firstOf, followingOf, isGivenUp, isSettled } from './succession.ts';
 import { Voter } from './voter.ts';
 import { Witness } from './witness.ts';
-import { type ExchangeWorld, pause } from './world.ts';
+import { type ExchangeWorld, type OwnRow, pause } from './world.ts';
 
 /** Ms without another attempt after which a sum that no quorum signs is given up, so that its roster is settled anew. */
 const STUCK_MS = 15_000;
@@ -42,6 +42,9 @@ export class Session {
   #stopped = false;
   #settled = false;
   #soon = false;
+  /** This node's row in the attempt that begins next: where it is read, and what came of it. */
+  #recalling: { readonly row: EntryId; readonly done: Promise<void> } | undefined;
+  #recalled: { readonly row: EntryId; readonly own: OwnRow | undefined } | undefined;
   /** When it last came further. */
   #movedMs: number;
 
@@ -111,6 +114,7 @@ export class Session {
       return bytes === undefined ? { kind: 'later' } : { kind: 'taken', bytes };
     }
     this.#activate();
+    await this.#recalling?.done;
     const part = this.#part;
     if (part?.id !== message.attempt) return { kind: this.#isPast(message.attempt) ? 'over' : 'later' };
     return { kind: (await part.take(from, message)) ? 'taken' : 'refused' };
@@ -168,6 +172,13 @@ export class Session {
     const attempt = this.#ballots.newest;
     if (attempt === undefined || attempt.number <= (this.#part?.attempt.number ?? -1)) return;
     if (attempt.roster.some((id) => this.#world.contribution(id) === undefined)) return;
+    const row = rowsOf(attempt, this.#authorOf).get(this.#world.identity.fingerprint);
+    if (row !== undefined && this.#recalled?.row !== row) {
+      this.#recall(row);
+      return;
+    }
+    const own = this.#recalled?.own;
+    this.#recalled = undefined;
     this.#part?.stop();
     this.#part = new Part(this.#world, {
       attempt,
@@ -181,7 +192,23 @@ export class Session {
     });
     this.#movedMs = this.#world.clock.nowMs();
     this.#witness.forget(attempt.number);
-    this.#part.begin(attempt.number <= this.#voter.before);
+    this.#part.begin(own, attempt.number <= this.#voter.before);
+  }
+
+  /** Looks again when this node's row is at hand, or known to be lost: after a restart it is on disk. */
+  #recall(row: EntryId): void {
+    if (this.#recalling?.row === row) return;
+    const recalled = this.#world.own(row).catch((error: unknown) => {
+      this.#world.journal.log('error', 'epoch', "this node's own update cannot be read", asStarlingError(error).toJSON());
+      return undefined;
+    });
+    const done = recalled.then((own) => {
+      if (this.#recalling?.row !== row) return;
+      this.#recalling = undefined;
+      this.#recalled = { row, own };
+      this.#look();
+    });
+    this.#recalling = { row, done };
   }
 
   #vote(part: Part | undefined, verdict: Verdict | undefined): void {

@@ -58,7 +58,7 @@ export interface ExchangeWorld {
   /** What a commitment's hash is bound to: swarm, epoch and author. */
   commitmentContext(epoch: number, author: Fingerprint): Uint8Array;
   /** Undefined where it is not this node's, or not kept. */
-  own(id: EntryId): OwnRow | undefined;
+  own(id: EntryId): Promise<OwnRow | undefined>;
 }
 
 export { pause, turn } from '../turns.ts';

@@ -27,7 +27,7 @@ describe('a contribution to a scheduled epoch', () => {
     const node = swarm.node(0);
     await node.submit(values(1));
     const { body, author } = contributionOf(node).core;
-    const own = node.residual.get(body.updateHash) ?? assert.fail('not kept');
+    const own = (await node.residual.get(body.updateHash)) ?? assert.fail('not kept');
     assert.equal(own.secret?.byteLength, 32);
     const commitment = sis.commit(commitmentSeed(swarm.id), own.integers, sis.expandRho(own.secret ?? new Uint8Array()));
     const seed = createHash('sha256').update('starling/sis/seed/1\0').update(Buffer.from(swarm.id, 'hex')).digest();

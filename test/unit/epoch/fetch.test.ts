@@ -97,7 +97,7 @@ describe('fetching an update', () => {
     const updates = strict.node(1).ctx.updates;
     updates.expect(entry as never);
     const plaintext = encodeUpdate({
-      salt: author.residual.get((entry.core.body as { updateHash: string }).updateHash)?.salt ?? new Uint8Array(),
+      salt: (await author.residual.get((entry.core.body as { updateHash: string }).updateHash))?.salt ?? new Uint8Array(),
       encoding: 'dense',
       dtype: 'int16',
       payload: bytesOf(author.ctx.updates.row(id) ?? new Int16Array()),

@@ -8,6 +8,7 @@ import { submit } from '../../../src/epoch/submit.ts';
 import { MemoryBlobStore } from '../../../src/simulation/stores.ts';
 import { StarlingError } from '../../../src/spec/index.ts';
 import { type TestNode, TestSwarm } from '../../support/epochWorld.ts';
+import { valuesOf } from '../../support/residuals.ts';
 
 const code = (expected: string) => (e: unknown) => e instanceof StarlingError && e.code === expected;
 const wave = (i: number, length: number): Float32Array => Float32Array.from({ length }, (_, k) => Math.sin(1 + i + k) / 9);
@@ -71,10 +72,10 @@ describe('large models', () => {
     const whole = bytesOf(await swarm.node(1).ctx.chain.model(1));
     assert.deepEqual(await served.index(modelRoot), contentOf(whole));
     assert.deepEqual(Buffer.from((await served.readChunk(modelRoot, 0)) ?? []), Buffer.from(whole));
-    const owed = residual.values;
+    const owed = await valuesOf(residual);
     const values = (await ctx.chain.model(1)).map((v) => v + 0.5);
     const { updateHash } = await submit(ctx, residual, { epoch: 2, kind: 'parameters', samples: 1, metrics: {}, values });
-    const { integers, exponents } = residual.get(updateHash) ?? assert.fail('not kept');
+    const { integers, exponents } = (await residual.get(updateHash)) ?? assert.fail('not kept');
     for (const { start, end } of ctx.spans) {
       const scale = 2 ** (exponents[start === 0 ? 0 : 1] as number);
       for (let k = start; k < end; k++)

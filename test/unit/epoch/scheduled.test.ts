@@ -24,16 +24,21 @@ import { sorted, type TestNode, type TestSwarm } from '../../support/epochWorld.
 import { certify, committee, draftOf, give, wave } from '../../support/finalSteps.ts';
 
 /** A sum as an honest exchange ends with it, computed from everybody's own update. */
-function averagedOf(swarm: TestSwarm, { base, roster }: Pick<AverageJob, 'base' | 'roster'>, dropped: readonly Dropped[] = []): Averaged {
+async function averagedOf(
+  swarm: TestSwarm,
+  { base, roster }: Pick<AverageJob, 'base' | 'roster'>,
+  dropped: readonly Dropped[] = [],
+): Promise<Averaged> {
   const attempt: Attempt = { swarm: swarm.id, epoch: base.epoch + 1, base: base.decision, number: 0, roster, dropped, broken: [] };
   const survivors = survivorsOf(attempt);
-  const rows = survivors.map((id) => {
+  const reading = survivors.map(async (id) => {
     const { author, body } = swarm.node(0).ctx.replica.graph.get(id)?.core ?? assert.fail('no entry');
     const node = swarm.nodes.find((n) => n.identity.fingerprint === author) ?? assert.fail('nobody');
-    const own = node.residual.get('updateHash' in body ? body.updateHash : '') ?? assert.fail('not kept');
+    const own = (await node.residual.get('updateHash' in body ? body.updateHash : '')) ?? assert.fail('not kept');
     const rho = sis.expandRho(own.secret ?? assert.fail('no secret'));
     return { q: own.integers, rho: sis.rhoRow(rho), commitment: sis.commit(commitmentSeed(swarm.id), own.integers, rho) };
   });
+  const rows = await Promise.all(reading);
   // Four of one sample count and one trust.
   const weights = rows.map(() => NARROW_WEIGHT_TOTAL / roster.length);
   const summed = (each: readonly sis.SisRow[]): Int32Array =>
@@ -78,7 +83,7 @@ describe('a block of a scheduled epoch', () => {
   beforeEach(async () => {
     swarm = committee(4, { schedule: 'ring' });
     roster = sorted(await swarm.contribute([wave(0), wave(1), wave(2), wave(3)]));
-    honest = averagedOf(swarm, jobOf(swarm.node(0), roster));
+    honest = await averagedOf(swarm, jobOf(swarm.node(0), roster));
   });
 
   /** Node 0 ends with this sum; all judge it, and node 0 drafts the block. */
@@ -141,7 +146,7 @@ describe('a block of a scheduled epoch', () => {
   it('names who was dropped, and leaves them out of everything', async () => {
     const [gone] = roster as [EntryId];
     const by = [swarm.node(1).identity.fingerprint];
-    const averaged = averagedOf(swarm, jobOf(swarm.node(0), roster), [{ id: gone, why: 'unreachable', by, at: null }]);
+    const averaged = await averagedOf(swarm, jobOf(swarm.node(0), roster), [{ id: gone, why: 'unreachable', by, at: null }]);
     const block = await blockOver(averaged);
     assert.deepEqual(block.body.dropped, averaged.attempt.dropped);
     assert.equal(await verdictOn(block), 'valid');
@@ -156,7 +161,7 @@ describe('a block of a scheduled epoch', () => {
   it('is refused with other drops than those that were signed for the attempt', async () => {
     const [gone, other] = roster as [EntryId, EntryId];
     const drop: Dropped = { id: gone, why: 'unreachable', by: [], at: null };
-    const block = await blockOver(averagedOf(swarm, jobOf(swarm.node(0), roster), [drop]));
+    const block = await blockOver(await averagedOf(swarm, jobOf(swarm.node(0), roster), [drop]));
     for (const dropped of [[{ ...drop, why: 'links' as const }], [{ ...drop, id: other }]])
       assert.equal(await verdictOn(makeBlock(block.header, { ...block.body, dropped })), 'INCOMPATIBLE dropped');
     assert.equal(await verdictOn(makeBlock(block.header, { ...block.body, dropped: [] })), 'INCOMPATIBLE aggregateHash');
@@ -241,8 +246,8 @@ describe('a sum that is made with others', () => {
     // Nobody was left to sum: contributions take no effect.
     const drops = roster.map((id): Dropped => ({ id, why: 'unreachable', by: [], at: null }));
     await sum(other, roster, {
-      ...averagedOf(swarm, jobOf(other, roster)),
-      attempt: { ...averagedOf(swarm, jobOf(other, roster)).attempt, dropped: drops },
+      ...(await averagedOf(swarm, jobOf(other, roster))),
+      attempt: { ...(await averagedOf(swarm, jobOf(other, roster))).attempt, dropped: drops },
       survivors: [],
       weights: [],
     });

@@ -4,6 +4,7 @@ import {
   chmodSync,
   cpSync,
   existsSync,
+  mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
@@ -214,6 +215,15 @@ describe('fsck', function () {
       () => writeFileSync(join(folder.blobs, 'unfinished', `${'a'.repeat(64)}.0`), 'half'),
       /^blobs\/unfinished\//,
       'unfinished',
+    ],
+    [
+      "a bit of this node's own content",
+      () => {
+        mkdirSync(join(folder.own, 'aa'), { recursive: true });
+        writeFileSync(join(folder.own, 'aa', 'a'.repeat(64)), 'rotten');
+      },
+      /^own\/aa\/a/,
+      'content',
     ],
     ['a file that was not renamed', () => writeFileSync(`${folder.peers}.123.tmp`, '['), /^peers\.json\.123\.tmp$/, 'unfinished'],
     ['a repair that was cut short', () => writeFileSync(`${folder.ledger}.repaired-wal`, 'x'), /^ledger\.db\.repaired-wal$/, 'unfinished'],

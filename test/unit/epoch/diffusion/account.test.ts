@@ -2,9 +2,10 @@ import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { DIFFUSION_MAX, ETA_ONE, layoutOf } from '../../../../src/aggregation/index.ts';
 import { Account } from '../../../../src/epoch/diffusion/account.ts';
-import { Residual } from '../../../../src/epoch/residual.ts';
+import type { Residual } from '../../../../src/epoch/residual.ts';
 import { MemoryNodeStore } from '../../../../src/simulation/stores.ts';
 import { picker } from '../../../support/exchanges.ts';
+import { AnnouncingBlobStore, openResidual, valuesOf } from '../../../support/residuals.ts';
 
 /** A tensor that ends in the midst of the second piece of 2^16 elements, and one after it. */
 const ELEMENTS = 70_000;
@@ -22,17 +23,21 @@ class Crash extends Error {}
 class FailingStore extends MemoryNodeStore {
   writesLeft = Number.POSITIVE_INFINITY;
   override set(key: string, value: Uint8Array): void {
-    if (this.writesLeft-- <= 0) throw new Crash();
+    this.write();
     super.set(key, value);
   }
   override delete(key: string): void {
-    if (this.writesLeft-- <= 0) throw new Crash();
+    this.write();
     super.delete(key);
+  }
+  write(): void {
+    if (this.writesLeft-- <= 0) throw new Crash();
   }
 }
 
 class Node {
   readonly store = new FailingStore();
+  readonly #own = new AnnouncingBlobStore(() => this.store.write());
   readonly #clipNorm: number;
   residual!: Residual;
   account!: Account;
@@ -44,14 +49,14 @@ class Node {
 
   restart(): void {
     this.store.writesLeft = Number.POSITIVE_INFINITY;
-    this.residual = new Residual(this.store, spans, () => false);
+    this.residual = openResidual(this.store, this.#own, spans);
     const { store, residual } = this;
     this.account = new Account({ store, residual, spans, scaleExponents, clipNorm: this.#clipNorm, turn: async () => {} });
   }
 
   /** All that is owed: exact in doubles for what is learned here. */
-  owed(): Float64Array {
-    const sum = Float64Array.from(this.residual.values);
+  async owed(): Promise<Float64Array> {
+    const sum = Float64Array.from(await valuesOf(this.residual));
     for (let piece = 0; piece < this.account.pieces; piece++)
       for (const [i, v] of this.account.row(piece).entries()) {
         const k = piece * 65_536 + i;
@@ -77,9 +82,9 @@ describe('what diffuses', () => {
     await node.account.learn(first.slice());
     await node.account.learn(second.slice());
     const total = Float64Array.from(first, (v, k) => v + (second[k] as number));
-    assert.deepEqual(node.owed(), total);
+    assert.deepEqual(await node.owed(), total);
     assert.deepEqual(
-      node.residual.values.slice(0, 2),
+      (await valuesOf(node.residual)).slice(0, 2),
       Float32Array.from([0, 1], (k) => 0.25 * unitAt(k)),
     );
     const model = new Float32Array(ELEMENTS).fill(1);
@@ -89,13 +94,13 @@ describe('what diffuses', () => {
       Float32Array.from(total, (v) => 1 + 0.5 * v),
     );
     node.restart();
-    assert.deepEqual(node.owed(), total);
+    assert.deepEqual(await node.owed(), total);
     await node.account.absorb();
     assert.ok(node.account.isEmpty);
-    assert.deepEqual(Float64Array.from(node.residual.values), total);
+    assert.deepEqual(Float64Array.from(await valuesOf(node.residual)), total);
     node.restart();
     assert.ok(node.account.isEmpty);
-    assert.deepEqual(node.owed(), total);
+    assert.deepEqual(await node.owed(), total);
     // Nothing of what was is left on the disk.
     assert.deepEqual(node.store.keys('diffusion/rows/'), []);
   });
@@ -104,13 +109,13 @@ describe('what diffuses', () => {
     const clipped = new Node(1);
     await clipped.account.learn(new Float32Array(ELEMENTS).fill(1));
     await clipped.account.learn(new Float32Array(ELEMENTS).fill(1));
-    assert.ok(Math.abs(Math.hypot(...clipped.owed()) - 1) < 0.01);
+    assert.ok(Math.abs(Math.hypot(...(await clipped.owed())) - 1) < 0.01);
     const large = new Node();
     const delta = new Float32Array(ELEMENTS);
     delta[3] = 1_000;
     await large.account.learn(delta.slice());
     assert.equal(large.account.row(0)[3], DIFFUSION_MAX);
-    assert.deepEqual(large.owed(), Float64Array.from(delta));
+    assert.deepEqual(await large.owed(), Float64Array.from(delta));
   });
 
   it('takes no row that an honest node cannot have', () => {
@@ -135,7 +140,7 @@ describe('what diffuses', () => {
         node.account.freeze();
         const frozen = node.account.frozen(0) ?? assert.fail('not sound');
         node.account.mark(0, NEIGHBOUR, edge(1, frozen.version));
-        const before = node.owed();
+        const before = await node.owed();
         const act = async (on: Node): Promise<void> => {
           const own = { values: frozen.values, degree: 1 };
           if (what === 'flow') on.account.flow(0, NEIGHBOUR, edge(1, null), own, other, ETA_ONE);
@@ -145,7 +150,7 @@ describe('what diffuses', () => {
         const twin = new Node();
         await twin.account.learn(lesson(1));
         await act(twin);
-        const after = twin.owed();
+        const after = await twin.owed();
         node.store.writesLeft = writes;
         try {
           await act(node);
@@ -153,7 +158,7 @@ describe('what diffuses', () => {
           assert.ok(error instanceof Crash);
         }
         node.restart();
-        const found = node.owed();
+        const found = await node.owed();
         const isDone = what === 'flow' ? node.account.edge(0, NEIGHBOUR)?.version === null : node.residual.generation === 2;
         assert.deepEqual(found, isDone ? after : before);
         assert.equal(node.account.edge(0, NEIGHBOUR)?.seq, 1);

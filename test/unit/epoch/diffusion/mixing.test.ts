@@ -3,11 +3,11 @@ import { int32Of, layoutOf } from '../../../../src/aggregation/index.ts';
 import { Account } from '../../../../src/epoch/diffusion/account.ts';
 import { Mixing } from '../../../../src/epoch/diffusion/mixing.ts';
 import type { Streams } from '../../../../src/epoch/ports.ts';
-import { Residual } from '../../../../src/epoch/residual.ts';
 import { VirtualClock } from '../../../../src/simulation/clock.ts';
-import { MemoryNodeStore } from '../../../../src/simulation/stores.ts';
+import { MemoryBlobStore, MemoryNodeStore } from '../../../../src/simulation/stores.ts';
 import { StarlingError } from '../../../../src/spec/index.ts';
 import { picker } from '../../../support/exchanges.ts';
+import { openResidual } from '../../../support/residuals.ts';
 
 const ELEMENTS = 3;
 const spans = layoutOf([{ name: 'a', shape: [ELEMENTS] }]);
@@ -35,7 +35,7 @@ class Swarm {
 
   #node(i: number) {
     const store = new MemoryNodeStore();
-    const residual = new Residual(store, spans, () => false);
+    const residual = openResidual(store, new MemoryBlobStore(), spans);
     const account = new Account({ store, residual, spans, scaleExponents: [-12], clipNorm: 100, turn: async () => {} });
     const self = nameOf(i);
     const streams: Pick<Streams, 'request' | 'handle'> = {
