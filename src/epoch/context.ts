@@ -43,7 +43,7 @@ export interface EpochPorts {
   readonly blobs: BlobStore;
   /** There where models are too large for memory: where they are made. Empty at first. */
   readonly scratch?: BlobStore | undefined;
-  /** What only this node names, and nobody else is given: what it is owed, and its own updates. */
+  /** What only this node names, and nobody else is given: what it is owed, and its own updates, where these are large. */
   readonly own: BlobStore;
   readonly store: NodeStore;
   readonly journal: Journal;

@@ -148,8 +148,8 @@ export interface BlobStore {
   /** Size and leaf hashes, without holding all of it. `undefined` when not held. Throws DATA_CORRUPT as `get` does. */
   index(root: ContentRoot): Promise<ContentIndex | undefined>;
   /**
-   * Chunk `i` (0-based, CHUNK_BYTES long but for the last), `undefined` when not held or past the end. Not checked
-   * here: whoever asked checks it against the leaf.
+   * Chunk `i` (0-based, CHUNK_BYTES long but for the last), the caller's own, alone in its memory; `undefined` when not held or past
+   * the end. Not checked here: whoever asked checks it against the leaf.
    */
   readChunk(root: ContentRoot, i: number): Promise<Uint8Array | undefined>;
   has(root: ContentRoot): Promise<boolean>;

@@ -1,7 +1,7 @@
 /**
  * What this node learned and the swarm's model does not hold yet (PROTOCOL section 4). A contribution's integers
  * leave it when a chosen decision rosters them and come back when the choice changes; all of it survives a crash:
- * what is as large as a model is content in files of this node's own, and small facts say which of it counts.
+ * what is as large as a model is content of this node's own, and small facts say which of it counts.
  */
 import { bytesOf, dtypeBytes, float32Of, integersOf, type TensorSpan } from '../aggregation/index.ts';
 import type { IntRow } from '../compute/api.ts';
@@ -35,7 +35,7 @@ export function residualOf(ctx: EpochContext): Residual {
 
 export interface ResidualInit {
   readonly store: NodeStore;
-  /** Content that nobody else names, and nobody else is given. */
+  /** Files that nobody else names, and nobody else is given. */
   readonly own: BlobStore;
   readonly journal: Pick<Journal, 'log'>;
   readonly spans: readonly TensorSpan[];
@@ -49,6 +49,7 @@ export class Residual {
   readonly #journal: Pick<Journal, 'log'>;
   readonly #spans: readonly TensorSpan[];
   readonly #elements: number;
+  readonly #sizeBytes: number;
   /** The present values; undefined for zeros. */
   #at: ContentRoot | undefined;
   #version = 0;
@@ -62,10 +63,11 @@ export class Residual {
 
   constructor({ store, own, journal, spans, onLedger }: ResidualInit) {
     this.#records = new ResidualRecords(store);
-    this.#content = new OwnContent(own);
+    this.#content = new OwnContent(store, own);
     this.#journal = journal;
     this.#spans = spans;
     this.#elements = spans.at(-1)?.end ?? 0;
+    this.#sizeBytes = this.#elements * Float32Array.BYTES_PER_ELEMENT;
     const { at, settled, generation } = this.#records.standing;
     this.#at = at;
     this.#generation = generation;
@@ -106,7 +108,7 @@ export class Residual {
   exchange(change: (values: Float32Array, start: number) => void, moved: () => void): Promise<void> {
     return this.#alone(async () => {
       const before = this.#at;
-      const after = await this.#content.put(this.#changed(change));
+      const after = await this.#content.put(this.#changed(change), this.#sizeBytes);
       this.#records.saveStanding({ at: after, settled: this.#settled, generation: this.#generation + 1 }, 'now');
       this.#become(after);
       this.#generation++;
@@ -205,7 +207,7 @@ export class Residual {
   /** Looks at what is on disk, and removes what a crash left half done. To be called once, where nobody else has this disk. */
   tidy(): Promise<void> {
     return this.#alone(async () => {
-      if (this.#at !== undefined && !(await this.#content.isSound(this.#at, this.#elements * Float32Array.BYTES_PER_ELEMENT))) {
+      if (this.#at !== undefined && !(await this.#content.isSound(this.#at, this.#sizeBytes))) {
         this.#journal.log('warn', 'epoch', 'what this node was owed is lost: its values on disk have rotted, or are gone', {
           root: this.#at,
         });
@@ -241,6 +243,7 @@ export class Residual {
         for (const { own, updateHash, root, sign } of updates)
           this.#add(values, start, await this.#integers(updateHash, own.dtype, root, start, values.length), own.exponents, sign);
       }),
+      this.#sizeBytes,
     );
     for (const { updateHash, inModel } of moves)
       if (inModel) this.#settled.add(updateHash);
@@ -285,7 +288,7 @@ export class Residual {
       });
       // They may have become others meanwhile.
       if (at !== this.#at || chunk === undefined) continue;
-      return new Float32Array(float32Of(chunk));
+      return float32Of(chunk);
     }
   }
 

@@ -114,7 +114,7 @@ export class MemoryBlobStore implements BlobStore {
   }
   async readChunk(root: ContentRoot, i: number): Promise<Uint8Array | undefined> {
     const chunk = chunkAt(this.#blobs.get(root) ?? new Uint8Array(), i);
-    return chunk.byteLength === 0 ? undefined : chunk;
+    return chunk.byteLength === 0 ? undefined : Uint8Array.from(chunk);
   }
   async has(root: ContentRoot): Promise<boolean> {
     return this.#blobs.has(root);

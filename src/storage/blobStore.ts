@@ -157,7 +157,7 @@ async function writeFileParts(path: string, parts: Iterable<Uint8Array> | AsyncI
 /** Up to CHUNK_BYTES from the start of chunk `i`. */
 async function readAt(file: FileHandle, i: number): Promise<Uint8Array> {
   const { buffer, bytesRead } = await file.read(new Uint8Array(CHUNK_BYTES), 0, CHUNK_BYTES, i * CHUNK_BYTES);
-  return buffer.subarray(0, bytesRead);
+  return bytesRead === CHUNK_BYTES ? buffer : buffer.slice(0, bytesRead);
 }
 
 async function withFile<T>(path: string, use: (file: FileHandle) => Promise<T>): Promise<T | undefined> {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { layoutOf } from '../../../src/aggregation/index.ts';
+import { layoutOf, type TensorSpan } from '../../../src/aggregation/index.ts';
 import type { Durability, NodeStore } from '../../../src/epoch/ports.ts';
 import type { Residual } from '../../../src/epoch/residual.ts';
 import type { OwnUpdate } from '../../../src/epoch/residualRecords.ts';
@@ -10,11 +10,8 @@ import { decode } from '../../../src/wire/index.ts';
 import { AnnouncingBlobStore, openResidual, valuesOf } from '../../support/residuals.ts';
 import { hashOf } from '../ledger/entries.ts';
 
-const spans = layoutOf([
-  { name: 'a', shape: [2] },
-  { name: 'b', shape: [1] },
-]);
 const EXPONENTS = [-4, -2];
+/** Of the three elements that are learned. */
 const scaleAt = (k: number): number => 2 ** (k < 2 ? -4 : -2);
 
 class Crash extends Error {}
@@ -56,18 +53,32 @@ class FailingStore implements NodeStore {
   }
 }
 
-/** What the residual is for, kept in plain numbers beside it: every delta, and which contributions are on the ledger. */
+/**
+ * What the residual is for, kept in plain numbers beside it: every delta, and which contributions are on the ledger. Learns the first two
+ * elements and the last of a model of `elements`.
+ */
 class Trainer {
+  readonly elements: number;
+  readonly #spans: readonly TensorSpan[];
   readonly store = new FailingStore();
   readonly own = new AnnouncingBlobStore(() => this.store.write());
   readonly ledger: { readonly update: OwnUpdate; rostered: boolean }[] = [];
-  residual = this.#open();
+  residual: Residual;
   /** Sum of the deltas whose contribution is on the ledger. */
   readonly learned = [0, 0, 0];
   epoch = 1;
 
+  constructor(elements = 3) {
+    this.elements = elements;
+    this.#spans = layoutOf([
+      { name: 'a', shape: [elements - 1] },
+      { name: 'b', shape: [1] },
+    ]);
+    this.residual = this.#open();
+  }
+
   #open(): Residual {
-    return openResidual(this.store, this.own, spans, (hash) => this.ledger.some(({ update }) => update.updateHash === hash));
+    return openResidual(this.store, this.own, this.#spans, (hash) => this.ledger.some(({ update }) => update.updateHash === hash));
   }
 
   async restart(): Promise<void> {
@@ -79,8 +90,13 @@ class Trainer {
 
   /** As commit.ts does. The delta counts as learned once it is on the ledger. */
   async submit(delta: readonly number[]): Promise<void> {
-    const prepared = Float32Array.from(await valuesOf(this.residual), (v, k) => v + (delta[k] as number));
-    const integers = Int16Array.from(prepared, (v, k) => Math.max(-100, Math.min(100, Math.round(v / scaleAt(k)))));
+    const prepared = await valuesOf(this.residual);
+    const integers = new Int16Array(this.elements);
+    for (const [k, d] of delta.entries()) {
+      const at = this.#at(k);
+      prepared[at] = (prepared[at] as number) + d;
+      integers[at] = Math.max(-100, Math.min(100, Math.round((prepared[at] as number) / scaleAt(k))));
+    }
     const update = {
       updateHash: hashOf(`update ${this.ledger.length} ${this.epoch} ${delta}`),
       epoch: this.epoch,
@@ -92,6 +108,11 @@ class Trainer {
     };
     await this.residual.contribute(update, prepared, () => this.#append(update, delta));
     this.epoch += 1;
+  }
+
+  /** Where the k-th of the three is. */
+  #at(k: number): number {
+    return k < 2 ? k : this.elements - 1;
   }
 
   #append(update: OwnUpdate, delta: readonly number[]): void {
@@ -114,10 +135,10 @@ class Trainer {
     const values = await valuesOf(this.residual);
     for (let k = 0; k < 3; k++) {
       const inModel = this.ledger.reduce(
-        (sum, { update, rostered }) => sum + (rostered ? (update.integers[k] as number) * scaleAt(k) : 0),
+        (sum, { update, rostered }) => sum + (rostered ? (update.integers[this.#at(k)] as number) * scaleAt(k) : 0),
         0,
       );
-      const owed = values[k] as number;
+      const owed = values[this.#at(k)] as number;
       assert.ok(
         Math.abs((this.learned[k] as number) - owed - inModel) < 1e-3,
         `${k}: learned ${this.learned[k]}, owed ${owed}, in the model ${inModel}`,
@@ -148,51 +169,60 @@ async function perform(trainer: Trainer, one: Act): Promise<void> {
   }
 }
 
-describe('the residual', () => {
-  it('keeps what was learned owed or in the model, through any choice of decisions and back', async () => {
-    await fc.assert(
-      fc.asyncProperty(fc.array(act, { maxLength: 20 }), async (acts) => {
-        const trainer = new Trainer();
-        for (const one of acts) {
-          await perform(trainer, one);
-          await trainer.check();
-        }
-      }),
-      { numRuns: 200 },
-    );
-  });
+/** Elements of a model whose values are a fact of the store, and of one whose are a file; and how many runs are worth their time. */
+const SIZES = [
+  [3, 1],
+  [65_538, 0.1],
+] as const;
 
-  it('keeps it through a crash at any write, wherever it falls, and whatever a power cut takes back', async () => {
-    await fc.assert(
-      fc.asyncProperty(
-        fc.array(act, { minLength: 1, maxLength: 12 }),
-        fc.nat(60),
-        fc.nat(8),
-        fc.array(act, { maxLength: 6 }),
-        async (acts, writes, lost, then) => {
-          const trainer = new Trainer();
-          trainer.store.writesLeft = writes;
+for (const [elements, share] of SIZES)
+  describe(`the residual of ${elements} elements`, () => {
+    it('keeps what was learned owed or in the model, through any choice of decisions and back', async () => {
+      await fc.assert(
+        fc.asyncProperty(fc.array(act, { maxLength: 20 }), async (acts) => {
+          const trainer = new Trainer(elements);
           for (const one of acts) {
-            try {
-              await perform(trainer, one);
-            } catch (error) {
-              assert.ok(error instanceof Crash);
-              break;
-            }
+            await perform(trainer, one);
+            await trainer.check();
           }
-          trainer.store.lose(lost);
-          await trainer.restart();
-          await trainer.check();
-          for (const one of then) await perform(trainer, one);
-          await trainer.check();
-          await trainer.restart();
-          await trainer.check();
-        },
-      ),
-      { numRuns: 500 },
-    );
+        }),
+        { numRuns: 200 * share },
+      );
+    });
+
+    it('keeps it through a crash at any write, wherever it falls, and whatever a power cut takes back', async () => {
+      await fc.assert(
+        fc.asyncProperty(
+          fc.array(act, { minLength: 1, maxLength: 12 }),
+          fc.nat(60),
+          fc.nat(8),
+          fc.array(act, { maxLength: 6 }),
+          async (acts, writes, lost, then) => {
+            const trainer = new Trainer(elements);
+            trainer.store.writesLeft = writes;
+            for (const one of acts) {
+              try {
+                await perform(trainer, one);
+              } catch (error) {
+                assert.ok(error instanceof Crash);
+                break;
+              }
+            }
+            trainer.store.lose(lost);
+            await trainer.restart();
+            await trainer.check();
+            for (const one of then) await perform(trainer, one);
+            await trainer.check();
+            await trainer.restart();
+            await trainer.check();
+          },
+        ),
+        { numRuns: 500 * share },
+      );
+    });
   });
 
+describe('the residual', () => {
   it('keeps it where a write fails once and the process goes on', async () => {
     for (let failing = 0; failing < 10; failing++) {
       const trainer = new Trainer();
@@ -291,7 +321,9 @@ describe('the residual', () => {
       await trainer.settle();
     }
     await trainer.check();
-    assert.equal([...keys].filter((key) => key.startsWith('own-update/')).length, 63);
+    const left = (prefix: string): number => [...keys].filter((key) => key.startsWith(prefix)).length;
+    assert.equal(left('own-update/'), 63);
+    assert.ok(left('own/') <= 63 + 1, 'integers of each, some the same, and the values');
     const old = trainer.ledger[0] as { rostered: boolean };
     old.rostered = true;
     await trainer.settle();
