@@ -66,12 +66,16 @@ async function shaped(python: string | undefined): Promise<BenchRow[]> {
       port: GLOO_PORT,
     };
     const { figures, other } = await measured(place, python);
-    return figures.flatMap(({ dtype, schedule, ...one }) => {
+    const bytesMs = (bytes: number): number => (bytes * 8) / (RATE_MBIT * 1e3);
+    // What the baseline itself takes for its bytes: headers and queues of this network.
+    const floatBytes = ((2 * (MEMBERS - 1)) / MEMBERS) * PARAMETERS * Float32Array.BYTES_PER_ELEMENT;
+    const ofGloo = other === undefined ? [] : [line(`${place.name} float32 gloo`, other.ms, 'ms', 'bytes', bytesMs(floatBytes))];
+    const ofMembers = figures.flatMap(({ dtype, schedule, ...one }) => {
       const row = (baseline: string, baselineMs: number): BenchRow =>
         line(`${place.name} ${dtype} ${schedule}`, one.ms, 'ms', baseline, baselineMs);
-      const bytesMs = (one.bytes * 8) / (RATE_MBIT * 1e3);
-      return [row('bytes', bytesMs), ...(other === undefined ? [] : [row('gloo', other.ms)])];
+      return [row('bytes', bytesMs(one.bytes)), ...(other === undefined ? [] : [row('gloo', other.ms)])];
     });
+    return [...ofMembers, ...ofGloo];
   } finally {
     await net.close();
   }
