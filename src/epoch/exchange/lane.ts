@@ -3,6 +3,7 @@ import { Accumulator, type EdgeAccusation, Exchange, type Plan, type Transfer } 
 import type { IntRow } from '../../compute/api.ts';
 import { type Fingerprint, type Hex, StarlingError } from '../../spec/index.ts';
 import type { Clock } from '../ports.ts';
+import { TURN_ELEMENTS } from '../turns.ts';
 import { PIECE, turn } from './world.ts';
 
 /** What a chunk that was received is known by: enough to say later who sent what. */
@@ -55,7 +56,7 @@ export class Lane {
   async finish(clock: Clock): Promise<Int32Array> {
     const accumulator = this.#accumulator;
     if (accumulator === undefined) return new Int32Array();
-    for (const range of pieces(this.#length)) {
+    for (const range of pieces(this.#length, TURN_ELEMENTS)) {
       accumulator.scale(range, this.#unit);
       await turn(clock);
     }
@@ -93,6 +94,6 @@ export class Lane {
 }
 
 /** [0, length) in pieces that one turn handles. */
-export function* pieces(length: number): Iterable<{ readonly start: number; readonly end: number }> {
-  for (let start = 0; start < length; start += PIECE) yield { start, end: Math.min(length, start + PIECE) };
+export function* pieces(length: number, size = PIECE): Iterable<{ readonly start: number; readonly end: number }> {
+  for (let start = 0; start < length; start += size) yield { start, end: Math.min(length, start + size) };
 }
