@@ -21,13 +21,12 @@ import type { Applied } from './chain.ts';
 import { Challenger } from './challenger.ts';
 import type { CollectorListener } from './collector.ts';
 import { Committee, type CommitteeListener } from './committee.ts';
-import { createContext, type EpochContext, type EpochInit, plantDecisions } from './context.ts';
+import { createContext, type EpochContext, type EpochInit } from './context.ts';
 import { Desk } from './desk.ts';
 import { Diffusion, type DiffusionView, diffuses, type Learned } from './diffusion/index.ts';
 import { Exchanges } from './exchange/index.ts';
 import { exchangeWorld } from './exchangeWorld.ts';
 import { factsOf } from './facts.ts';
-import { replayBlocks } from './finality.ts';
 import { Inbox, type InboxListener } from './inbox.ts';
 import { Intake } from './intake.ts';
 import { pendingJoins } from './join.ts';
@@ -37,7 +36,7 @@ import { Outcome, type OutcomeListener } from './outcome.ts';
 import { Peering } from './peering.ts';
 import { Presence } from './presence.ts';
 import { type Residual, residualOf } from './residual.ts';
-import { settlePin } from './rollback.ts';
+import { replay } from './rollback.ts';
 import type { RosterTalk } from './roster.ts';
 import { Rounds, type RoundsListener } from './rounds.ts';
 import type { UpdateSubmission } from './submission.ts';
@@ -169,14 +168,15 @@ export class Engine implements Listeners {
     return [...this.talk.haves].reduce((n, have) => n + have.trainers, 0);
   }
 
-  /** Replays what the disk holds, subscribes, and joins once it has heard from the others. Resolves when it runs. */
+  /** Brings this node to where its disk is. Before `start`, and where it can be before anybody else is in reach. */
+  replay(): Promise<void> {
+    return replay(this.ctx, this.#residual);
+  }
+
+  /** Subscribes, and joins once it has heard from the others. Resolves when it runs. */
   async start(): Promise<void> {
     this.ctx.ports.gossip.subscribe(ledgerTopic(this.ctx.swarm));
     this.ctx.ports.gossip.subscribe(votesTopic(this.ctx.swarm));
-    await this.#residual.tidy();
-    await replayBlocks(this.ctx);
-    this.ctx.pinned = settlePin(this.ctx);
-    plantDecisions(this.ctx);
     this.committee.start();
     this.#challenger.start();
     await this.advance();

@@ -117,15 +117,18 @@ async function aggregateOf(
  */
 export async function replayBlocks(ctx: EpochContext, last = ctx.pinned ?? Number.POSITIVE_INFINITY): Promise<number> {
   const { blocks, journal } = ctx.ports;
+  // As the disk is now: blocks of peers may be appended while this goes on, and are applied already.
+  const end = Math.min(blocks.head(), last);
   let applied = 0;
-  for (let epoch = ctx.chain.finalized.state.epoch + 1; epoch <= Math.min(blocks.head(), last); epoch++) {
+  for (let epoch = ctx.chain.finalized.state.epoch + 1; epoch <= end; epoch++) {
     const record = blocks.get(epoch);
     if (record === undefined)
       throw new StarlingError('DATA_CORRUPT', `block ${epoch} is missing`, { phase: 'ledger', fix: 'run `starling fsck --repair`' });
     const hash = record.block.header.aggregateHash;
     ctx.finals.add({ record, header: heldHeader(ctx, hash) ?? null }, epoch - 1);
     const outcome = await applyFinal(ctx, true);
-    if (outcome.kind !== 'applied') {
+    if (outcome.kind === 'none') break;
+    if (outcome.kind === 'incomplete') {
       journal.log('warn', 'epoch', 'blocks on disk stand on entries that are not here; they are fetched from peers', { from: epoch });
       blocks.truncate(epoch - 1);
       break;

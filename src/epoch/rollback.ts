@@ -7,6 +7,7 @@ import { asStarlingError, type ContentRoot, StarlingError } from '../spec/index.
 import { type EpochContext, plantDecisions } from './context.ts';
 import { replayBlocks } from './finality.ts';
 import { savePin } from './pin.ts';
+import type { Residual } from './residual.ts';
 import { modelRootOf } from './storedModel.ts';
 
 /**
@@ -57,8 +58,16 @@ export function rollback(ctx: EpochContext, epoch: number): void {
   });
 }
 
-/** After a restart: provisional results are not held over it, so that this node stands at its newest block at most. */
-export function settlePin({ chain, ports, pinned }: Pick<EpochContext, 'chain' | 'ports' | 'pinned'>): number | undefined {
+/** Brings a node to where its disk is, after a restart. Where it can be, before anybody else is in reach. */
+export async function replay(ctx: EpochContext, residual: Residual): Promise<void> {
+  await residual.tidy();
+  await replayBlocks(ctx);
+  ctx.pinned = settlePin(ctx);
+  plantDecisions(ctx);
+}
+
+/** Provisional results are not held over a restart, so that this node stands at its newest block at most. */
+function settlePin({ chain, ports, pinned }: Pick<EpochContext, 'chain' | 'ports' | 'pinned'>): number | undefined {
   if (pinned === undefined || pinned <= chain.finalized.state.epoch) return pinned;
   savePin(ports.store, chain.finalized.state.epoch);
   return chain.finalized.state.epoch;

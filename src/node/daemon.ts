@@ -152,6 +152,7 @@ export async function runDaemon(config: DaemonConfig, signal: AbortSignal): Prom
   host.streams.onPeer((peer, connected) => journal.emit('peers', { peer, connected }));
   await stages.run('join', async () => {
     closers.defer(() => host.stop());
+    await node.replay();
     await host.start();
     await node.start();
   });

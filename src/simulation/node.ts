@@ -137,6 +137,7 @@ export class SimulatedNode {
       },
     );
     this.engine = engine;
+    await engine.replay();
     await engine.start();
     if (this.#life === life) this.started = true;
   }

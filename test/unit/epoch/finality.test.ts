@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { bytesOf } from '../../../src/aggregation/index.ts';
+import { heldHeader } from '../../../src/epoch/aggregates.ts';
 import { applyFinal, replayBlocks } from '../../../src/epoch/finality.ts';
 import { ensureModel } from '../../../src/epoch/modelPull.ts';
 import type { Candidate } from '../../../src/epoch/waitingBlocks.ts';
@@ -210,6 +211,30 @@ describe('a restart', () => {
     graph.has = has;
     await give(node, last);
     assert.deepEqual(finalOf(node), finalOf(swarm.node(0)));
+  });
+
+  it('goes on from disk while blocks of peers come, and forgets none of them', async () => {
+    for (const given of [4, 5]) {
+      const swarm = committee(3, { snapshotEpochs: 3 });
+      const records = await grow(swarm, 5);
+      const node = swarm.node(1);
+      node.blocks.truncate(3);
+      node.restart();
+      const { ctx, blobs } = node;
+      const has = blobs.has.bind(blobs);
+      // While the last block from disk keeps its snapshot, one that a peer gave is applied, and one more is here or not.
+      blobs.has = async (root) => {
+        blobs.has = has;
+        for (const record of records.slice(3, given))
+          ctx.finals.add({ record, header: heldHeader(ctx, record.block.header.aggregateHash) ?? null }, 3);
+        assert.equal((await applyFinal(ctx)).kind, 'applied');
+        return has(root);
+      };
+      assert.equal(await replayBlocks(ctx), 3);
+      assert.deepEqual([ctx.chain.finalized.state.epoch, node.blocks.head()], [4, 4]);
+      for (const record of records.slice(4)) await give(node, record);
+      assert.deepEqual([finalOf(node), node.blocks.head()], [finalOf(swarm.node(0)), 5]);
+    }
   });
 
   it('says which block is missing', async () => {
