@@ -10,6 +10,8 @@ export interface Electorate {
   readonly signers: readonly Fingerprint[];
   /** Votes that certify an attempt. */
   readonly needed: number;
+  /** Without a quorum: what comes of it is provisional. Contributions of others than the signers are left out from the start: nobody reaches them. */
+  readonly onlySigners?: boolean;
 }
 
 /** Votes of one epoch over one base. One vote a voter and number; of numbers that are past, only who was certified is remembered. */
@@ -82,7 +84,10 @@ export class Ballots {
   /** The attempt that most voters of a number signed, ties to the lower id; more of them than may lie, so that an honest one did. */
   favourite(number: number): Attempt | undefined {
     const [best] = [...this.#tally(number)].sort(([a, x], [b, y]) => y - x || (a < b ? -1 : 1));
-    return best !== undefined && best[1] > faultsOf(this.#electorate.signers.length) ? this.#bodies.get(best[0]) : undefined;
+    const { signers, needed, onlySigners } = this.#electorate;
+    // Where no quorum is in reach, those who are may be too few to outnumber every liar of all: among themselves they must meet even so.
+    const liars = faultsOf(onlySigners === true ? needed : signers.length);
+    return best !== undefined && best[1] > liars ? this.#bodies.get(best[0]) : undefined;
   }
 
   /** Votes of a number, by attempt. */

@@ -8,8 +8,6 @@ export interface AverageJob extends Electorate {
   readonly base: SwarmState;
   /** Ascending. */
   readonly roster: readonly EntryId[];
-  /** Without a quorum: the contributions of others than the signers are left out from the start, since nobody reaches them. */
-  readonly onlySigners?: boolean;
 }
 
 /** What every survivor ends with. */

@@ -36,7 +36,9 @@ export class Voter {
     const ahead = this.#ahead(least, signers);
     if (ahead !== undefined) return ahead;
     if (this.#last < least) return least;
-    const waited = (this.#world.clock.nowMs() - this.#sinceMs) / (PATIENCE_MS * (this.#last - least + 1));
+    // What was signed before this began says nothing of how long views take to meet now.
+    const tries = Math.max(1, this.#last - Math.max(least - 1, this.before));
+    const waited = (this.#world.clock.nowMs() - this.#sinceMs) / (PATIENCE_MS * tries);
     if (waited <= 1) return undefined;
     const catchUp = this.#catchUp(signers - needed, waited > LONG);
     if (catchUp > this.#last) return catchUp;
