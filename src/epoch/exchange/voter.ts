@@ -10,8 +10,10 @@ const PATIENCE_MS = 1_000;
 const LONG = 4;
 const KEY = 'attempt/voted';
 
+type VoterWorld = Pick<ExchangeWorld, 'clock' | 'store' | 'identity'>;
+
 export class Voter {
-  readonly #world: ExchangeWorld;
+  readonly #world: VoterWorld;
   readonly #ballots: Ballots;
   readonly #base: DecisionId;
   /** Highest number voted for here; what a process before this one signed counts. */
@@ -20,7 +22,7 @@ export class Voter {
   /** Highest number that a process before this one voted for, -1 for none. */
   readonly before: number;
 
-  constructor(world: ExchangeWorld, ballots: Ballots, base: DecisionId) {
+  constructor(world: VoterWorld, ballots: Ballots, base: DecisionId) {
     this.#world = world;
     this.#ballots = ballots;
     this.#base = base;
