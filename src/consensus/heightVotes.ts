@@ -1,4 +1,4 @@
-import { type Fingerprint, MAX_ROUNDS, type Vote, type VoteBody, type VoteStep } from '../spec/index.ts';
+import { type BlockHash, type Fingerprint, MAX_ROUNDS, type Vote, type VoteBody, type VoteStep } from '../spec/index.ts';
 import { faultsOf } from './quorum.ts';
 import type { VoteSet } from './voteSet.ts';
 
@@ -73,6 +73,15 @@ export class HeightVotes {
     if (this.#ahead.size < needed) return undefined;
     const votes = [...this.#ahead.values()].map((kept) => kept[0] as Vote).sort((a, b) => b.round - a.round);
     return { round: (votes[needed - 1] as Vote).round, votes: votes.slice(0, needed) };
+  }
+
+  /** Whether f + 1 voters have signed one block, in whatever rounds and steps: then an honest one has found it acceptable. */
+  hasSupport(): boolean {
+    const counted = [...this.#rounds.values()].flatMap(({ prevote, precommit }) => [...prevote.votes(), ...precommit.votes()]);
+    const supporters = new Map<BlockHash, Set<Fingerprint>>();
+    for (const { block, voter } of [...counted, ...[...this.#ahead.values()].flat()])
+      if (block !== null) supporters.set(block, (supporters.get(block) ?? new Set()).add(voter));
+    return [...supporters.values()].some(({ size }) => size > faultsOf(this.#voters.size));
   }
 
   /** Goes on to `round`: votes ahead of it are counted from now on, those far behind forgotten. */

@@ -107,17 +107,14 @@ export class Tendermint {
     return this.#step;
   }
 
-  /** Enters round 0, or the one it was in before a crash: then it repeats what it said in it. */
+  /**
+   * Enters round 0, or the one it was in before a crash: then it repeats what it said in it. Before, it does so by itself once a block
+   * of that round is found acceptable here, or f + 1 voters stand on one. No other proposal begins the height: a liar's would let its
+   * rounds pass while honest nodes have nothing to propose yet.
+   */
   start(): readonly TendermintEffect[] {
     if (this.#step !== 'new') return NONE;
-    this.#step = 'propose';
-    for (const { round, step, block } of this.#own) {
-      this.#step = step;
-      this.#emitVote(round, step, block);
-    }
-    if (this.#step === 'propose') this.#setTimer('propose');
-    this.#repropose();
-    this.#takeProposals();
+    this.#begin();
     return this.#settle();
   }
 
@@ -131,7 +128,8 @@ export class Tendermint {
   onProposal(proposal: ProposalView): readonly TendermintEffect[] {
     const { round, block } = proposal;
     if (this.#step === 'decided' || !this.#proposals.add(proposal, this.#round, this.#supporters(round, block))) return NONE;
-    if (this.#step !== 'new' && round === this.#round) this.#takeProposals();
+    if (this.#step === 'new' && proposal.prevotes !== null) this.#countCertificate(proposal.prevotes);
+    if (round === this.#round) this.#takeProposals();
     return this.#settle();
   }
 
@@ -210,6 +208,7 @@ export class Tendermint {
   /** Applies every rule until none has anything to say. */
   #settle(): readonly TendermintEffect[] {
     this.#learn();
+    if (this.#step === 'new' && this.#isUnderWay()) this.#begin();
     while (this.#step !== 'new' && this.#step !== 'decided') {
       const [round, step] = [this.#round, this.#step];
       const skip = this.#votes.skip();
@@ -241,6 +240,21 @@ export class Tendermint {
     // Its quorum answers what this node may have held against the block in its round.
     else if (this.#step !== 'new' && this.#proposals.ask(block, round, round))
       this.#effects.push({ type: 'judge', round, block, validRound: round });
+  }
+
+  #isUnderWay(): boolean {
+    return this.#proposals.of(this.#round).some(({ block }) => this.#proposals.isValid(block)) || this.#votes.hasSupport();
+  }
+
+  #begin(): void {
+    this.#step = 'propose';
+    for (const { round, step, block } of this.#own) {
+      this.#step = step;
+      this.#emitVote(round, step, block);
+    }
+    if (this.#step === 'propose') this.#setTimer('propose');
+    this.#repropose();
+    this.#takeProposals();
   }
 
   /** 11 and 55. */

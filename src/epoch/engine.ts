@@ -250,7 +250,7 @@ export class Engine implements Listeners {
 
   hasVoted(node: Fingerprint): boolean {
     const { voting } = this.committee;
-    return voting.base.id === this.base && voting.votesOf(node).length > 0;
+    return voting.base.id === this.base && voting.votesOf(node).some(({ block }) => block !== null);
   }
 
   behind(peer: PeerId): void {
@@ -350,7 +350,7 @@ export class Engine implements Listeners {
     if (this.#stopped) return;
     const { state } = this;
     if (this.ctx.quorate) {
-      if (state.phase === 'voting') this.committee.voting.begin(state.roster);
+      if (state.phase === 'voting') this.committee.voting.begin(this.base, state.roster);
       for (const peer of this.ctx.ports.streams.peers()) this.behind(peer);
       this.#watch(this.advance());
     } else if (state.phase === 'voting') this.#watch(this.#outcome.decide(state.roster));

@@ -74,7 +74,7 @@ export class Outcome {
       this.#listener.averaged(true);
       if (this.#listener.state.phase !== 'voting') return;
       // The quorum may have gone meanwhile.
-      if (this.#ctx.quorate) this.#committee.voting.begin(roster);
+      if (this.#ctx.quorate) this.#committee.voting.begin(base.id, roster);
       else await this.decide(roster);
     } catch (error) {
       // What ended it has begun something else.

@@ -14,7 +14,7 @@ export interface RoundsListener {
   readonly state: MachineState;
   /** With every tick: what is missing is asked for. */
   fetchMissing(): void;
-  /** A node has voted on this epoch's block: it needs nothing more of its roster. */
+  /** A node has voted for this epoch's block: it needs nothing more of its roster. */
   hasVoted(node: Fingerprint): boolean;
   /** The negotiation has come to an end. */
   settled(roster: readonly EntryId[]): void;

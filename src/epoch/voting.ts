@@ -7,6 +7,7 @@ import {
   asStarlingError,
   type Block,
   type BlockHash,
+  type DecisionId,
   type EntryId,
   type Fingerprint,
   ignore,
@@ -122,10 +123,14 @@ export class Voting {
     this.#judgements.stop();
   }
 
-  /** This node's own roster is settled: it votes from now on, and offers this when it is its turn. */
-  begin(roster: readonly EntryId[]): void {
+  /**
+   * This node's own roster over `base` is settled: it votes from now on, and offers this when it is its turn. One over another base is of
+   * another height: what moves this one on and what settles rosters do not move at once.
+   */
+  begin(base: DecisionId, roster: readonly EntryId[]): void {
+    if (base !== this.base.id) return;
     this.#offers.settle(roster);
-    this.#start();
+    if (this.#machine.step === 'new' && !this.#stopped) this.#run(this.#machine.start());
     this.#offers.consider();
   }
 
@@ -168,10 +173,6 @@ export class Voting {
   get #isProposing(): boolean {
     const { round, step } = this.#machine;
     return !this.#stopped && step === 'propose' && this.#proposers[round % this.#proposers.length] === this.#ctx.self;
-  }
-
-  #start(): void {
-    if (this.#machine.step === 'new' && !this.#stopped) this.#run(this.#machine.start());
   }
 
   #takeVote(vote: Vote): Verdict {
@@ -223,7 +224,6 @@ export class Voting {
     }
     // [IGNORE] its proposer has made enough others for this round
     if (!this.#keep(proposal)) return ignore('BOUNDS_EXCEEDED', `round ${proposal.round} has too many proposals`);
-    this.#start();
     this.#run(this.#machine.onProposal(proposal));
     return ACCEPT;
   }

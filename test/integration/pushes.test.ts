@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
+import { proposerOrder } from '../../src/consensus/index.ts';
 import { pause } from '../../src/epoch/exchange/world.ts';
 import type { EpochPorts } from '../../src/epoch/index.ts';
 import { World, type WorldOptions } from '../../src/simulation/index.ts';
+import { votersOf } from '../../src/state/index.ts';
 import { epochs } from '../support/simulated.ts';
 
 type SimulatedNode = World['nodes'][number];
@@ -10,6 +12,8 @@ type SimulatedNode = World['nodes'][number];
 const PREPARE_MS = 800;
 /** Ms between the first and the last of those who push "at once". */
 const SPREAD_MS = 300;
+/** Ms after which rounds are over that a proposal has begun too early: the first, the second and the beginning of the third. */
+const HASTE_MS = 6_000;
 /** Ms in which an epoch of so many must be over: what the genesis allows, the negotiation and the vote. */
 const EPOCH_MS = 20_000;
 
@@ -80,4 +84,28 @@ describe('updates that are pushed at once to nodes without a trainer', function 
       }
     });
   });
+
+  /** The next height's first proposer offers at once what no block may hold: a join that one holds already. Its signature is good. */
+  function proposeTooEarly(world: World): void {
+    const { chain, replica } = world.node(0).up.ctx;
+    const { id, state } = chain.finalized;
+    const [first] = proposerOrder(id, state.epoch + 1, votersOf(state));
+    const hasty = world.nodes.find(({ identity }) => identity.fingerprint === first) ?? assert.fail('no proposer');
+    const join = replica.graph.joinOf(hasty.identity.fingerprint) ?? assert.fail('no join');
+    hasty.up.committee.voting.begin(id, [join.id]);
+  }
+
+  for (const schedule of ['gossip', 'ring'] as const)
+    it(`are not left out because a proposal came before there was anything to propose (${schedule})`, async () => {
+      await pushed({ nodes: 5, seed: 3, rules: { schedule } }, async (world) => {
+        for (let turn = 0; turn < 5; turn++) {
+          proposeTooEarly(world);
+          await world.run(HASTE_MS);
+          const { authors } = await push(world, world.nodes);
+          // Who proposed that freezes when it likes, and the last to come may be left out with it; nobody else.
+          for (const { index, identity } of world.nodes.slice(0, -1))
+            assert.ok(authors.has(identity.fingerprint), `turn ${turn}: node ${index} is not among ${authors.size}`);
+        }
+      });
+    });
 });

@@ -163,7 +163,7 @@ describe('a newcomer', function () {
     // From the block with its join on, five vote, and one of them is dead: the next needs the other four, the newcomer among them.
     await until(
       () => `five vote; the newcomer says:\n${starting.tail}`,
-      async () => (await seatsOf(founder)) === 5,
+      async () => (await Promise.all([founder, newcomer].map(seatsOf))).every((seats) => seats === 5),
       EPOCH_MS,
     );
     const voter = await finalEpoch(founder.client);
@@ -172,7 +172,7 @@ describe('a newcomer', function () {
     const { roster, modelRoot } = await founder.client.call('epoch_get', { epoch });
     assert.ok(
       roster.some(({ author, weight }) => author === newcomer.info.fingerprint && weight > 0),
-      JSON.stringify(roster),
+      `epoch ${epoch}, a voter from epoch ${voter} on: ${JSON.stringify(roster)}; the newcomer says:\n${starting.tail}`,
     );
     assert.ok(epoch <= (pulled as number) + 2, `the model of epoch ${pulled}, a contribution to ${epoch}`);
     assert.equal((await newcomer.client.call('epoch_get', { epoch })).modelRoot, modelRoot);

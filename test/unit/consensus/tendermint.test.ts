@@ -22,6 +22,31 @@ describe('Tendermint: the rules of algorithm 1', () => {
     assert.deepEqual(of(started().offer('a'), 'propose'), []);
   });
 
+  it('begins without being told to where a proposal is acceptable, or f + 1 voters stand on a block; by nothing less', () => {
+    const fresh = () => new VotingRig(4, 1);
+    const refused = fresh();
+    assert.equal(of(refused.propose(0, 'a', null, false), 'judge').length, 1, 'it is judged before');
+    refused.judged('a', 0, false);
+    refused.votes([0, 2, 3], 0, 'prevote', null);
+    refused.votes([0, 2, 3], 0, 'precommit', null);
+    refused.vote(0, 3, 'prevote', 'a');
+    assert.equal(refused.machine.step, 'new', "a proposer's word, and nobody's vote for a block");
+    assert.deepEqual(of(refused.log, 'timer'), []);
+    refused.vote(2, 3, 'precommit', 'b');
+    assert.equal(refused.machine.step, 'new', 'two voters, two blocks');
+    refused.vote(2, 1, 'prevote', 'a');
+    assert.equal(refused.machine.step, 'propose');
+
+    const valid = fresh();
+    valid.propose(0, 'a');
+    assert.deepEqual([valid.machine.step, valid.said(0, 'prevote')], ['prevote', 'a']);
+
+    const certified = fresh();
+    certified.propose(2, 'a', certificateOf(0, 'prevote', 'a', [0, 2, 3]), false);
+    assert.notEqual(certified.machine.step, 'new');
+    assert.deepEqual([certified.machine.saved().votes, certified.machine.round], [[], 0]);
+  });
+
   it("11: an offer made before it is this node's turn is proposed when it is", () => {
     const rig = started();
     rig.offer('a');

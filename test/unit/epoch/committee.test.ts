@@ -61,6 +61,8 @@ const votesOf = ({ published, swarm, identity }: TestNode): Vote[] =>
     .map(({ data }) => decodeVotesMessage(data))
     .flatMap((m) => (m.kind === 'vote' && m.vote.voter === identity.fingerprint ? [m.vote] : []));
 
+const begin = ({ voting }: Committee): void => voting.begin(voting.base.id, []);
+
 const place = (epoch: number): Omit<VoteBody, 'voter'> => ({ epoch, round: 0, step: 'prevote', block: OTHER });
 
 /** A swarm of four, of which the first starts to vote. */
@@ -89,12 +91,12 @@ describe('the right to vote', () => {
     founder.published.splice(0);
     const { promise: heard, resolve } = Promise.withResolvers<void>();
     const { committee: seated } = seat(founder, heard);
-    seated.voting.begin([]);
+    begin(seated);
     await pass(swarm, 4_900);
     assert.deepEqual([ctx.mayVote, asked()], [false, 0]);
     resolve();
     await pass(swarm, 1);
-    seated.voting.begin([]);
+    begin(seated);
     await pass(swarm, 5_000);
     assert.deepEqual([ctx.mayVote, asked(), ctx.abstainEpoch, votesOf(founder)], [true, 1, 1, []]);
   });
@@ -123,13 +125,13 @@ describe('the right to vote', () => {
     const { committee: seated } = seat(node);
     knows(swarm.node(1));
     await pass(swarm, 2_000);
-    seated.voting.begin([]);
+    begin(seated);
     await pass(swarm, 5_000);
     assert.deepEqual([node.ctx.mayVote, votesOf(node)], [false, []]);
     knows(swarm.node(2));
     await pass(swarm, 301);
     assert.equal(node.ctx.mayVote, true);
-    seated.voting.begin([]);
+    begin(seated);
     await pass(swarm, 1_501);
     assert.deepEqual(
       votesOf(node).map(({ epoch, round, step }) => [epoch, round, step]),
@@ -155,12 +157,12 @@ describe('the right to vote', () => {
     for (const other of swarm.nodes.slice(1)) knows(other, [voteOf(node, place(1))]);
     await pass(swarm, 301);
     assert.deepEqual([node.ctx.mayVote, node.ctx.abstainEpoch, seated.fatal], [true, 1, []]);
-    seated.committee.voting.begin([]);
+    begin(seated.committee);
     await pass(swarm, 20_000);
     assert.deepEqual(votesOf(node), [], 'it signs nothing in this height');
     await finalise(swarm, [], [node]);
     seated.committee.blockApplied();
-    seated.committee.voting.begin([]);
+    begin(seated.committee);
     await pass(swarm, 1_501);
     assert.deepEqual([...new Set(votesOf(node).map((v) => v.epoch))], [2], 'and votes in the next');
     assert.deepEqual(seated.fatal, []);
@@ -185,7 +187,7 @@ describe('the right to vote', () => {
       seated.committee.blockApplied();
       await pass(swarm, 301);
       assert.deepEqual([node.ctx.mayVote, node.ctx.abstainEpoch, seated.fatal], [true, 2, []]);
-      seated.committee.voting.begin([]);
+      begin(seated.committee);
       await pass(swarm, 5_000);
       assert.deepEqual(votesOf(node), []);
     });
@@ -215,7 +217,7 @@ describe('the right to vote', () => {
     for (const other of swarm.nodes.slice(1)) knows(other);
     const first = seat(node);
     await pass(swarm, 301);
-    first.committee.voting.begin([]);
+    begin(first.committee);
     await pass(swarm, 1_501);
     const said = votesOf(node);
     assert.equal(said.length, 1);
@@ -227,7 +229,7 @@ describe('the right to vote', () => {
     const second = seat(node);
     await pass(swarm, 301);
     assert.deepEqual([node.ctx.mayVote, node.ctx.abstainEpoch, second.fatal], [true, undefined, []]);
-    second.committee.voting.begin([]);
+    begin(second.committee);
     await pass(swarm, 1);
     assert.deepEqual(
       votesOf(node).map(({ round, step, block }) => [round, step, block]),
@@ -240,7 +242,7 @@ describe('the right to vote', () => {
     for (const other of swarm.nodes.slice(1)) knows(other);
     const seated = seat(node);
     await pass(swarm, 301);
-    seated.committee.voting.begin([]);
+    begin(seated.committee);
     await pass(swarm, 1_501);
     const [own] = votesOf(node) as [Vote];
     seated.committee.gossip(encodeVotesMessage({ kind: 'vote', vote: own }), swarm.node(1).peer);

@@ -107,7 +107,7 @@ describe('what comes for a vote', () => {
     assert.equal(tell({ kind: 'vote', vote: by(2, { round: 17 }) }), 'ignore DUPLICATE');
     assert.equal(tell({ kind: 'vote', vote: by(2, { round: 18 }) }), 'accept');
     // f + 1 voters are far ahead: this node goes there, and what they left behind is over.
-    voting.begin([]);
+    voting.begin(voting.base.id, []);
     for (const i of [2, 3]) assert.equal(tell({ kind: 'vote', vote: by(i, { round: 40 }) }), 'accept');
     assert.equal(voting.round, 40);
     assert.equal(tell({ kind: 'vote', vote: by(3, { round: 20 }) }), 'ignore BOUNDS_EXCEEDED');
@@ -119,7 +119,7 @@ describe('what comes for a vote', () => {
     const { swarm, tell, voting } = await setting();
     const { block } = await draftOf(swarm.node(0));
     const commit: VotesMessage = { kind: 'commit', certificate: certify(block, swarm.nodes.slice(1)) };
-    voting.begin([]);
+    voting.begin(voting.base.id, []);
     assert.equal(tell(commit), 'accept');
     assert.equal(tell(commit), 'ignore DUPLICATE');
     assert.equal(tell({ kind: 'proposal', proposal: proposalOf(swarm, proposerOf(swarm, 0), block) }), 'ignore EPOCH_PAST');
@@ -217,7 +217,7 @@ describe('what comes for a vote', () => {
     const bad = { ...voteOf(swarm.node(2), place), signature: new Uint8Array(64) };
     inbox.bundle(encodeVotesBundle([bad, good].map((vote) => ({ kind: 'vote', vote }))), from);
     assert.deepEqual(lines, ['BAD_SIGNATURE']);
-    voting.begin([]);
+    voting.begin(voting.base.id, []);
     const votes = voting.known().flatMap((m) => (m.kind === 'vote' ? [m.vote.voter] : []));
     assert.deepEqual(votes, [swarm.node(1).identity.fingerprint]);
     voting.stop();
@@ -254,7 +254,7 @@ describe('what comes for a vote', () => {
       ctx.reach.hear(ownBeat(other.ctx, 0));
       inbox.bundle(encodeVotesBundle([{ kind: 'vote', vote: voteOf(other, place) }]), from);
     }
-    voting.begin([]);
+    voting.begin(voting.base.id, []);
     const known = inbox.known();
     assert.deepEqual(known.map((m) => m.kind).sort(), ['beat', 'beat', 'beat', 'vote', 'vote', 'vote']);
     assert.equal(decodeVotesBundle(encodeVotesBundle(known)).length, 6);
