@@ -43,6 +43,12 @@ export interface ResidualInit {
   readonly onLedger: (updateHash: Hex) => boolean;
 }
 
+/** Elements from `start` on. */
+export interface ResidualPart {
+  readonly start: number;
+  readonly values: Float32Array;
+}
+
 export class Residual {
   readonly #records: ResidualRecords;
   readonly #content: OwnContent;
@@ -91,12 +97,12 @@ export class Residual {
   }
 
   /** In parts, in order, each alone in its memory and as it is when it comes; none where nothing is owed. The elements from `start` on. */
-  async *parts(): AsyncGenerator<{ readonly start: number; readonly values: Float32Array }> {
+  async *parts(): AsyncGenerator<ResidualPart> {
     if (this.#at !== undefined) yield* this.all();
   }
 
   /** The same also where nothing is owed, and all is zeros. */
-  async *all(): AsyncGenerator<{ readonly start: number; readonly values: Float32Array }> {
+  async *all(): AsyncGenerator<ResidualPart> {
     for (let start = 0; start < this.#elements; start += PART) yield { start, values: await this.#part(start) };
   }
 

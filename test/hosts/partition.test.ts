@@ -97,11 +97,15 @@ describe('six daemons on six hosts', function () {
 
   /** Notes what a daemon returns to its trainer, until the tests are over. */
   async function listen(host: number): Promise<void> {
-    while (!isOver) {
-      for (const { lastSubmission } of (await ifThere(at(host).client.call('trainer_status'))) ?? [])
-        if (lastSubmission?.contributionId) acknowledged.set(lastSubmission.contributionId, host);
-      await sleep(100);
-    }
+    await until(
+      () => 'the tests are over',
+      async () => {
+        for (const { lastSubmission } of (await ifThere(at(host).client.call('trainer_status'))) ?? [])
+          if (lastSubmission?.contributionId) acknowledged.set(lastSubmission.contributionId, host);
+        return isOver;
+      },
+      Number.POSITIVE_INFINITY,
+    );
   }
 
   /** Resolves once a decision after `epoch` holds a contribution of all six, on each of them. */
