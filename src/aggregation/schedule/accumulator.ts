@@ -81,12 +81,6 @@ export class Accumulator {
     [this.#scaled, this.#unit] = [end, unit];
   }
 
-  /** A part that nothing is added to any more, before it is scaled. */
-  part({ start, end }: Range): Int32Array {
-    this.#weigh(start, end);
-    return this.#values.subarray(start, end);
-  }
-
   /** The sum, once it is scaled. */
   get values(): Int32Array {
     return this.#values;

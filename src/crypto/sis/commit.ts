@@ -25,13 +25,6 @@ export class Committer {
     this.#block = firstBlock;
   }
 
-  /** The next piece stands from this block of the row on; a block that was begun is filled up with zeros. */
-  at(block: number): this {
-    if (this.#held > 0) this.update(new Int32Array(DEGREE - this.#held));
-    this.#block = block;
-    return this;
-  }
-
   update(piece: SisRow): this {
     const ring = theRing();
     ring.sum.set(this.#sum);

@@ -11,23 +11,17 @@ import { type OwnRow, turn } from './world.ts';
 export async function sumHolds(
   clock: Clock,
   seed: Uint8Array,
-  { rhoSum, sum, early }: Sums,
+  { rhoSum, sum }: Sums,
   commitments: readonly sis.Commitment[],
   weights: readonly number[],
 ): Promise<boolean> {
   if (!sis.isRhoSum(rhoSum, sis.totalWeight(weights))) return false;
   const committer = new sis.Committer(seed).update(rhoSum);
-  if (early === undefined)
-    for (const { start, end } of pieces(sum.length)) {
-      if (start > 0) await turn(clock);
-      committer.update(sum.subarray(start, end));
-    }
-  const parts = [committer.finish(), ...(early === undefined ? [] : [early])];
-  const claimed = sis.combineCommitments(
-    parts,
-    parts.map(() => 1),
-  );
-  return sis.equalCommitments(claimed, sis.combineCommitments(commitments, weights));
+  for (const { start, end } of pieces(sum.length)) {
+    if (start > 0) await turn(clock);
+    committer.update(sum.subarray(start, end));
+  }
+  return sis.equalCommitments(committer.finish(), sis.combineCommitments(commitments, weights));
 }
 
 /** C = A*(q, rho). */

@@ -26,7 +26,7 @@ export interface Averaged {
 /** `weights`: of the whole roster. */
 export function averagedOf(
   attempt: Attempt,
-  { rhoSum, sum }: Sums,
+  sums: Sums,
   weights: ReadonlyMap<EntryId, number>,
   commitmentOf: (id: EntryId) => sis.Commitment | undefined,
 ): Averaged {
@@ -35,5 +35,5 @@ export function averagedOf(
     const commitment = commitmentOf(id);
     return commitment === undefined ? [] : [sis.encodeCommitment(commitment)];
   });
-  return { attempt, survivors, weights: survivors.map((id) => weights.get(id) ?? 0), sum, rhoSum, commitments };
+  return { attempt, survivors, weights: survivors.map((id) => weights.get(id) ?? 0), ...sums, commitments };
 }

@@ -3,18 +3,15 @@ import { chunkRange, type ExchangeCommand, type Transfer } from '../../aggregati
 import { sha256, sis, toHex, verifyEd25519 } from '../../crypto/index.ts';
 import { asStarlingError, type ErrorCode, type Fingerprint, type Hex } from '../../spec/index.ts';
 import { type AccusedEdge, type AverageMessage, ChunkRoom, chunkBytes, decodeAnswer, encodeAverage } from '../../wire/index.ts';
-import { EarlyCommitment } from './early.ts';
 import { Lane } from './lane.ts';
 import type { Layout } from './plans.ts';
 import type { WrongChunk } from './proof.ts';
-import { type ExchangeWorld, guard, type OwnRow, pause, turn } from './world.ts';
+import { type ExchangeWorld, type OwnRow, pause, turn } from './world.ts';
 
 /** Both sums of an attempt. */
 export interface Sums {
   readonly rhoSum: Int32Array;
   readonly sum: Int32Array;
-  /** What `sum` alone has in their commitment, where it was made while the sum came in. */
-  readonly early?: sis.Commitment;
 }
 
 export interface RunListener {
@@ -38,9 +35,6 @@ export interface RunInput {
 
 type Chunk = Extract<AverageMessage, { kind: 'chunk' }>;
 
-/** Lanes, in the order of a row: rho's digits, then the values. */
-const RHO = 0;
-const VALUES = 1;
 /** Ms until a chunk is sent again that was not taken. */
 const RESEND_MS = 100;
 /** Looks at the clock in a deadline, at most so far apart. */
@@ -61,8 +55,6 @@ export class Run {
   readonly #started: Promise<void>;
   /** Where chunks are written that go out next: as many as were on their way at once. */
   readonly #rooms: ChunkRoom[] = [];
-  /** Of the values' sum: rho's is small. */
-  readonly #early: EarlyCommitment;
   #exchanged = false;
 
   constructor(world: ExchangeWorld, { id, layout, own, deadlineMs, needed }: RunInput, listener: RunListener) {
@@ -78,15 +70,6 @@ export class Run {
     this.lanes = layout.lanes.map(({ planOf }, i) => {
       const row = rows[i] as Int16Array;
       return new Lane({ plan: planOf(rank), order: layout.order, row, weight: small, unit: layout.unit, deadlineMs });
-    });
-    const values = this.lanes[VALUES] as Lane;
-    this.#early = new EarlyCommitment({
-      clock: world.clock,
-      seed: world.seed,
-      length: own.values.length,
-      receives: values.plan.receives,
-      part: (range) => values.accumulator.part(range),
-      signal: this.#abort.signal,
     });
     this.#started = this.#start();
   }
@@ -157,7 +140,6 @@ export class Run {
       }
       // Not the chunk's own memory, which ends with this request.
       lane.keep(transfer, chunk, { hash, signature: signature.slice() });
-      if (message.lane === VALUES) this.#early.stored(chunkRange(transfer, chunk));
       if (command.neededMs !== undefined) this.#needed(command.neededMs);
       this.#obey(lane, lane.machine.stored(transfer, chunk, this.#nowMs));
     }
@@ -207,15 +189,13 @@ export class Run {
   #checkComplete(): void {
     if (this.#exchanged || !this.lanes.every(({ machine }) => machine.isComplete)) return;
     this.#exchanged = true;
-    void guard(this.#world, this.#finish());
+    void this.#finish();
   }
 
   async #finish(): Promise<void> {
     const { clock } = this.#world;
-    const early = await this.#early.finish(this.layout.unit);
-    if (early === undefined) return;
-    const [rhoSum, sum] = [await (this.lanes[RHO] as Lane).finish(clock), await (this.lanes[VALUES] as Lane).finish(clock)];
-    if (!this.isOver) this.#listener.exchanged({ rhoSum, sum, early });
+    const [rhoSum, sum] = [await (this.lanes[0] as Lane).finish(clock), await (this.lanes[1] as Lane).finish(clock)];
+    if (!this.isOver) this.#listener.exchanged({ rhoSum, sum });
   }
 
   async #send(lane: Lane, transfer: Transfer, chunk: number): Promise<void> {
