@@ -5,8 +5,7 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { hashWithDomain, identityFromSeeds, sis, toHex, utf8 } from '../../src/crypto/index.ts';
 import { layoutOf } from '../../src/epoch/exchange/plans.ts';
-import { Run, type Sums } from '../../src/epoch/exchange/run.ts';
-import type { ExchangeWorld } from '../../src/epoch/exchange/world.ts';
+import { Run, type RunWorld, type Sums } from '../../src/epoch/exchange/run.ts';
 import { systemClock } from '../../src/node/random.ts';
 import { type Attempt, type Fingerprint, type Genesis, QMAX } from '../../src/spec/index.ts';
 import { attemptId, decodeAverage, encodeAnswer } from '../../src/wire/index.ts';
@@ -86,13 +85,15 @@ function prepare(average: Average): Prepared {
   const roster = [...ids].sort();
   const attempt: Attempt = { swarm: SWARM, epoch: 1, base: '0'.repeat(64), number, roster, dropped: [], broken: [] };
   const forced: Genesis = { ...genesis, updateDtype: dtype, schedule };
-  const world = {
+  const world: RunWorld = {
     clock: systemClock,
     streams: host.streams,
+    journal: { log: (...words) => console.error(...words), observe: () => undefined, count: () => undefined },
     identity,
+    seed: seedOf(members),
     keyOf: (node: Fingerprint) => byNode.get(node)?.one.ed25519PublicKey,
     peerOf: (node: Fingerprint) => byNode.get(node)?.one.peerId,
-  } as unknown as ExchangeWorld;
+  };
   const authorOf = (id: string): Fingerprint | undefined => identities[ids.indexOf(id)]?.fingerprint;
   const layout = layoutOf({ genesis: forced, elements: parameters, attempt, weights: roster.map(() => WEIGHT), cost: undefined, authorOf });
   const timing = { deadlineMs: () => DEADLINE_MS, needed: () => undefined };

@@ -14,6 +14,10 @@ export interface Sums {
   readonly sum: Int32Array;
 }
 
+export type RunWorld = Pick<ExchangeWorld, 'clock' | 'journal' | 'identity' | 'seed' | 'keyOf' | 'peerOf'> & {
+  readonly streams: Pick<ExchangeWorld['streams'], 'request'>;
+};
+
 export interface RunListener {
   /** Half a deadline has passed over some link. */
   late(): void;
@@ -47,7 +51,7 @@ export class Run {
   readonly lanes: readonly Lane[];
   /** The first signed chunk that no honest member sends. */
   wrong: WrongChunk | undefined;
-  readonly #world: ExchangeWorld;
+  readonly #world: RunWorld;
   readonly #deadlineMs: () => number;
   readonly #needed: (ms: number) => void;
   readonly #listener: RunListener;
@@ -57,7 +61,7 @@ export class Run {
   readonly #rooms: ChunkRoom[] = [];
   #exchanged = false;
 
-  constructor(world: ExchangeWorld, { id, layout, own, deadlineMs, needed }: RunInput, listener: RunListener) {
+  constructor(world: RunWorld, { id, layout, own, deadlineMs, needed }: RunInput, listener: RunListener) {
     this.#world = world;
     this.#deadlineMs = deadlineMs;
     this.#needed = needed;
