@@ -1,5 +1,5 @@
 /**
- * The numeric operations a node needs, over equal-length rows of finite f32. Every operation but
+ * The numeric operations a node needs, over equal-length rows of finite f32. Every operation but `accumulate` and
  * `addMod32` has a plain TypeScript reference (`reference.ts`, the truth) and a generated gpu.js kernel.
  * Callers screen for NaN and infinity first; the operations do not.
  */
@@ -73,6 +73,12 @@ export interface Compute {
   quantise(x: Row, scale: number, u: Row, limit: number): Promise<Int16Array>;
   /** q * scale, exact for power-of-two scales. */
   dequantise(q: IntRow, scale: number): Promise<Row>;
+  /**
+   * sum_k += w * x_k, in place and at once: what a member of a scheduled average does with each chunk. TypeScript only: a chunk takes 0.1
+   * to 0.4 ms, and its way through a kernel ten times that (`test/bench/kernels.ts`). `w` whole; nothing may leave int32, which the caller
+   * knows from the bounds of what it adds up. Throws BAD_SHAPE for rows of two lengths.
+   */
+  accumulate(sum: Int32Array, x: IntRow | Int32Array, w: number): void;
   /** (a + b) mod 2^32, element-wise. TypeScript only. */
   addMod32(a: Uint32Array, b: Uint32Array): Uint32Array;
   info(): ComputeInfo;

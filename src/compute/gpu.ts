@@ -38,6 +38,7 @@ export async function createGpu(mode: GpuMode, force: boolean): Promise<GpuCompu
   return {
     ...elementOperations(run, reference),
     ...rowOperations(mode, run, reference),
+    accumulate: reference.accumulate,
     addMod32: reference.addMod32,
     info: () => ({ backend: mode, byOperation, ...(device && { adapter: device.adapter }) }),
     kernelModes: pool.modes,

@@ -173,13 +173,20 @@ function dequantise(q: IntRow, scale: number): Row {
   return out;
 }
 
+/** Every backend uses this one. A loop without the product is half as long: sums on their way have their weight in them. */
+function accumulate(sum: Int32Array, x: IntRow | Int32Array, w: number): void {
+  checkLength('accumulate', x.length, sum.length);
+  if (w === 1) for (let k = 0; k < sum.length; k++) sum[k] = (sum[k] as number) + (x[k] as number);
+  else for (let k = 0; k < sum.length; k++) sum[k] = (sum[k] as number) + w * (x[k] as number);
+}
+
 /** (a + b) mod 2^32, element-wise; every backend uses this one. */
 function addMod32(a: Uint32Array, b: Uint32Array): Uint32Array {
   checkLength('addMod32', b.length, a.length);
   return a.map((v, k) => v + (b[k] as number));
 }
 
-/** The operations that a backend may implement; `addMod32` has one implementation only. */
+/** The operations that a backend may implement; `accumulate` and `addMod32` have one implementation only. */
 export const OPERATIONS = [
   'axpy',
   'weightedSum',
@@ -219,6 +226,7 @@ export function createReference(): Compute {
     align: async (a, b) => align(a, b),
     quantise: async (x, scale, u, limit) => quantise(x, scale, u, limit),
     dequantise: async (q, scale) => dequantise(q, scale),
+    accumulate,
     addMod32,
     info: () => ({ backend: 'ts', byOperation }),
     close: async () => {},

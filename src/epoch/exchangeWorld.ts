@@ -10,9 +10,10 @@ import type { Residual } from './residual.ts';
 
 export function exchangeWorld(ctx: EpochContext, residual: Residual): ExchangeWorld {
   const { graph } = ctx.replica;
-  const { clock, streams, journal, store } = ctx.ports;
+  const { clock, compute, streams, journal, store } = ctx.ports;
   return {
     clock,
+    compute,
     streams,
     journal,
     store,

@@ -3,6 +3,7 @@
  * what its parent says; times are CLOCK_MONOTONIC, which all processes of a machine share.
  */
 import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { createReference } from '../../src/compute/index.ts';
 import { hashWithDomain, identityFromSeeds, sis, toHex, utf8 } from '../../src/crypto/index.ts';
 import { layoutOf } from '../../src/epoch/exchange/plans.ts';
 import { Run, type RunWorld, type Sums } from '../../src/epoch/exchange/run.ts';
@@ -55,6 +56,7 @@ const LOOK_MS = 2;
 /** Ms. Nothing fails here, so no link is to be given up on. */
 const DEADLINE_MS = 60_000;
 
+const reference = createReference();
 const host = await makeHost({ listen: [listen], ed25519Seed: seedOf(index) });
 let run: Run | undefined;
 host.streams.handle('average', async (peer, payload) => {
@@ -87,10 +89,10 @@ function prepare(average: Average): Prepared {
   const forced: Genesis = { ...genesis, updateDtype: dtype, schedule };
   const world: RunWorld = {
     clock: systemClock,
+    compute: reference,
     streams: host.streams,
     journal: { log: (...words) => console.error(...words), observe: () => undefined, count: () => undefined },
     identity,
-    seed: seedOf(members),
     keyOf: (node: Fingerprint) => byNode.get(node)?.one.ed25519PublicKey,
     peerOf: (node: Fingerprint) => byNode.get(node)?.one.peerId,
   };

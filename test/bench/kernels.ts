@@ -28,6 +28,7 @@ export async function rows(): Promise<BenchRow[]> {
       measured.push(...(await compared(`${operation} ${shape}`, backends, run)));
     }
   }
+  measured.push(...(await chunks(backends)));
   for (const [, compute] of backends) await compute.close();
   return measured;
 }
@@ -45,6 +46,27 @@ async function selections(backends: readonly [string, Compute][]): Promise<Bench
     measured.push(...(await compared(`median ${shape}`, backends, (compute) => compute.median(rows), SELECTION_EFFORT)));
     const trim = Math.floor((count - 1) / 3);
     measured.push(...(await compared(`trimmedMean ${shape}`, backends, (compute) => compute.trimmedMean(rows, trim), SELECTION_EFFORT)));
+  }
+  return measured;
+}
+
+/** Integers of a chunk of 256 KiB, by the bytes of each. */
+const CHUNKS = [2 ** 18, 2 ** 17];
+
+/** What `accumulate` does with a chunk, in place and in one thread, beside the same sum through each backend's kernels. */
+async function chunks(backends: readonly [string, Compute][]): Promise<BenchRow[]> {
+  const [[, plain]] = backends as [[string, Compute]];
+  const measured: BenchRow[] = [];
+  for (const length of CHUNKS) {
+    const [sum, x] = [new Int32Array(length), Int16Array.from({ length }, (_, k) => (k * 7) % 100)];
+    const own = Int16Array.from({ length }, (_, k) => k % 90);
+    const inPlace = async (): Promise<Int32Array> => {
+      // Zero times: the same work again and again would leave int32 in the end.
+      plain.accumulate(sum, x, 0);
+      return sum;
+    };
+    const bare: [string, Compute] = ['in place', { ...plain, weightedSum: inPlace }];
+    measured.push(...(await compared(`accumulate ${length}`, [bare, ...backends], (compute) => compute.weightedSum([own, x], [1, 3]))));
   }
   return measured;
 }
@@ -69,7 +91,7 @@ async function compared(
     case: `${what} ${name}`,
     value: ms,
     unit: 'ms',
-    baseline: 'ts',
+    baseline: samples[0]?.name ?? '',
     ratio: ms / plain,
     n,
   }));

@@ -1,6 +1,7 @@
 /** Members of a scheduled sum over virtual time: their streams can freeze, fall silent, be cut, crawl and lie. No ledger, no engine. */
 import { bytesOf, type LinkCost } from '../../src/aggregation/index.ts';
 import type { IntRow } from '../../src/compute/api.ts';
+import { createReference } from '../../src/compute/index.ts';
 import { hashWithDomain, sha256, sis, toHex, utf8 } from '../../src/crypto/index.ts';
 import { type Averaged, Exchanges } from '../../src/epoch/exchange/index.ts';
 import type { Contribution, ExchangeWorld, OwnRow } from '../../src/epoch/exchange/world.ts';
@@ -158,6 +159,7 @@ export class AverageNode {
       swarm: SWARM,
       genesis: swarm.genesis,
       elements: swarm.elements,
+      compute: createReference(),
       seed: SEED,
       keyOf: (node) => swarm.byNode.get(node)?.identity.ed25519PublicKey,
       nodeOf: (peer) => swarm.nodes.find((one) => one.identity.peerId === peer)?.node,

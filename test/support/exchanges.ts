@@ -11,6 +11,7 @@ import {
   type Transfer,
 } from '../../src/aggregation/schedule/index.ts';
 import type { IntRow } from '../../src/compute/api.ts';
+import { createReference } from '../../src/compute/index.ts';
 
 type Message =
   | { readonly kind: 'chunk'; readonly transfer: Transfer; readonly chunk: number; readonly bytes: Uint8Array }
@@ -53,7 +54,7 @@ export class Exchanges {
     this.#unit = unit;
     this.#rule = rule;
     this.plans = rows.map((_, rank) => plan(rank, summands));
-    this.#accumulators = rows.map((row, rank) => new Accumulator(rank, row, small[rank] as number));
+    this.#accumulators = rows.map((row, rank) => new Accumulator(createReference(), rank, row, small[rank] as number));
     const options = { deadlineMs: () => deadlineMs, ...(window === undefined ? {} : { window }) };
     this.machines = this.plans.map((one) => new Exchange(one, options));
     this.sent = rows.map(() => 0);

@@ -1,4 +1,4 @@
-import type { IntRow } from '../../compute/api.ts';
+import type { Compute, IntRow } from '../../compute/api.ts';
 import { packInts, type Scratch, scratchFor, unpackInts } from './packing.ts';
 import { chunkElements, chunkRange, type Range, type Transfer } from './plan.ts';
 
@@ -12,7 +12,11 @@ const PIECE = 16_384;
  * Where a member's sum grows: one int32 an element, which becomes the result. Beside it only chunks: rows that wait for a rule, at
  * most a window for each peer.
  */
+/** What adds up. */
+export type Adder = Pick<Compute, 'accumulate'>;
+
 export class Accumulator {
+  readonly #compute: Adder;
   readonly #row: IntRow;
   readonly #weight: number;
   readonly #values: Int32Array;
@@ -26,7 +30,8 @@ export class Accumulator {
   #unit = 1;
 
   /** `row`: own integers, `weight`: own weight, both of which stay as they are. */
-  constructor(rank: number, row: IntRow, weight: number) {
+  constructor(compute: Adder, rank: number, row: IntRow, weight: number) {
+    this.#compute = compute;
     this.#rank = rank;
     this.#row = row;
     this.#weight = weight;
@@ -58,8 +63,7 @@ export class Accumulator {
     this.#weigh(start, end);
     const held = this.#values.subarray(start, end);
     if (transfer.mode === 'set') held.set(values);
-    else if (weight === 1) for (let i = 0; i < held.length; i++) held[i] = (held[i] as number) + (values[i] as number);
-    else for (let i = 0; i < held.length; i++) held[i] = (held[i] as number) + weight * (values[i] as number);
+    else this.#compute.accumulate(held, values, weight);
   }
 
   /** Applies the rule to the rows of `range`, in the order of their ranks. */
@@ -92,8 +96,8 @@ export class Accumulator {
       if (this.#weighed[piece] === 1) continue;
       this.#weighed[piece] = 1;
       const values = this.#values.subarray(piece * PIECE, (piece + 1) * PIECE);
-      values.set(this.#row.subarray(piece * PIECE, (piece + 1) * PIECE));
-      if (this.#weight !== 1) for (let i = 0; i < values.length; i++) values[i] = (values[i] as number) * this.#weight;
+      // Zeros so far.
+      this.#compute.accumulate(values, this.#row.subarray(piece * PIECE, (piece + 1) * PIECE), this.#weight);
     }
   }
 }

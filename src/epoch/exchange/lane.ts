@@ -1,5 +1,5 @@
 /** One of the sums that are made side by side: rho's digits, and the values of the model. */
-import { Accumulator, type EdgeAccusation, Exchange, type Plan, type Transfer } from '../../aggregation/schedule/index.ts';
+import { Accumulator, type Adder, type EdgeAccusation, Exchange, type Plan, type Transfer } from '../../aggregation/schedule/index.ts';
 import type { IntRow } from '../../compute/api.ts';
 import { type Fingerprint, type Hex, StarlingError } from '../../spec/index.ts';
 import type { Clock } from '../ports.ts';
@@ -13,6 +13,7 @@ export interface Receipt {
 }
 
 export interface LaneInput {
+  readonly compute: Adder;
   readonly plan: Plan;
   /** Members by rank. */
   readonly order: readonly Fingerprint[];
@@ -32,13 +33,13 @@ export class Lane {
   readonly #length: number;
   readonly #receipts = new Map<string, Receipt>();
 
-  constructor({ plan, order, row, weight, unit, deadlineMs }: LaneInput) {
+  constructor({ compute, plan, order, row, weight, unit, deadlineMs }: LaneInput) {
     this.plan = plan;
     this.#order = order;
     this.#unit = unit;
     this.#length = row.length;
     this.machine = new Exchange(plan, { deadlineMs });
-    this.#accumulator = new Accumulator(plan.rank, row, weight);
+    this.#accumulator = new Accumulator(compute, plan.rank, row, weight);
   }
 
   /** Not to be asked for once it is let go. */

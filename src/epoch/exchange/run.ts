@@ -14,7 +14,7 @@ export interface Sums {
   readonly sum: Int32Array;
 }
 
-export type RunWorld = Pick<ExchangeWorld, 'clock' | 'journal' | 'identity' | 'seed' | 'keyOf' | 'peerOf'> & {
+export type RunWorld = Pick<ExchangeWorld, 'clock' | 'compute' | 'journal' | 'identity' | 'keyOf' | 'peerOf'> & {
   readonly streams: Pick<ExchangeWorld['streams'], 'request'>;
 };
 
@@ -73,7 +73,15 @@ export class Run {
     const rows = [sis.rhoRow(own.rho), own.values];
     this.lanes = layout.lanes.map(({ planOf }, i) => {
       const row = rows[i] as Int16Array;
-      return new Lane({ plan: planOf(rank), order: layout.order, row, weight: small, unit: layout.unit, deadlineMs });
+      return new Lane({
+        compute: world.compute,
+        plan: planOf(rank),
+        order: layout.order,
+        row,
+        weight: small,
+        unit: layout.unit,
+        deadlineMs,
+      });
     });
     this.#started = this.#start();
   }

@@ -1,6 +1,6 @@
 /** What an exchange touches outside itself, and the small things that its parts share. */
 
-import type { LinkCost } from '../../aggregation/schedule/index.ts';
+import type { Adder, LinkCost } from '../../aggregation/schedule/index.ts';
 import type { IntRow } from '../../compute/api.ts';
 import type { Identity } from '../../crypto/index.ts';
 import {
@@ -35,6 +35,7 @@ export interface Contribution {
 
 export interface ExchangeWorld {
   readonly clock: Clock;
+  readonly compute: Adder;
   readonly streams: Pick<Streams, 'request' | 'peers' | 'handle'>;
   readonly journal: Journal;
   readonly store: Pick<NodeStore, 'get' | 'set'>;

@@ -165,6 +165,28 @@ describe('reference', () => {
     await assert.rejects(compute.quantise(x, 1, u, 128), code('BOUNDS_EXCEEDED'));
   });
 
+  it('accumulate adds in place what BigInt adds, times a weight', () => {
+    const bound = 2 ** 30;
+    const rows = fc.array(fc.tuple(fc.integer({ min: -bound, max: bound }), fc.integer({ min: -32_767, max: 32_767 })), {
+      minLength: 1,
+      maxLength: 9,
+    });
+    fc.assert(
+      fc.property(rows, fc.integer({ min: 0, max: 32_768 }), (pairs, w) => {
+        const added = pairs.map(([, one]) => one);
+        for (const x of [Int16Array.from(added), Int32Array.from(added)]) {
+          const sum = Int32Array.from(pairs, ([one]) => one);
+          compute.accumulate(sum, x, w);
+          assert.deepEqual(
+            Array.from(sum, BigInt),
+            pairs.map(([a, b]) => BigInt(a) + BigInt(w) * BigInt(b)),
+          );
+        }
+      }),
+    );
+    assert.throws(() => compute.accumulate(new Int32Array(2), Int8Array.of(1), 1), code('BAD_SHAPE'));
+  });
+
   it('addMod32 is addition modulo 2^32', () =>
     fc.assert(
       fc.property(fc.uint32Array({ minLength: 1, maxLength: 9 }), (a) => {

@@ -15,6 +15,7 @@ import {
   type Summands,
   type Transfer,
 } from '../../../../src/aggregation/schedule/index.ts';
+import { createReference } from '../../../../src/compute/index.ts';
 import { Exchanges, picker, randomRows } from '../../../support/exchanges.ts';
 
 const ring = (rank: number, summands: Summands): Plan => gridPlan(ringOf(summands.weights.length), rank, summands);
@@ -133,7 +134,7 @@ describe('an exchange', () => {
   it('a sum beyond what its summands can reach is refused, and accuses its edge', () => {
     const plan = ring(0, { elements: 6, weights: [1, 1, 1], qmax: 127 });
     const machine = exchange(plan);
-    const accumulator = new Accumulator(0, Int8Array.of(1, 2, 3, 4, 5, 6), 1);
+    const accumulator = new Accumulator(createReference(), 0, Int8Array.of(1, 2, 3, 4, 5, 6), 1);
     machine.start(0);
     const second = plan.receives[1] as Transfer;
     assert.deepEqual(second.encoding, { width: 2, bound: 254, weight: undefined });
