@@ -13,7 +13,7 @@ import type { Commitments } from './commitments.ts';
 import { type AuthorOf, rowsOf } from './findings.ts';
 import type { Averaged } from './job.ts';
 import { OwnOpenings } from './openings.ts';
-import { layoutOf } from './plans.ts';
+import { layoutOf, type SumShape, shapeOf } from './plans.ts';
 import { Probe } from './probe.ts';
 import { culpritOf, encodeWrong } from './proof.ts';
 import { Run, type RunListener, type Sums } from './run.ts';
@@ -54,6 +54,7 @@ export class Part implements RunListener {
   readonly #world: ExchangeWorld;
   readonly #input: PartInput;
   readonly #check: SumCheck;
+  readonly #shape: SumShape;
   readonly #abort = new AbortController();
   readonly #accused: AccusedEdge[] = [];
   /** Of a member with a row. */
@@ -75,6 +76,8 @@ export class Part implements RunListener {
     this.id = attemptId(attempt);
     this.rows = rowsOf(attempt, authorOf);
     const { id, rows } = this;
+    const weighing = [...rows.values()].map((row) => weights[attempt.roster.indexOf(row)] as number);
+    this.#shape = shapeOf(world.genesis, world.elements, weighing);
     this.#check = new SumCheck(world, { attempt, id, rows, weights, commitments, deadlineMs: () => this.deadlineMs });
   }
 
@@ -131,7 +134,7 @@ export class Part implements RunListener {
 
   /** What is asked of a sum that is made, or was refused: the sum by anyone, the rest by members. */
   async open(from: Fingerprint, what: OpeningKind, at: readonly number[]): Promise<Uint8Array | undefined> {
-    if (what === 'sum') return this.held === undefined ? undefined : chunkOf(this.held.sums, at);
+    if (what === 'sum') return this.held === undefined ? undefined : chunkOf(this.held.sums, this.#shape, at);
     if (this.#member === undefined || !this.rows.has(from)) return undefined;
     const { opens, run } = this.#member;
     const [first = 0, second = 0, third = 0, fourth = 0] = at;
@@ -280,7 +283,7 @@ export class Part implements RunListener {
 
   async #adopt(holder: Fingerprint): Promise<void> {
     const { signal } = this.#abort;
-    const sums = await pullSums(this.#world, holder, this.id, signal);
+    const sums = await pullSums(this.#world, holder, this.id, this.#shape, signal);
     if (this.#isOver) return;
     if (sums !== undefined) await this.#check.collect(signal);
     if (this.#isOver) return;

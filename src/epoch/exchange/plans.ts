@@ -40,6 +40,21 @@ export interface LayoutInput {
   readonly authorOf: AuthorOf;
 }
 
+/** What is summed up, of weights in any order: rho's digits, then the values, less what the weights have in common. */
+export interface SumShape {
+  readonly weights: readonly number[];
+  /** Brings sums of reduced weights back. */
+  readonly unit: number;
+  readonly lanes: readonly Summands[];
+}
+
+/** Throws BOUNDS_EXCEEDED for weights that int32 cannot bear. */
+export function shapeOf({ updateDtype }: Pick<Genesis, 'updateDtype'>, elements: number, all: readonly number[]): SumShape {
+  const { weights, unit } = reduced(all);
+  const lane = (length: number, qmax: number): Summands => ({ elements: length, weights, qmax });
+  return { weights, unit, lanes: [lane(sis.RHO_ROW_LENGTH, sis.RHO_DIGIT_BOUND), lane(elements, QMAX[updateDtype])] };
+}
+
 /** Throws DUPLICATE where a roster names an author twice, BOUNDS_EXCEEDED for weights that int32 cannot bear. */
 export function layoutOf({ genesis, elements, attempt, weights, cost, authorOf }: LayoutInput): Layout {
   const ids = rowsOf(attempt, authorOf);
@@ -55,9 +70,9 @@ export function layoutOf({ genesis, elements, attempt, weights, cost, authorOf }
   const order = arranged?.order ?? rankOrder(beacon, attempt.number, members);
   const ordered = order.map((member) => ids.get(member) as EntryId);
   const byId = new Map(attempt.roster.map((id, i) => [id, weights[i] as number]));
-  const small = reduced(ordered.map((id) => byId.get(id) ?? 0));
-  const lane = (length: number, qmax: number) => {
-    const summands: Summands = { elements: length, weights: small.weights, qmax };
+  const inOrder = ordered.map((id) => byId.get(id) ?? 0);
+  const { unit, lanes } = shapeOf(genesis, elements, inOrder);
+  const lane = (summands: Summands) => {
     const planOf = (rank: number): Plan =>
       arranged === undefined ? butterflyPlan(rank, summands) : gridPlan(arranged.grid, rank, summands);
     return { summands, planOf };
@@ -65,10 +80,10 @@ export function layoutOf({ genesis, elements, attempt, weights, cost, authorOf }
   return {
     order,
     ids: ordered,
-    weights: ordered.map((id) => byId.get(id) ?? 0),
-    unit: small.unit,
+    weights: inOrder,
+    unit,
     schedule,
     why,
-    lanes: [lane(sis.RHO_ROW_LENGTH, sis.RHO_DIGIT_BOUND), lane(elements, QMAX[genesis.updateDtype])],
+    lanes: lanes.map(lane),
   };
 }
