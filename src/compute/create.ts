@@ -40,8 +40,8 @@ export interface CalibratedCompute extends Compute {
 const TYPICAL_ELEMENTS = 65_536;
 
 /**
- * The `Compute` that configuration asks for. `auto` starts at once, with the cached choice or, without one, the
- * reference; gpu.js loads with the first operation that needs it. A forced backend loads here. Throws
+ * The `Compute` that configuration asks for. `auto` starts with the cached choice or, without one, the reference. What is chosen loads
+ * here, where nobody waits: gpu.js takes 60 ms in one turn. So does a forced backend. Throws
  * BACKEND_UNAVAILABLE where it cannot run on this machine, KERNEL_MISMATCH where its answers are wrong.
  */
 export async function createCompute({ backend, cache, elements = TYPICAL_ELEMENTS }: ComputeOptions): Promise<CalibratedCompute> {
@@ -115,6 +115,9 @@ async function createAuto(elements: number, cache: CalibrationCache | undefined)
     }
     return run(reference);
   }
+
+  // One that cannot be had is given up where it is needed first.
+  await Promise.allSettled([...new Set(choice.values())].map(open));
 
   let calibrating: Promise<Measurement[]> | undefined;
   async function calibrateOnce(): Promise<Measurement[]> {
