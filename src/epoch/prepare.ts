@@ -3,7 +3,6 @@ import { dtypeBytes, sentOf, squaredNorm, type TensorSpan } from '../aggregation
 import type { Compute, IntRow } from '../compute/api.ts';
 import { type Genesis, QMAX, StarlingError } from '../spec/index.ts';
 import type { Entropy } from './ports.ts';
-import type { ResidualPart } from './residual.ts';
 import { noTurn, spansInTurns, TURN_ELEMENTS, type Turn } from './turns.ts';
 
 export interface Prepared {
@@ -22,6 +21,12 @@ const CLIP_MARGIN = 0.999;
 
 /** Bits. An f32 holds whole numbers up to 2^24; one bit less leaves room for the difference of two. */
 const GRID_BITS = 23;
+
+/** Some of what is owed: elements from `start` on. */
+export interface ResidualPart {
+  readonly start: number;
+  readonly values: Float32Array;
+}
 
 export interface PrepareInput {
   readonly genesis: Genesis;

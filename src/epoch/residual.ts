@@ -10,6 +10,7 @@ import { CHUNK_BYTES, type ContentRoot, type Hex, StarlingError, type UpdateDtyp
 import type { EpochContext } from './context.ts';
 import { OwnContent } from './ownContent.ts';
 import type { BlobStore, Durability, Journal, NodeStore } from './ports.ts';
+import type { ResidualPart } from './prepare.ts';
 import { type Kept, MAX_KEPT, type OwnRecord, type OwnUpdate, ResidualRecords } from './residualRecords.ts';
 
 interface Move {
@@ -41,12 +42,6 @@ export interface ResidualInit {
   readonly spans: readonly TensorSpan[];
   /** Whether a contribution with this update hash was committed: it settles what a crash left open. */
   readonly onLedger: (updateHash: Hex) => boolean;
-}
-
-/** Elements from `start` on. */
-export interface ResidualPart {
-  readonly start: number;
-  readonly values: Float32Array;
 }
 
 export class Residual {
