@@ -109,8 +109,8 @@ export class Tendermint {
 
   /**
    * Enters round 0, or the one it was in before a crash: then it repeats what it said in it. Before, it does so by itself once a block
-   * of that round is found acceptable here, or f + 1 voters stand on one. No other proposal begins the height: a liar's would let its
-   * rounds pass while honest nodes have nothing to propose yet.
+   * of that round is found acceptable here, f + 1 voters stand on one, or as many are in later rounds. No other proposal begins the
+   * height: a liar's would let its rounds pass while honest nodes have nothing to propose yet.
    */
   start(): readonly TendermintEffect[] {
     if (this.#step !== 'new') return NONE;
@@ -242,8 +242,10 @@ export class Tendermint {
       this.#effects.push({ type: 'judge', round, block, validRound: round });
   }
 
+  /** Whether an honest voter must have begun: one found a block acceptable, or has come to a later round, to which q voters went. */
   #isUnderWay(): boolean {
-    return this.#proposals.of(this.#round).some(({ block }) => this.#proposals.isValid(block)) || this.#votes.hasSupport();
+    const isValid = this.#proposals.of(this.#round).some(({ block }) => this.#proposals.isValid(block));
+    return isValid || this.#votes.hasSupport() || this.#votes.skip() !== undefined;
   }
 
   #begin(): void {

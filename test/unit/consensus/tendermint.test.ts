@@ -22,20 +22,26 @@ describe('Tendermint: the rules of algorithm 1', () => {
     assert.deepEqual(of(started().offer('a'), 'propose'), []);
   });
 
-  it('begins without being told to where a proposal is acceptable, or f + 1 voters stand on a block; by nothing less', () => {
+  it('begins without being told to where a proposal is acceptable, or f + 1 voters stand on a block or in later rounds; by nothing less', () => {
     const fresh = () => new VotingRig(4, 1);
     const refused = fresh();
     assert.equal(of(refused.propose(0, 'a', null, false), 'judge').length, 1, 'it is judged before');
     refused.judged('a', 0, false);
     refused.votes([0, 2, 3], 0, 'prevote', null);
     refused.votes([0, 2, 3], 0, 'precommit', null);
-    refused.vote(0, 3, 'prevote', 'a');
-    assert.equal(refused.machine.step, 'new', "a proposer's word, and nobody's vote for a block");
+    refused.vote(0, 0, 'precommit', 'a');
+    refused.vote(2, 0, 'precommit', 'b');
+    refused.vote(0, 3, 'prevote', null);
+    assert.equal(refused.machine.step, 'new', "a proposer's word, two voters for two blocks, one voter in a later round");
     assert.deepEqual(of(refused.log, 'timer'), []);
-    refused.vote(2, 3, 'precommit', 'b');
-    assert.equal(refused.machine.step, 'new', 'two voters, two blocks');
-    refused.vote(2, 1, 'prevote', 'a');
-    assert.equal(refused.machine.step, 'propose');
+    refused.vote(2, 0, 'prevote', 'a');
+    assert.notEqual(refused.machine.step, 'new');
+
+    const late = fresh();
+    late.vote(0, 3, 'prevote', null);
+    assert.equal(late.machine.step, 'new');
+    late.vote(2, 4, 'precommit', null);
+    assert.deepEqual([late.machine.step, late.machine.round], ['propose', 3]);
 
     const valid = fresh();
     valid.propose(0, 'a');

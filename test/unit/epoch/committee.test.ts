@@ -254,6 +254,17 @@ describe('the right to vote', () => {
     );
   });
 
+  it('is not used for what was settled over another base: that is a roster of another height', async () => {
+    const { node } = four();
+    node.ctx.mayVote = true;
+    const { committee: seated } = seat(node);
+    seated.voting.begin(OTHER, []);
+    assert.equal(seated.voting.isRunning, false);
+    begin(seated);
+    assert.equal(seated.voting.isRunning, true);
+    seated.stop();
+  });
+
   it('does not wait for one liar who says that it stands far ahead', async () => {
     const { swarm, node } = four();
     for (const other of swarm.nodes.slice(1)) knows(other);
