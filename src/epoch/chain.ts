@@ -237,23 +237,26 @@ export class Chain {
     return wholeOf(await this.openModel(epoch));
   }
 
-  /** The same, to be read in parts. */
+  /** The same, to be read in parts. Of the chain as it stands now: it may go on, or back, while the model is read or made. */
   openModel(epoch: number): Promise<Model> {
+    const [baseEpoch, line] = [this.#baseEpoch, [...this.#applied]];
+    const at = (n: number): Applied | undefined => line[n - baseEpoch];
     return this.models.at(epoch, {
-      rootOf: (n) => this.modelRootAt(n),
+      rootOf: (n) => (n >= baseEpoch ? at(n)?.state.modelRoot : this.modelRootAt(n)),
+      isOf: (n, root) => this.modelRootAt(n) === root,
       from: (n) => {
-        if (n <= this.#baseEpoch) return undefined;
-        const restored = this.at(n)?.restored;
-        const isSame = this.at(n)?.state.modelRoot === this.at(n - 1)?.state.modelRoot;
+        if (n <= baseEpoch) return undefined;
+        const restored = at(n)?.restored;
+        const isSame = at(n)?.state.modelRoot === at(n - 1)?.state.modelRoot;
         return { epoch: restored ?? n - 1, bySum: restored === undefined && !isSame };
       },
       next: async (theta, n) => {
-        const applied = this.at(n) as Applied;
-        const sum = applied.header === undefined ? undefined : await this.#init.blobs.get(applied.header.sumRoot);
-        if (applied.header === undefined || sum === undefined) return undefined;
-        const exponents = (this.at(n - 1) as Applied).state.scaleExponents;
+        const { header } = at(n) as Applied;
+        const sum = header === undefined ? undefined : await this.#init.blobs.get(header.sumRoot);
+        if (header === undefined || sum === undefined) return undefined;
+        const exponents = (at(n - 1) as Applied).state.scaleExponents;
         const { eta } = this.genesis;
-        return (await this.#average(theta, { sum: int32Of(sum), weightTotal: applied.header.weightTotal, eta, exponents })).model;
+        return (await this.#average(theta, { sum: int32Of(sum), weightTotal: header.weightTotal, eta, exponents })).model;
       },
     });
   }

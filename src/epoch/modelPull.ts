@@ -7,7 +7,8 @@ import { answerMs } from './ports.ts';
 /**
  * Makes sure that the head's model is at hand: from the nearest earlier one where the sums between are held, from peers
  * else. A sum that is not held is never asked for instead: it has as many bytes as the model, and only leads to one from
- * another. Returns whether the model is here; where no peer gives it, that is said, and the caller tries again.
+ * another. Returns whether the model is here, or of a head that is none any more; where no peer gives it, that is said, and the caller
+ * tries again.
  */
 export async function ensureModel(ctx: EpochContext): Promise<boolean> {
   const { epoch, modelRoot } = ctx.chain.head.state;
@@ -17,6 +18,8 @@ export async function ensureModel(ctx: EpochContext): Promise<boolean> {
   } catch (error) {
     if (!(error instanceof StarlingError) || error.code !== 'AGGREGATE_MISSING') throw error;
   }
+  // The chain has gone back meanwhile: nobody may have what it left.
+  if (ctx.chain.modelRootAt(epoch) !== modelRoot) return true;
   const { clock, streams, blobs, journal, entropy } = ctx.ports;
   const sinceMs = clock.nowMs();
   const sizeBytes = 4 * (ctx.spans.at(-1)?.end ?? 0);

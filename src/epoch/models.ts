@@ -17,6 +17,8 @@ const STORED_KEPT = 2;
 /** How the models of a chain follow from each other. */
 interface Line {
   rootOf(epoch: number): ContentRoot | undefined;
+  /** Whether that is the model of this epoch still. */
+  isOf(epoch: number, root: ContentRoot): boolean;
   /** The epoch whose model `epoch` came from, and whether a sum lies between; undefined where what led there is archived. */
   from(epoch: number): { readonly epoch: number; readonly bySum: boolean } | undefined;
   /** The model of `epoch` from the one before; undefined where the sum is not at hand. */
@@ -142,7 +144,8 @@ export class Models {
       if (model === undefined) throw missing(epoch, `the sum of epoch ${n}`);
     }
     // A large one that lies on disk for good is read there.
-    if (this.areLarge ? !isOnDisk : !this.#kept.has(epoch)) this.keep(epoch, wanted, model);
+    const isNew = this.areLarge ? !isOnDisk : !this.#kept.has(epoch);
+    if (isNew && line.isOf(epoch, wanted)) this.keep(epoch, wanted, model);
     return model;
   }
 

@@ -94,6 +94,17 @@ describe('the chain of applied decisions', () => {
     }
   });
 
+  it('makes a model of the line that was asked for, though the chain goes back meanwhile', async () => {
+    const swarm = await grown(11, 2);
+    const { chain } = swarm.node(0).ctx;
+    const root = chain.at(3)?.state.modelRoot;
+    const asked = chain.model(3);
+    chain.rewind(1);
+    assert.equal(contentOf(bytesOf(await asked)).root, root);
+    assert.equal(chain.models.byRoot(root ?? ''), undefined, 'what was given up is not kept');
+    await assert.rejects(chain.model(3), code('NOT_FOUND'));
+  });
+
   it('comes to the same after a restart, from what is on disk alone', async () => {
     const swarm = await grown(4);
     const node = swarm.node(1);

@@ -33,6 +33,7 @@ async function nodeOf({ head, sums = [], donors, lies = [], beats = {}, divergin
   const blobs = new MemoryBlobStore();
   const models = new Models(blobs, rootOf(0), modelOf(0));
   const line = {
+    isOf: () => true,
     rootOf,
     from: (epoch: number) => ({ epoch: epoch - 1, bySum: true }),
     next: async (theta: Model, epoch: number) => (sums.includes(epoch) ? (await wholeOf(theta)).map((v) => v + 1) : undefined),
@@ -52,6 +53,7 @@ async function nodeOf({ head, sums = [], donors, lies = [], beats = {}, divergin
       models,
       model: (epoch: number) => models.at(epoch, line),
       openModel: (epoch: number) => models.at(epoch, line),
+      modelRootAt: rootOf,
       at: (epoch: number) => ({ state: { modelRoot: rootOf(epoch) } }),
     },
     directory: { nodeOf: (peer: PeerId) => (strangers.includes(peer) ? undefined : `node ${peer}`) },

@@ -19,6 +19,7 @@ function chainOf(values: readonly number[], restored: ReadonlyMap<number, number
   const summed: number[] = [];
   const missing = new Set<number>();
   const line: Line = {
+    isOf: () => true,
     rootOf: (n) => (values[n] === undefined ? undefined : rootOf(values[n])),
     from: (n) => {
       const back = restored.get(n);
