@@ -234,9 +234,8 @@ export class Engine implements Listeners {
   }
 
   rosterNews(): void {
-    const { talk } = this;
-    const seats = talk.negotiation.config.seats.length;
-    this.#dispatch({ type: 'attested', attesters: talk.attesters, seats, nowMs: this.#nowMs });
+    const { attesters, negotiation } = this.talk;
+    this.#dispatch({ type: 'attested', attesters, seats: negotiation.config.seats.length, nowMs: this.#nowMs });
     this.#rounds.news();
   }
 
@@ -311,11 +310,12 @@ export class Engine implements Listeners {
     this.#topics.listen(epoch);
     updates.prune(epoch);
     forgetAverage(this.ctx);
-    this.#timers.cancel('deadline');
-    this.#timers.cancel('retry');
+    for (const timer of ['deadline', 'retry']) this.#timers.cancel(timer);
     this.#rounds.renew();
     this.#intake.renew();
     this.#dispatch({ type: 'begin', facts: factsOf(this.ctx, this.#intake.deadlineMs, this.#state.facts.trainers) });
+    // Where the epoch begins anew over the same head, who trains has said so.
+    for (const have of this.talk.haves) this.trainerNews(have);
     this.#announce();
     this.#inbox.replay();
     if (this.talk.attesters > 0) this.rosterNews();

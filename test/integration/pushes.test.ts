@@ -85,6 +85,20 @@ describe('updates that are pushed at once to nodes without a trainer', function 
     });
   });
 
+  it('are awaited as announced, also by nodes for which the epoch has begun anew since', async () => {
+    await pushed({ nodes: 5, seed: 3 }, async (world) => {
+      const [first, second, third, , last] = world.nodes as [SimulatedNode, SimulatedNode, SimulatedNode, SimulatedNode, SimulatedNode];
+      const pushing = push(world, [first, last]);
+      await pause(world.clock, SPREAD_MS + PREPARE_MS / 4);
+      for (const { up } of [second, third]) {
+        assert.equal(up.activeTrainers, 2);
+        up.reachChanged();
+      }
+      const { authors } = await pushing;
+      assert.deepEqual(authors, new Set([first, last].map(({ identity }) => identity.fingerprint)));
+    });
+  });
+
   /** The next height's first proposer offers at once what no block may hold: a join that one holds already. Its signature is good. */
   function proposeTooEarly(world: World): void {
     const { chain, replica } = world.node(0).up.ctx;
