@@ -166,7 +166,7 @@ export class Replica {
     const { identity, swarm } = this.#init;
     const tip = this.tip;
     const parents = [...(tip === undefined ? [] : [tip]), ...deps.map((id) => this.graph.place(id) as Placed)];
-    const core = {
+    const written: EntryCore<K> = {
       v: 1,
       swarm,
       author: identity.fingerprint,
@@ -178,7 +178,9 @@ export class Replica {
       kind,
       deps,
       body,
-    } as unknown as AnyEntryCore;
+    };
+    // One kind is one of all: nothing but that is taken on trust.
+    const core = written as AnyEntryCore;
     const coreBytes = encodeCore(core);
     const message = entryBytes(coreBytes);
     const entry: SignedEntry = {

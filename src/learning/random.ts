@@ -5,12 +5,14 @@ import { hashWithDomain, utf8 } from '../crypto/hash.ts';
  * pseudorandom number generators", ACM TOMS 47(4), 2021). Learning repeats from its seed; keys never come from here.
  */
 export class Random {
-  readonly #s: Uint32Array;
+  /** Four words in [0, 2^32). */
+  readonly #s: [number, number, number, number];
   #spareNormal: number | undefined;
 
   /** `state`: four 32-bit words, not all zero. */
   constructor(state: readonly [number, number, number, number]) {
-    this.#s = Uint32Array.from(state);
+    const [a, b, c, d] = state;
+    this.#s = [a >>> 0, b >>> 0, c >>> 0, d >>> 0];
   }
 
   /** An independent stream for each list of parts, e.g. `Random.from(seed, 'shard', index)`. */
@@ -22,15 +24,15 @@ export class Random {
 
   /** Uniform integer in [0, 2^32). */
   uint32(): number {
-    const s = this.#s as unknown as [number, number, number, number];
+    const s = this.#s;
     const result = Math.imul(rotateLeft(Math.imul(s[1], 5), 7), 9) >>> 0;
     const t = s[1] << 9;
     s[2] ^= s[0];
     s[3] ^= s[1];
-    s[1] ^= s[2];
-    s[0] ^= s[3];
-    s[2] ^= t;
-    s[3] = rotateLeft(s[3], 11);
+    s[1] = (s[1] ^ s[2]) >>> 0;
+    s[0] = (s[0] ^ s[3]) >>> 0;
+    s[2] = (s[2] ^ t) >>> 0;
+    s[3] = rotateLeft(s[3], 11) >>> 0;
     return result;
   }
 

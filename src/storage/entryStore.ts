@@ -26,7 +26,7 @@ export const ENTRIES: Table<SignedEntry> = {
   name: 'entry',
   key: 'position',
   read(row, path) {
-    const { id: held, core, signature, composite, checksum } = row as unknown as EntryRow;
+    const { id: held, core, signature, composite, checksum } = row as EntryRow;
     const id = entryId(core);
     if (toHex(held) !== id) throw corrupt(path, `entry ${toHex(held)} hashes to another id`);
     if (signaturesChecksum(signature, composite) !== checksum) throw corrupt(path, `a signature of entry ${id} is not as it was written`);
@@ -35,13 +35,13 @@ export const ENTRIES: Table<SignedEntry> = {
   },
 };
 
-interface EntryRow {
+type EntryRow = {
   readonly id: Uint8Array;
   readonly core: Uint8Array;
   readonly signature: Uint8Array;
   readonly composite: Uint8Array | null;
   readonly checksum: number;
-}
+};
 
 const signaturesChecksum = (signature: Uint8Array, composite: Uint8Array | null): number =>
   composite === null ? checksumOf(signature) : checksumOf(signature, composite);

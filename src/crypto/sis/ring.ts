@@ -4,16 +4,16 @@ import { DEGREE, ELEMENT_WORDS, MODULI } from './parameters.ts';
 import { fieldOf, inverseOf, rootTable } from './roots.ts';
 
 /** The exports of the module of kernels.ts. Addresses in bytes. */
-export interface KernelExports {
+export type KernelExports = {
   readonly memory: WebAssembly.Memory;
   reduce(to: number, from: number, q: number, n: number): void;
   transform(x: number, roots: number, q: number, n: number): void;
   multiplyAdd(sum: number, x: number, y: number, q: number, inverse: number, n: number): void;
-}
+};
 
 /** Assembles, compiles and starts the kernels with `pages` x 64 KiB of memory: a kilobyte of code, about a millisecond. */
 export function startKernels(pages: number): KernelExports {
-  return new WebAssembly.Instance(new WebAssembly.Module(wasmModule(pages, KERNELS))).exports as unknown as KernelExports;
+  return new WebAssembly.Instance(new WebAssembly.Module(wasmModule(pages, KERNELS))).exports as KernelExports;
 }
 
 const POLYNOMIAL_BYTES = 4 * DEGREE;
