@@ -35,6 +35,8 @@ export function serveChallenges(ctx: EpochContext): (from: PeerId, payload: Uint
   async function answer(challenge: Challenge): Promise<Uint8Array> {
     const sinceMs = clock.nowMs();
     const digest = await digestOf(ctx, challenge, (i) => stored(ctx, challenge, i));
+    // It was archived while it waited, or was being read.
+    if (challenge.from < firstOf(ctx, challenge.kind)) throw archived(ctx, challenge);
     // What this node cannot read it is the first to know of.
     if (typeof digest === 'number' && challenge.kind !== 'content')
       journal.log('error', 'ledger', 'this node cannot read its own copy of what is final', {
@@ -51,11 +53,21 @@ export function serveChallenges(ctx: EpochContext): (from: PeerId, payload: Uint
     const end = { entries: treeSize, blocks: epoch + 1, content: Number.MAX_SAFE_INTEGER }[challenge.kind];
     if (challenge.to > end)
       throw new StarlingError('NOT_READY', `this node has ${end} ${challenge.kind} that are final`, { fix: 'ask again later' });
+    if (challenge.from < firstOf(ctx, challenge.kind)) throw archived(ctx, challenge);
     const answering = last.then(() => answer(challenge));
     last = answering.catch(() => undefined);
     return answering;
   };
 }
+
+/** The oldest that this node has not archived. */
+function firstOf({ chain }: EpochContext, kind: Question['kind']): number {
+  const { epoch, treeSize } = chain.base.state;
+  return { entries: treeSize, blocks: epoch + 1, content: 0 }[kind];
+}
+
+const archived = (ctx: EpochContext, { kind }: Question): StarlingError =>
+  new StarlingError('NOT_FOUND', `this node has archived the ${kind} before ${firstOf(ctx, kind)}`, { fix: 'ask for newer ones' });
 
 /**
  * Asks one question. Resolves with how the peer's copy differs, or with undefined: it does not, or this node cannot tell

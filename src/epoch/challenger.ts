@@ -90,10 +90,14 @@ export class Challenger {
     // Only what it says it has applied can be asked of it.
     if (epoch <= sweep.begunEpoch || (this.#ctx.reach.of(node)?.epoch ?? 0) < epoch) return sweep;
     if (epoch > sweep.epoch) sweep.left = this.#ctx.nodeClass === 'observer' ? Number.POSITIVE_INFINITY : OF_A_MEMBER;
+    if (epoch > sweep.epoch) {
+      const kept = sweep.questions.flatMap((question) => this.#kept(question, epoch));
+      sweep.questions.splice(0, Number.POSITIVE_INFINITY, ...(kept.length === 0 ? [] : this.#newest(epoch)), ...kept);
+    }
     if (sweep.questions.length === 0) {
       sweep.questions.push(...this.#everything(epoch));
       sweep.begunEpoch = epoch;
-    } else if (epoch > sweep.epoch) sweep.questions.unshift(...this.#newest(epoch));
+    }
     sweep.epoch = epoch;
     return sweep;
   }
@@ -183,13 +187,24 @@ export class Challenger {
     ];
   }
 
+  /** What of a question of an earlier block nobody has archived at this one. */
+  #kept(question: Question, epoch: number): Question[] {
+    const from = Math.max(question.from, this.#first(question.kind, epoch));
+    return from < question.to ? [{ ...question, from }] : [];
+  }
+
   #entries(epoch: number): Question[] {
-    const { chain } = this.#ctx;
-    return windows('entries', chain.at(this.#oldest(epoch))?.state.treeSize ?? 0, chain.at(epoch)?.state.treeSize ?? 0);
+    return windows('entries', this.#first('entries', epoch), this.#ctx.chain.at(epoch)?.state.treeSize ?? 0);
   }
 
   #blocks(epoch: number): Question[] {
-    return windows('blocks', this.#oldest(epoch) + 1, epoch + 1);
+    return windows('blocks', this.#first('blocks', epoch), epoch + 1);
+  }
+
+  /** The oldest that is asked for. */
+  #first(kind: ChallengeKind, epoch: number): number {
+    const oldest = this.#oldest(epoch);
+    return { entries: this.#ctx.chain.at(oldest)?.state.treeSize ?? 0, blocks: oldest + 1, content: 0 }[kind];
   }
 
   /** A peer that is ahead has archived more than this node: it is asked for the newer half of what all keep whole. */

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import type { ContentIndex } from '../../../src/crypto/index.ts';
+import { archiveUpTo } from '../../../src/epoch/archiving.ts';
 import { noteDivergence, ownBeat } from '../../../src/epoch/beats.ts';
 import { challenge, type Question, serveChallenges } from '../../../src/epoch/challenge.ts';
 import { Challenger } from '../../../src/epoch/challenger.ts';
@@ -7,7 +8,7 @@ import type { Divergence } from '../../../src/epoch/reach.ts';
 import { Timers } from '../../../src/epoch/timers.ts';
 import type { OrderedEntry } from '../../../src/ledger/index.ts';
 import { type SignedEntry, StarlingError } from '../../../src/spec/index.ts';
-import { encodeChallenge } from '../../../src/wire/index.ts';
+import { type Challenge, decodeChallenge, encodeChallenge } from '../../../src/wire/index.ts';
 import type { TestNode, TestSwarm } from '../../support/epochWorld.ts';
 import { committee, finalise, wave } from '../../support/finalSteps.ts';
 
@@ -109,6 +110,50 @@ describe('what a peer holds on its disk', () => {
       { kind: 'blocks', from: 1, to: 4, root: null },
     ] as const)
       await assert.rejects(async () => serve('peer', encodeChallenge({ nonce, ...question })), { code: 'NOT_READY' });
+  });
+
+  it('is not judged by what is archived there, or has been while it was read', async () => {
+    const [one, two] = [swarm.node(0), swarm.node(1)];
+    const said: string[] = [];
+    Object.assign(two.ctx.ports.journal, { log: (level: string) => said.push(level) });
+    const get = two.blocks.get.bind(two.blocks);
+    two.blocks.get = (epoch) => {
+      two.blocks.get = get;
+      archiveUpTo(two.ctx, 1);
+      return get(epoch);
+    };
+    await assert.rejects(ask(one, two, blocks), { code: 'NOT_FOUND' });
+    await assert.rejects(ask(one, two, blocks), { code: 'NOT_FOUND' });
+    await assert.rejects(ask(one, two, leaves(one)), { code: 'NOT_FOUND' });
+    assert.deepEqual(said, []);
+    assert.equal(await ask(one, two, { ...blocks, from: 2 }), undefined);
+    assert.equal(await ask(one, two, { ...leaves(one), from: two.ctx.chain.base.state.treeSize }), undefined);
+  });
+
+  it('is asked no more once peers may have archived it', async () => {
+    const few = committee(3, { retainEpochs: 4 });
+    const [one, two] = [few.node(2), few.node(1)];
+    Object.assign(one.ctx, { nodeClass: 'observer' });
+    const asked: Challenge[] = [];
+    let isBusy = true;
+    two.handlers.set('challenge', (_peer, payload) => {
+      if (isBusy) throw new StarlingError('NOT_READY', 'this node starts');
+      asked.push(decodeChallenge(payload));
+      return serveChallenges(two.ctx)(_peer, payload);
+    });
+    const timers = new Timers(few.clock);
+    new Challenger(one.ctx, timers).start();
+    for (let epoch = 1; epoch < 7; epoch++) {
+      await finalise(few, await few.contribute([wave(epoch)]));
+      one.ctx.reach.hear(ownBeat(two.ctx, 0));
+      await few.clock.runUntil(() => false, few.clock.nowMs() + 1_000);
+    }
+    isBusy = false;
+    await few.clock.runUntil(() => false, few.clock.nowMs() + 30_000);
+    timers.stop();
+    const oldest = one.ctx.chain.at(4)?.state.treeSize;
+    for (const { kind, from } of asked) assert.ok(from >= { entries: oldest ?? 0, blocks: 5, content: 0 }[kind], `${kind} from ${from}`);
+    assert.deepEqual([...new Set(asked.map(({ kind }) => kind))].sort(), ['blocks', 'content', 'entries']);
   });
 
   it('is asked of everyone by an observer, of one in turn by a member; who differs is quarantined until it agrees', async () => {
