@@ -2,10 +2,10 @@ import { createHash } from 'node:crypto';
 import { gossipsub, StrictNoSign } from '@libp2p/gossipsub';
 import { identify } from '@libp2p/identify';
 import { kadDHT, passthroughMapper } from '@libp2p/kad-dht';
-import { ping } from '@libp2p/ping';
 import { createLibp2p } from 'libp2p';
 import type { PeerId, SwarmId } from '../spec/index.ts';
 import { kadProtocol } from '../wire/topics.ts';
+import { contactPing } from './contactPing.ts';
 import { ADDRESS_BOOK, CONNECTION, GOSSIP } from './limits.ts';
 import type { Penalties } from './penalties.ts';
 import type { TrafficMeter } from './traffic.ts';
@@ -53,7 +53,7 @@ export function createNode(init: NodeInit): Promise<Node> {
     metrics: () => init.traffic.metrics(),
     services: {
       identify: identify(),
-      ping: ping(),
+      ping: contactPing,
       dht: kadDHT({
         protocol: kadProtocol(init.swarmId),
         clientMode: false,

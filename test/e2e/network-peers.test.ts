@@ -30,6 +30,15 @@ for (const transport of TRANSPORTS)
       assert.deepEqual(found()?.addresses, first.addresses());
     });
 
+    it('finds who shares its one bootstrap address with it, though pings are lost there', async () => {
+      const { node, peers } = await startRaw(transport);
+      await node.unhandle('/ipfs/ping/1.0.0');
+      const bootstrap = node.getMultiaddrs().map(String);
+      const hosts = [await startHost(transport, { bootstrap }), await startHost(transport, { bootstrap })] as const;
+      await until('both are connected to the first', () => peers.peers().length === 2);
+      await until('they are connected to each other', () => hosts[0].streams.peers().includes(hosts[1].peerId), 15_000);
+    });
+
     it('makes a full mesh of eight from one address', async () => {
       const hosts = await startSwarm(transport, 8);
       assert.equal(hosts.length, 8);
