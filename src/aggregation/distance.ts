@@ -2,9 +2,14 @@ import type { IntRow } from '../compute/api.ts';
 import { twiceMedian } from '../state/median.ts';
 import { squaredNorm } from './integers.ts';
 import type { TensorSpan } from './layout.ts';
+import type { WeighedRows } from './robust/rule.ts';
 
 /** Elements. 2^16 terms below (2 * 65,534)^2 < 2^34.1 add up below 2^51, exact in a double. */
 const BLOCK = 2 ** 16;
+
+/** Lets everything else run that waits. */
+type Turn = () => Promise<void>;
+const noTurn: Turn = () => Promise.resolve();
 
 /**
  * Squared distance of each row from the coordinate-wise median (PROTOCOL section 8), exact.
@@ -13,28 +18,66 @@ const BLOCK = 2 ** 16;
  *
  * rows: K rows of P integers; spans cover 0..P in order; exponents one a span. Returns K values.
  */
-export function squaredDistances(rows: readonly IntRow[], spans: readonly TensorSpan[], exponents: readonly number[]): bigint[] {
+export async function squaredDistances(
+  rows: readonly IntRow[],
+  spans: readonly TensorSpan[],
+  exponents: readonly number[],
+  turn = noTurn,
+): Promise<bigint[]> {
   const totals = rows.map(() => 0n);
   if (rows.length === 0) return totals;
-  const lowest = Math.min(...exponents);
   const column = new Int32Array(rows.length);
   const partial = new Float64Array(rows.length);
-  spans.forEach((span, t) => {
+  for await (const { start, end, shift } of blocks(spans, exponents, turn)) {
+    partial.fill(0);
+    for (let k = start; k < end; k++) {
+      const m2 = twiceMedianAt(rows, k, column);
+      for (let i = 0; i < rows.length; i++) {
+        const d = 2 * ((rows[i] as IntRow)[k] as number) - m2;
+        partial[i] = (partial[i] as number) + d * d;
+      }
+    }
+    for (let i = 0; i < rows.length; i++) totals[i] = (totals[i] as bigint) + (BigInt(partial[i] as number) << shift);
+  }
+  return totals;
+}
+
+/** `squaredNorm` of each row, in units of 4^(least exponent). */
+async function squaredNorms(
+  rows: readonly IntRow[],
+  spans: readonly TensorSpan[],
+  exponents: readonly number[],
+  turn: Turn,
+): Promise<bigint[]> {
+  const totals = rows.map(() => 0n);
+  for await (const { start, end, shift } of blocks(spans, exponents, turn))
+    for (const [i, row] of rows.entries()) {
+      const { value } = squaredNorm(row, [{ name: '', start, end }], [0]);
+      totals[i] = (totals[i] as bigint) + (value << shift);
+    }
+  return totals;
+}
+
+/** The tensors in blocks, with the power of two that brings their squares to units of 4^(least exponent), and turns between. */
+async function* blocks(
+  spans: readonly TensorSpan[],
+  exponents: readonly number[],
+  turn: Turn,
+): AsyncGenerator<{ readonly start: number; readonly end: number; readonly shift: bigint }> {
+  const lowest = Math.min(...exponents);
+  let since = 0;
+  for (const [t, span] of spans.entries()) {
     const shift = BigInt(2 * ((exponents[t] as number) - lowest));
     for (let start = span.start; start < span.end; start += BLOCK) {
       const end = Math.min(start + BLOCK, span.end);
-      partial.fill(0);
-      for (let k = start; k < end; k++) {
-        const m2 = twiceMedianAt(rows, k, column);
-        for (let i = 0; i < rows.length; i++) {
-          const d = 2 * ((rows[i] as IntRow)[k] as number) - m2;
-          partial[i] = (partial[i] as number) + d * d;
-        }
+      if (since + end - start > BLOCK) {
+        await turn();
+        since = 0;
       }
-      for (let i = 0; i < rows.length; i++) totals[i] = (totals[i] as bigint) + (BigInt(partial[i] as number) << shift);
+      since += end - start;
+      yield { start, end, shift };
     }
-  });
-  return totals;
+  }
 }
 
 /** A row counts as one that moved the model from a quarter of the median norm on: a sixteenth of its square. */
@@ -43,18 +86,27 @@ const MOVED_PART = 16n;
 /**
  * What a header reports of each row: its squared distance from the coordinate-wise median of the rows that moved the
  * model, and 0 for a row that did not. Rows of zeros would draw the median to themselves and make honest ones look far.
+ * `join`: where the rows are one segment of longer ones (robust/rule.ts).
  */
-export function distancesOfMoved(rows: readonly IntRow[], spans: readonly TensorSpan[], exponents: readonly number[]): bigint[] {
+export async function distancesOfMoved(
+  rows: readonly IntRow[],
+  spans: readonly TensorSpan[],
+  exponents: readonly number[],
+  join: NonNullable<WeighedRows['join']> = async (partial) => partial,
+  turn = noTurn,
+): Promise<bigint[]> {
   // One alone is its own median.
   if (rows.length === 1) return [0n];
-  const norms = rows.map((row) => squaredNorm(row, spans, exponents).value);
+  const norms = await join(await squaredNorms(rows, spans, exponents, turn));
   const twice = twiceMedian(norms);
   const moved = norms.map((norm) => norm > 0n && 2n * MOVED_PART * norm >= twice);
-  const distances = squaredDistances(
+  const partial = await squaredDistances(
     rows.filter((_, i) => moved[i]),
     spans,
     exponents,
-  ).values();
+    turn,
+  );
+  const distances = (await join(partial)).values();
   return withinBits(moved.map((yes) => (yes ? (distances.next().value as bigint) : 0n)));
 }
 

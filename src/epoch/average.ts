@@ -1,5 +1,5 @@
 /** Step 7, average: every node that holds the rows of a roster computes the same sum (PROTOCOL section 6). */
-import { aggregate, bytesOf, distancesOfMoved, narrowWeights, rosterWeights } from '../aggregation/index.ts';
+import { aggregate, bytesOf, distancesOfMoved, inPieces, narrowWeights, rosterWeights } from '../aggregation/index.ts';
 import type { IntRow } from '../compute/api.ts';
 import { contentOf, ZERO_HASH } from '../crypto/index.ts';
 import { type EntryOf, isKind } from '../ledger/index.ts';
@@ -8,6 +8,7 @@ import { trustOf } from '../state/index.ts';
 import { aggregateHash } from '../wire/index.ts';
 import type { EpochContext } from './context.ts';
 import type { Aggregate } from './sums.ts';
+import { turn } from './turns.ts';
 
 /**
  * Weights of a roster over `base`, one an id: membership entries weigh 0. Samples are claims, which a rule that bears liars
@@ -63,13 +64,14 @@ async function averageOnce(ctx: EpochContext, base: SwarmState, roster: readonly
   const weighing = roster.flatMap((id, i) => (contributions.some((e) => e.id === id) ? [weights[i] as number] : []));
   if (weighing.every((weight) => weight === 0)) return { roster, weights, dropped: [], hash: ZERO_HASH, header: undefined, sum: undefined };
   const rows = contributions.map((e) => rowOf(ctx, e));
-  const { sum, weightTotal } = await aggregate(ctx.genesis.aggregation, ctx.ports.compute, {
+  const turns = (): Promise<void> => turn(ctx.ports.clock);
+  const { sum, weightTotal } = await aggregate(ctx.genesis.aggregation, inPieces(ctx.ports.compute, turns), {
     rows,
     weights: weighing,
     spans: ctx.spans,
     exponents: base.scaleExponents,
   });
-  const distances = distancesOfMoved(rows, ctx.spans, base.scaleExponents).map(String);
+  const distances = (await distancesOfMoved(rows, ctx.spans, base.scaleExponents, undefined, turns)).map(String);
   const content = bytesOf(sum);
   const header: AggregateHeader = {
     v: 1,

@@ -1,5 +1,6 @@
-import type { Compute, IntRow } from '../../compute/api.ts';
+import type { IntRow } from '../../compute/api.ts';
 import { median } from './median.ts';
+import type { RuleCompute } from './pieces.ts';
 import type { Aggregated, WeighedRows } from './rule.ts';
 
 /** The aggregate S / D in whole numbers, halves up, in the type of `like`: a point that distances are taken from. */
@@ -11,7 +12,7 @@ export function centreOf({ sum, weightTotal }: Aggregated, like: IntRow): IntRow
 }
 
 /** Where iterations begin: the coordinate median, which liars below half cannot carry away. */
-export const startOf = async (compute: Compute, input: WeighedRows): Promise<IntRow> =>
+export const startOf = async (compute: RuleCompute, input: WeighedRows): Promise<IntRow> =>
   centreOf(await median(compute, input), input.rows[0] as IntRow);
 
 /** The middle value, the lower one of an even count. */

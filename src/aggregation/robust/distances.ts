@@ -1,5 +1,6 @@
-import type { Compute, IntRow } from '../../compute/api.ts';
+import type { IntRow } from '../../compute/api.ts';
 import type { TensorSpan } from '../layout.ts';
+import type { RuleCompute } from './pieces.ts';
 import type { WeighedRows } from './rule.ts';
 
 /** Elements. Squares of differences within 65,534 add up below 2^52 over so many: exact in a double. */
@@ -32,7 +33,7 @@ type Measured = Pick<WeighedRows, 'rows' | 'spans' | 'exponents' | 'join'>;
 
 /** Squared distance of each row from `centre` (of their type), exact, in units of 4^(least exponent). */
 export async function distancesFrom(
-  compute: Compute,
+  compute: RuleCompute,
   centre: IntRow,
   { rows, spans, exponents, join }: Measured,
 ): Promise<readonly bigint[]> {
@@ -48,7 +49,7 @@ export async function distancesFrom(
 }
 
 /** Squared distance of every two rows, exact, in units of 4^(least exponent): K x K, row-major. */
-export async function distancesBetween(compute: Compute, { rows, spans, exponents, join }: Measured): Promise<readonly bigint[]> {
+export async function distancesBetween(compute: RuleCompute, { rows, spans, exponents, join }: Measured): Promise<readonly bigint[]> {
   const totals = new Array<bigint>(rows.length * rows.length).fill(0n);
   for (const { start, end, shift } of rangesOf(spans, exponents)) {
     const squares = await compute.pairwiseSqDist(rows.map((row) => row.subarray(start, end)));

@@ -1,6 +1,7 @@
-import type { Compute, IntRow } from '../../compute/api.ts';
+import type { IntRow } from '../../compute/api.ts';
 import { distancesBetween } from './distances.ts';
 import { mean } from './mean.ts';
+import type { RuleCompute } from './pieces.ts';
 import { liarsAmong, type RobustRule, type WeighedRows } from './rule.ts';
 
 /**
@@ -33,7 +34,7 @@ export const multiKrum: RobustRule = async (compute, input) => {
 const neighbours = (rows: number): number => Math.max(1, rows - liarsAmong(rows) - 2);
 
 /** Indices of the rows, best score first; equal scores in the order of the rows. */
-async function byScore(compute: Compute, input: WeighedRows): Promise<number[]> {
+async function byScore(compute: RuleCompute, input: WeighedRows): Promise<number[]> {
   const count = input.rows.length;
   const distances = await distancesBetween(compute, input);
   const scores = input.rows.map((_, i) =>

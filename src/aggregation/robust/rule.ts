@@ -1,5 +1,6 @@
-import type { Compute, IntRow } from '../../compute/api.ts';
+import type { IntRow } from '../../compute/api.ts';
 import type { TensorSpan } from '../layout.ts';
+import type { RuleCompute } from './pieces.ts';
 
 /** What a rule aggregates: the rows of a roster, whole, or one segment of all of them (`join`). */
 export interface WeighedRows {
@@ -31,7 +32,7 @@ export interface Aggregated {
  * A rule that answers in integers alone, so that every node gets the same bytes on every backend. K is at least 1. The
  * order of the rows settles ties between them and nothing else: a roster has one order, by entry id, on every node.
  */
-export type RobustRule = (compute: Compute, input: WeighedRows) => Promise<Aggregated>;
+export type RobustRule = (compute: RuleCompute, input: WeighedRows) => Promise<Aggregated>;
 
 /** Liars that a rule is made for among `rows` rows: as many as the votes bear among voters, floor((K-1)/3) (PROTOCOL section 2). */
 export const liarsAmong = (rows: number): number => Math.floor((rows - 1) / 3);

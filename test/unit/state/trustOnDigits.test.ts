@@ -66,7 +66,7 @@ async function learn(kinds: readonly Kind[], seed: number, epochs: number): Prom
     const sum = await compute.weightedSum(rows, weights);
     theta = theta.map((v, k) => v + ((sum[k] as number) * 2 ** EXPONENT) / total);
     const xs = scaleFreeDistances(
-      distancesOfMoved(
+      await distancesOfMoved(
         rows,
         SPANS,
         SPANS.map(() => EXPONENT),
