@@ -28,15 +28,15 @@ export function decompress(bytes: Uint8Array, maxOutputBytes: number): Uint8Arra
   let content: Uint8Array;
   let consumedBytes: number;
   try {
-    // With `info` the result also holds the engine, which says how much of the input was a frame.
-    const { buffer, engine } = zstdDecompressSync(bytes, {
+    const made: object = zstdDecompressSync(bytes, {
       info: true,
       maxOutputLength: Math.max(1, maxOutputBytes),
       chunkSize: stated === undefined ? PIECE_BYTES : Math.max(PIECE_BYTES, Number(stated)),
       params: { [constants.ZSTD_d_windowLogMax]: WINDOW_LOG_MAX },
-    }) as unknown as { readonly buffer: Uint8Array; readonly engine: { readonly bytesWritten: number } };
-    content = owned(buffer);
-    consumedBytes = engine.bytesWritten;
+    });
+    if (!hasEngine(made)) throw new Error('this Node does not say how much of the input was a frame');
+    content = owned(made.buffer);
+    consumedBytes = made.engine.bytesWritten;
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE') throw tooLarge(maxOutputBytes);
     throw malformedFrame((cause as Error).message, cause);
@@ -47,6 +47,16 @@ export function decompress(bytes: Uint8Array, maxOutputBytes: number): Uint8Arra
     throw malformedFrame(`it states ${stated} bytes and holds ${content.byteLength}`);
   return content;
 }
+
+/** With `info` the result holds the engine beside the content, which says how much of the input was a frame. Node's types do not know. */
+const hasEngine = (made: object): made is { readonly buffer: Uint8Array; readonly engine: { readonly bytesWritten: number } } =>
+  'buffer' in made &&
+  made.buffer instanceof Uint8Array &&
+  'engine' in made &&
+  typeof made.engine === 'object' &&
+  made.engine !== null &&
+  'bytesWritten' in made.engine &&
+  typeof made.engine.bytesWritten === 'number';
 
 /** A view of what is alone in its memory; a copy of what lies in Node's shared pool, or in a piece with room to spare. */
 const owned = ({ buffer, byteOffset, byteLength }: Uint8Array): Uint8Array =>
