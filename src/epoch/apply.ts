@@ -1,10 +1,13 @@
 /** Step 10, apply: every node applies the chosen decisions in the same order and holds, bit for bit, the same model. */
+import { liarsAmong } from '../aggregation/index.ts';
 import { seatsOf } from '../consensus/forkChoice.ts';
+import { ZERO_HASH } from '../crypto/index.ts';
 import { asStarlingError, type DecisionBody, type DecisionId, StarlingError, type SwarmState } from '../spec/index.ts';
 import { fetchAggregate, holdsAggregate, keepAggregate } from './aggregates.ts';
 import { auditRoster, auditSum } from './audit.ts';
 import { average, holdsRows } from './average.ts';
 import type { Applied, HeldAggregate } from './chain.ts';
+import { commits } from './commitment.ts';
 import { type EpochContext, peerOf, plantDecisions } from './context.ts';
 import { diffuses } from './diffusion/index.ts';
 import { applyFinal } from './finality.ts';
@@ -79,6 +82,7 @@ async function applyOne(ctx: EpochContext, baseEpoch: number, id: DecisionId): P
     const { header, sum } = await aggregateOf(ctx, base.state, id, body);
     const sinceMs = ctx.ports.clock.nowMs();
     await auditSum(ctx, base.state, body, { header, sum });
+    requireMade(ctx, base.state, id, body);
     ctx.timeline.mark(body.epoch, 'audit', sinceMs);
     const from = ctx.chain.head.state.epoch;
     const done = ctx.chain.extend(id, await ctx.chain.draft(base, body, { header, sum }));
@@ -100,6 +104,21 @@ async function applyOne(ctx: EpochContext, baseEpoch: number, id: DecisionId): P
     }
     return 'passed over';
   }
+}
+
+/**
+ * What a rule made over segments is known to whoever took part; anybody else believes more deciders than rows may lie. Throws
+ * AGGREGATE_MISSING: others may say the same yet.
+ */
+function requireMade(ctx: EpochContext, base: SwarmState, id: DecisionId, { aggregateHash, roster }: DecisionBody): void {
+  if (!ctx.isScheduled(base) || commits(ctx, base) || aggregateHash === ZERO_HASH || ctx.sums.checked(aggregateHash) !== undefined) return;
+  const rows = roster.filter((entry) => ctx.replica.graph.get(entry)?.core.kind === 'contribution').length;
+  const deciders = ctx.decisions.authorsOf(id).size;
+  if (deciders >= liarsAmong(rows) + 1) return;
+  throw new StarlingError('AGGREGATE_MISSING', `${deciders} have decided what a rule made of ${rows} rows, and this node took no part`, {
+    phase: 'apply',
+    fix: 'wait until more of its members are connected',
+  });
 }
 
 /**

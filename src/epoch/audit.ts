@@ -7,6 +7,7 @@ import { mayContribute, StarlingError } from '../spec/index.ts';
 import { mayContributeNow } from '../state/index.ts';
 import { average, holdsRows, weightsOf } from './average.ts';
 import type { HeldAggregate } from './chain.ts';
+import { commits } from './commitment.ts';
 import type { EpochContext } from './context.ts';
 import { requireOpened } from './openings.ts';
 
@@ -56,7 +57,7 @@ export async function auditSum(ctx: EpochContext, base: SwarmState, body: Decisi
       : (ctx.genesis.aggregation !== 'mean' || header.weightTotal === totalOf(body)) &&
         header.epoch === body.epoch &&
         (header.opening !== null) === ctx.isScheduled(base) &&
-        header.distances.length === (header.opening === null ? contributions : 0);
+        header.distances.length === (commits(ctx, base) ? 0 : contributions);
   if (!fits) throw broken('aggregateHash', 'the aggregate does not belong to this roster');
   if (header === undefined) return;
   if (header.opening !== null) {
@@ -92,9 +93,11 @@ export function ineligible(ctx: EpochContext, base: SwarmState, entry: SignedEnt
   if (core.body.sizeBytes !== sizeBytes) return `it holds ${core.body.sizeBytes} bytes, an update has ${sizeBytes}`;
   if (core.body.maxAbs.length !== ctx.genesis.tensors.length) return 'it reports on other tensors';
   if (core.body.links.length > base.members.length) return `it tells of links to ${core.body.links.length} members`;
-  const isScheduled = ctx.isScheduled(base);
-  if (isScheduled !== (core.body.commitment !== null))
-    return isScheduled ? 'it commits to no values' : 'it commits to values that everyone sees';
+  // As many rows as its members are told of go by segments, and no more.
+  if (ctx.isScheduled(base) && !commits(ctx, base) && !base.members.some((m) => m.fingerprint === core.author))
+    return 'its author is no member yet, and a rule over segments is for members';
+  const isBound = commits(ctx, base);
+  if (isBound !== (core.body.commitment !== null)) return isBound ? 'it commits to no values' : 'it commits to values that everyone sees';
   return undefined;
 }
 

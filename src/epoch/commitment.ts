@@ -1,7 +1,7 @@
 /** Ring-SIS commitments of contributions that nobody sees whole (docs/commitments.md). */
 import type { IntRow } from '../compute/api.ts';
 import { fromHex, hashWithDomain, sis, toHex } from '../crypto/index.ts';
-import type { Fingerprint, Hex, SwarmId } from '../spec/index.ts';
+import type { Fingerprint, Hex, SwarmId, SwarmState } from '../spec/index.ts';
 import { encode, hashBytes } from '../wire/index.ts';
 import type { EpochContext } from './context.ts';
 import { commitTo as commitToRow } from './exchange/check.ts';
@@ -22,6 +22,10 @@ export interface Committed {
   /** rho's, 32 fresh bytes: kept with the update, and never used for another. */
   readonly secret: Uint8Array;
 }
+
+/** Whether contributions over `base` commit to their values: a sum that nobody saw in parts is held against that. */
+export const commits = (ctx: Pick<EpochContext, 'genesis' | 'isScheduled'>, base: SwarmState): boolean =>
+  ctx.genesis.aggregation === 'mean' && ctx.isScheduled(base);
 
 /** Commits to an own update for `epoch` under a fresh secret. */
 export async function commitTo(ctx: EpochContext, epoch: number, integers: IntRow): Promise<Committed> {

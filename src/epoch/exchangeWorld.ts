@@ -21,6 +21,7 @@ export function exchangeWorld(ctx: EpochContext, residual: Residual): ExchangeWo
     swarm: ctx.swarm,
     genesis: ctx.genesis,
     elements: ctx.spans.at(-1)?.end ?? 0,
+    spans: ctx.spans,
     seed: commitmentSeed(ctx.swarm),
     keyOf: (node) => graph.certificateOf(node)?.ed25519PublicKey,
     nodeOf: (peer) => ctx.directory.nodeOf(peer),
@@ -38,8 +39,9 @@ export function exchangeWorld(ctx: EpochContext, residual: Residual): ExchangeWo
     async own(id) {
       const entry = graph.get(id);
       const own = entry !== undefined && isKind(entry, 'contribution') ? await residual.get(entry.core.body.updateHash) : undefined;
-      if (own === undefined || own.secret === null) return undefined;
-      return { values: own.integers, rho: sis.expandRho(own.secret), salt: own.salt };
+      if (own === undefined || (own.secret === null && ctx.genesis.aggregation === 'mean')) return undefined;
+      const rho = own.secret === null ? new Int32Array() : sis.expandRho(own.secret);
+      return { values: own.integers, rho, salt: own.salt };
     },
   };
 }

@@ -3,7 +3,7 @@ import { sis, toHex } from '../crypto/index.ts';
 import { type Attempt, type DecisionBody, type Hex, type Opening, StarlingError, type SwarmState } from '../spec/index.ts';
 import { decodeOpening, droppedFields, encode } from '../wire/index.ts';
 import type { HeldAggregate } from './chain.ts';
-import { commitmentContext, commitmentSeed } from './commitment.ts';
+import { commitmentContext, commitmentSeed, commits } from './commitment.ts';
 import type { EpochContext } from './context.ts';
 import { sumHolds } from './exchange/check.ts';
 
@@ -23,7 +23,10 @@ export async function requireOpened(
   const attempt = known ?? (opening as Opening).attempt;
   requireAttempt(ctx, base, body, attempt);
   if (opening === undefined) return attempt;
+  // Who took no part in applying a rule cannot tell more: its voters can.
+  if (!commits(ctx, base)) return attempt;
   if (sum === undefined) throw missing('the sum');
+  if (opening.rhoSum.length === 0) throw broken('INCOMPATIBLE', 'opening', 'it opens nothing');
   const commitments = commitmentsOf(ctx, body, opening);
   const weights = ctx.chain.contributionsOf(body).map(({ id }) => body.weights[body.roster.indexOf(id)] as number);
   const { rhoSum } = opening;

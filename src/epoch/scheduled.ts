@@ -13,9 +13,9 @@ export const averageByStreams = (ctx: EpochContext, job: AverageJob): Promise<Ag
   ctx.sums.begin(job, (averaged) => aggregateOf(ctx, job.base, averaged));
 
 async function aggregateOf(ctx: EpochContext, base: SwarmState, averaged: Averaged): Promise<Aggregate> {
-  const { attempt, sum, rhoSum, commitments } = averaged;
+  const { attempt, sum, rhoSum, commitments, ruled } = averaged;
   const { roster, dropped } = attempt;
-  const weightTotal = averaged.weights.reduce((total, weight) => total + weight, 0);
+  const weightTotal = ruled?.weightTotal ?? averaged.weights.reduce((total, weight) => total + weight, 0);
   if (weightTotal === 0) return nothingAveraged(ctx, base, roster);
   const opening = encodeOpening({ attempt, rhoSum, commitments });
   const content = bytesOf(sum);
@@ -25,7 +25,7 @@ async function aggregateOf(ctx: EpochContext, base: SwarmState, averaged: Averag
     weightTotal,
     sumRoot: (await contentInTurns(ctx.ports.clock, content)).root,
     sumBytes: content.byteLength,
-    distances: [],
+    distances: (ruled?.distances ?? []).map(String),
     // Durable before anybody hears of the hash that names it.
     opening: { root: await ctx.ports.blobs.put(opening), bytes: opening.byteLength },
   };

@@ -1,7 +1,7 @@
 /** Step 1, submit: a trainer hands over what it learned; it becomes this node's contribution to the epoch. */
 import { type EntryId, type Hex, mayContribute, StarlingError } from '../spec/index.ts';
 import { commit } from './commit.ts';
-import { commitTo } from './commitment.ts';
+import { commits, commitTo } from './commitment.ts';
 import type { EpochContext } from './context.ts';
 import { isForked } from './cuts.ts';
 import { prepare } from './prepare.ts';
@@ -53,7 +53,7 @@ export async function submit(
     ctx.ports.entropy,
     turns,
   );
-  const commitment = ctx.isScheduled(base) ? await commitTo(ctx, epoch, prepared.integers) : undefined;
+  const commitment = commits(ctx, base) ? await commitTo(ctx, epoch, prepared.integers) : undefined;
   timeline.mark(epoch, 'prepare', sinceMs);
   // Everything that is awaited may let a decision in. It may also have taken its part out of the residual only now: what it took must not come back.
   const requireCurrent = (): void => {
@@ -65,8 +65,8 @@ export async function submit(
   timeline.mark(epoch, 'commit', sinceMs);
   ports.journal.observe('commit_ms', ports.clock.nowMs() - sinceMs);
   sinceMs = ports.clock.nowMs();
-  if (commitment === undefined) await publish(ctx, committed.entry, committed.update);
-  else await publishEntry(ctx, committed.entry);
+  if (ctx.isScheduled(base)) await publishEntry(ctx, committed.entry);
+  else await publish(ctx, committed.entry, committed.update);
   timeline.mark(epoch, 'publish', sinceMs);
   return { contributionId: committed.entry.id, epoch, updateHash: committed.update.updateHash };
 }

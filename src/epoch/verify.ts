@@ -78,7 +78,7 @@ function verifyManifest(ctx: EpochContext, update: MetaUpdate, epoch: number): G
     const problem = entry.core.anchorBlock === ctx.chain.head.id ? ineligible(ctx, ctx.chain.head.state, entry) : undefined;
     if (problem !== undefined) return answered(reject('INCOMPATIBLE', problem));
     // [IGNORE] its values are summed over streams: its entry is all that is wanted of it
-    if (entry.core.body.commitment !== null)
+    if (entry.core.body.commitment !== null || ctx.isScheduled(ctx.chain.head.state))
       return { verdict: ignore('INCOMPATIBLE', 'the epoch goes by a schedule'), missing: offered?.missing ?? [] };
   }
   // [REJECT] the bytes that ride along are not those the manifest names

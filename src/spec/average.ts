@@ -32,9 +32,9 @@ export interface AttemptVote {
 export interface Opening {
   /** The attempt that made the sum. */
   readonly attempt: Attempt;
-  /** Weighted sum of the survivors' rho digits, 16,384 integers. */
+  /** Weighted sum of the survivors' rho digits, 16,384 integers; none under a rule. */
   readonly rhoSum: Int32Array;
-  /** 16 KiB of each surviving contribution, in the order of the roster. */
+  /** 16 KiB of each surviving contribution, in the order of the roster; none under a rule. */
   readonly commitments: readonly Uint8Array[];
 }
 

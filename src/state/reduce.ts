@@ -115,7 +115,7 @@ function standings(genesis: Genesis, state: SwarmState, step: Step, roll: Roll, 
 
 /** By author; where nobody saw the rows, every survivor counts as one that is where the others are. */
 function distancesIn({ contributions }: Step, { distances, opening }: AggregateHeader): Map<Fingerprint, number | undefined> {
-  const xs = opening === null ? scaleFreeDistances(distances.map(BigInt)) : contributions.map(() => 0);
+  const xs = opening === null || distances.length > 0 ? scaleFreeDistances(distances.map(BigInt)) : contributions.map(() => 0);
   return new Map(contributions.map((c, i) => [c.author, xs[i]]));
 }
 

@@ -116,11 +116,13 @@ export const encodeOpening = ({ attempt, rhoSum, commitments }: Opening): Uint8A
 export function decodeOpening(bytes: Uint8Array): Opening {
   const [attempt, rho, joined] = readTuple(decode(bytes, 'opening', OPENING_MAX_BYTES), 'opening', 3);
   const commitments = readBytes(joined, 'opening.commitments', 0, MAX_ROSTER * sis.COMMITMENT_BYTES);
+  const rhoBytes = readBytes(rho, 'opening.rhoSum', 0, RHO_SUM_BYTES);
+  if (rhoBytes.byteLength % RHO_SUM_BYTES !== 0) throw malformed('opening.rhoSum', 'is neither whole nor left out');
   const count = commitments.byteLength / sis.COMMITMENT_BYTES;
   if (!Number.isInteger(count)) throw malformed('opening.commitments', 'is not a whole number of commitments');
   return {
     attempt: readAttempt(attempt, 'opening.attempt'),
-    rhoSum: new Int32Array(readBytes(rho, 'opening.rhoSum', RHO_SUM_BYTES).slice().buffer),
+    rhoSum: new Int32Array(rhoBytes.slice().buffer),
     commitments: Array.from({ length: count }, (_, i) => commitments.slice(i * sis.COMMITMENT_BYTES, (i + 1) * sis.COMMITMENT_BYTES)),
   };
 }

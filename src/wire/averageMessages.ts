@@ -41,11 +41,13 @@ export interface Words {
 }
 
 /** What a member may be asked for. Append only. */
-export const OPENINGS = ['commitment', 'sum', 'part', 'row', 'rho', 'sent', 'wrong'] as const;
+export const OPENINGS = ['commitment', 'sum', 'part', 'row', 'rho', 'sent', 'wrong', 'stated', 'made', 'ruled'] as const;
 /**
  * commitment: of a rostered contribution, by its place in the roster. sum: of a lane, bytes of int32 from an offset. The others serve to
  * find who made a sum wrong: part, the commitment to a range of blocks of the own row; row, a chunk of the own row with its proof; rho, the
  * digits of the own; sent, hash and signature of a chunk that was received; wrong, a whole one that no honest member sends.
+ * Under a rule over rows: row, of any member's row by its rank, where it is held; stated, what the own segments come to at a step; made, a
+ * chunk of what was made of a segment; ruled, what was made beside the sum.
  */
 export type OpeningKind = (typeof OPENINGS)[number];
 

@@ -6,7 +6,8 @@ import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { createReference } from '../../src/compute/index.ts';
 import { hashWithDomain, identityFromSeeds, sis, toHex, utf8 } from '../../src/crypto/index.ts';
 import { layoutOf } from '../../src/epoch/exchange/plans.ts';
-import { Run, type RunWorld, type Sums } from '../../src/epoch/exchange/run.ts';
+import { Run, type RunWorld } from '../../src/epoch/exchange/run.ts';
+import type { Sums } from '../../src/epoch/exchange/work.ts';
 import { systemClock } from '../../src/node/random.ts';
 import { type Attempt, type Fingerprint, type Genesis, QMAX } from '../../src/spec/index.ts';
 import { attemptId, decodeAverage, encodeAnswer } from '../../src/wire/index.ts';
@@ -104,7 +105,11 @@ function prepare(average: Average): Prepared {
     start: () =>
       new Promise((exchanged, reject) => {
         const accused = (edges: unknown): void => reject(new Error(`a link failed: ${JSON.stringify(edges)}`));
-        run = new Run(world, { id: attemptId(attempt), layout, own, ...timing }, { late: () => undefined, accused, exchanged });
+        run = new Run(
+          world,
+          { id: attemptId(attempt), layout, own, ...timing },
+          { late: () => undefined, accused, lied: accused, exchanged },
+        );
       }),
     bytes: () =>
       (run as Run).lanes

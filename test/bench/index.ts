@@ -12,6 +12,7 @@ export const BENCHES: Readonly<Record<string, () => Promise<{ rows(): Promise<Be
   gossip: () => import('./gossip.ts'),
   flow: () => import('./flow.ts'),
   allreduce: () => import('./allreduce.ts'),
+  rules: () => import('./rules.ts'),
   epoch: () => import('./epoch.ts'),
   finality: () => import('./finality.ts'),
   start: () => import('./start.ts'),

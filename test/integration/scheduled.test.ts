@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
-import { applyAverage } from '../../src/aggregation/index.ts';
+import { aggregate, applyAverage, distancesOfMoved } from '../../src/aggregation/index.ts';
+import type { IntRow } from '../../src/compute/api.ts';
+import { createReference } from '../../src/compute/index.ts';
 import { residualOf } from '../../src/epoch/residual.ts';
 import type { World } from '../../src/simulation/index.ts';
 import { survivorsOf } from '../../src/spec/index.ts';
@@ -30,6 +32,28 @@ async function plainModel(world: World, epoch: number): Promise<Float32Array> {
   return applyAverage(await chain.model(epoch - 1), chain.spans, terms);
 }
 
+/** The same by the swarm's rule, from all rows at once. */
+async function ruledModel(world: World, epoch: number): Promise<Float32Array> {
+  const { chain, replica } = world.node(0).up.ctx;
+  const { body, header } = chain.at(epoch) ?? assert.fail('not applied');
+  const base = chain.at(epoch - 1)?.state ?? assert.fail('no base');
+  assert.ok(body !== undefined && header !== undefined);
+  const rows: IntRow[] = [];
+  for (const id of survivorsOf(body)) {
+    const { author, body: said } = replica.graph.get(id)?.core ?? assert.fail('no entry');
+    const node = world.nodes.find((n) => n.identity.fingerprint === author) ?? assert.fail('nobody');
+    if (!('updateHash' in said)) continue;
+    rows.push(((await residualOf(node.up.ctx).get(said.updateHash)) ?? assert.fail('its author does not keep it')).integers);
+  }
+  const weights = body.weights.filter((_, i) => survivorsOf(body).includes(body.roster[i] as string));
+  const { spans } = chain;
+  const exponents = base.scaleExponents;
+  const made = await aggregate(world.genesis.aggregation, createReference(), { rows, weights, spans, exponents });
+  assert.equal(header.weightTotal, made.weightTotal);
+  assert.deepEqual(header.distances, (await distancesOfMoved(rows, spans, exponents)).map(String));
+  return applyAverage(await chain.model(epoch - 1), spans, { ...made, eta: world.genesis.eta, exponents });
+}
+
 describe('a simulated swarm that averages by a schedule', function () {
   this.timeout(120_000);
 
@@ -54,6 +78,40 @@ describe('a simulated swarm that averages by a schedule', function () {
         assert.deepEqual(await chain.model(first + 4), await plainModel(world, first + 4));
       });
     });
+
+  for (const rule of ['median', 'multi-krum', 'geometric-median'] as const)
+    it(`learns by ${rule} over segments: one root an epoch, what the rule makes of all rows, and no row elsewhere`, async () => {
+      await withWorld({ nodes: 5, seed: 4, rules: { schedule: 'butterfly', aggregation: rule } }, async (world) => {
+        const first = epochs(world)[0] ?? 0;
+        assert.ok(await world.reach(first + 5, 120_000), `reached ${epochs(world)}`);
+        const { chain, updates } = world.node(0).up.ctx;
+        for (let n = first + 2; n <= first + 5; n++) {
+          assert.equal(rootsAt(world, n).size, 1, `epoch ${n}`);
+          const { body, header } = chain.at(n) ?? assert.fail('not applied');
+          assert.equal(body?.roster.length, 5, `roster of epoch ${n}`);
+          assert.deepEqual(body?.dropped, []);
+          assert.equal(header?.distances.length, 5);
+          for (const id of body?.roster ?? []) assert.equal(updates.row(id), undefined);
+        }
+        assert.deepEqual(await chain.model(first + 4), await ruledModel(world, first + 4));
+      });
+    });
+
+  it('leaves out who dies in the middle of a rule over segments', async () => {
+    await withWorld({ nodes: 5, seed: 6, rules: { schedule: 'butterfly', aggregation: 'median' } }, async (world) => {
+      const first = epochs(world)[0] ?? 0;
+      assert.ok(await world.reach(first + 2, 60_000));
+      const victim = world.node(4);
+      assert.ok(await world.clock.runUntil(() => victim.up.ctx.sums.isRunning, world.clock.nowMs() + 60_000), 'it never averaged');
+      const epoch = victim.up.ctx.chain.head.state.epoch + 1;
+      victim.kill();
+      assert.ok(await world.reach(epoch + 2, 90_000), `reached ${epochs(world)}`);
+      for (let n = epoch; n <= epoch + 2; n++) assert.equal(rootsAt(world, n).size, 1);
+      const { body } = world.node(0).up.ctx.chain.at(epoch) ?? assert.fail('not applied');
+      assert.equal(body?.roster.length, 5);
+      assert.equal(body?.dropped.length, 1);
+    });
+  });
 
   for (const schedule of ['ring', 'grid', 'butterfly'] as const)
     it(`names in the block who died in the middle of a ${schedule}, and its values travel on in its next update`, async () => {

@@ -1,6 +1,6 @@
 /** Members of a scheduled sum over virtual time: their streams can freeze, fall silent, be cut, crawl and lie. No ledger, no engine. */
-import { bytesOf, type LinkCost } from '../../src/aggregation/index.ts';
-import type { IntRow } from '../../src/compute/api.ts';
+import { aggregate, bytesOf, distancesOfMoved, type LinkCost, layoutOf } from '../../src/aggregation/index.ts';
+import type { Compute, IntRow } from '../../src/compute/api.ts';
 import { createReference } from '../../src/compute/index.ts';
 import { hashWithDomain, sha256, sis, toHex, utf8 } from '../../src/crypto/index.ts';
 import { type Averaged, Exchanges } from '../../src/epoch/exchange/index.ts';
@@ -10,7 +10,16 @@ import { Random } from '../../src/learning/random.ts';
 import { ProcessClock, TRUE_TIME, VirtualClock } from '../../src/simulation/clock.ts';
 import { SimulatedNetwork, type SimulatedPort } from '../../src/simulation/network.ts';
 import { MemoryNodeStore } from '../../src/simulation/stores.ts';
-import { type EntryId, type Fingerprint, type Genesis, type PeerId, QMAX, StarlingError, type SwarmState } from '../../src/spec/index.ts';
+import {
+  type AggregationRule,
+  type EntryId,
+  type Fingerprint,
+  type Genesis,
+  type PeerId,
+  QMAX,
+  StarlingError,
+  type SwarmState,
+} from '../../src/spec/index.ts';
 import { type AverageMessage, chunkBytes, decodeAverage, encodeAverage, updateHash } from '../../src/wire/index.ts';
 import { genesis as sample } from '../unit/wire/samples.ts';
 import { identityOf } from './epochWorld.ts';
@@ -26,6 +35,7 @@ export interface AverageOptions {
   readonly members?: number;
   readonly elements?: number;
   readonly schedule?: Genesis['schedule'];
+  readonly rule?: AggregationRule;
   readonly dtype?: 'int8' | 'int16';
   readonly weights?: readonly number[];
   readonly seed?: number;
@@ -40,6 +50,8 @@ const SWARM = toHex(hashWithDomain('test/average', utf8('swarm')));
 const SEED = hashWithDomain('test/average', utf8('seed'));
 const BASE = toHex(hashWithDomain('test/average', utf8('base')));
 const EPOCH = 5;
+/** Of the two tensors. */
+const EXPONENTS = [-9, -7];
 
 export class AverageNode {
   readonly index: number;
@@ -61,8 +73,12 @@ export class AverageNode {
   /** Bits a ms of its link, both ways. */
   bitsPerMs = Number.POSITIVE_INFINITY;
   tamper: Tamper = (message) => message;
+  /** What it answers in place of what it should. */
+  answer: (message: AverageMessage, answer: Uint8Array | undefined) => Uint8Array | undefined = (_message, answer) => answer;
   /** What it sums in the first attempt in place of the row that it has committed to. */
   lie: IntRow | undefined;
+  /** What it makes by a rule is one too large in its first value. */
+  misrules = false;
   #freeMs = 0;
 
   constructor(swarm: AverageSwarm, index: number, values: IntRow | undefined) {
@@ -148,7 +164,7 @@ export class AverageNode {
           port.handle(protocol, async (from, payload) => {
             if (this.stopped) return never();
             await this.carry(payload.byteLength);
-            const answer = await handler(from, payload);
+            const answer = this.answer(decodeAverage(payload), await handler(from, payload));
             await this.carry(answer?.byteLength ?? 0);
             return this.mute || this.stopped ? never() : answer;
           }),
@@ -159,7 +175,8 @@ export class AverageNode {
       swarm: SWARM,
       genesis: swarm.genesis,
       elements: swarm.elements,
-      compute: createReference(),
+      spans: layoutOf(swarm.genesis.tensors),
+      compute: this.#compute(),
       seed: SEED,
       keyOf: (node) => swarm.byNode.get(node)?.identity.ed25519PublicKey,
       nodeOf: (peer) => swarm.nodes.find((one) => one.identity.peerId === peer)?.node,
@@ -176,6 +193,15 @@ export class AverageNode {
       },
     };
     return new Exchanges(world);
+  }
+
+  #compute(): Compute {
+    const compute = createReference();
+    const trimmedSum: Compute['trimmedSum'] = async (rows, trim) => {
+      const sum = await compute.trimmedSum(rows, trim);
+      return this.misrules ? sum.with(0, (sum[0] as number) + 1) : sum;
+    };
+    return { ...compute, trimmedSum };
   }
 
   async #request(
@@ -213,7 +239,7 @@ export class AverageSwarm {
   readonly contributions = new Map<EntryId, Contribution>();
   readonly weights = new Map<EntryId, number>();
   readonly roster: readonly EntryId[];
-  readonly base = { epoch: EPOCH - 1, decision: BASE } as SwarmState;
+  readonly base = { epoch: EPOCH - 1, decision: BASE, scaleExponents: EXPONENTS as readonly number[] } as SwarmState;
   /** Pairs "from to" of node numbers over which nothing goes. */
   readonly cut = new Set<string>();
   readonly thrown: unknown[] = [];
@@ -221,7 +247,7 @@ export class AverageSwarm {
   cost: LinkCost | undefined;
 
   constructor(options: AverageOptions) {
-    const { nodes, members = nodes, elements = 1_000, schedule = 'ring', dtype = 'int16', seed = 1, loss = 0 } = options;
+    const { nodes, members = nodes, elements = 1_000, schedule = 'ring', rule = 'mean', dtype = 'int16', seed = 1, loss = 0 } = options;
     const random = Random.from(seed, 'average');
     const site = (peer: PeerId): number => this.nodes.findIndex((one) => one.identity.peerId === peer) % 2;
     const { apartMs = 0 } = options;
@@ -230,8 +256,12 @@ export class AverageSwarm {
     this.elements = elements;
     this.genesis = {
       ...sample,
-      tensors: [{ name: 'w', shape: [elements] }],
+      tensors: [
+        { name: 'w', shape: [elements - Math.floor(elements / 3)] },
+        { name: 'b', shape: [Math.floor(elements / 3)] },
+      ],
       schedule,
+      aggregation: rule,
       updateDtype: dtype,
       minDeadlineMs: options.minDeadlineMs ?? 1_000,
       epochDeadlineMs: options.maxDeadlineMs ?? 4_000,
@@ -270,9 +300,25 @@ export class AverageSwarm {
     );
   }
 
+  /** What the rule makes of these rows, whole, where one node sees all of them: S, D and the distances. */
+  async ruledOf(
+    ids: readonly EntryId[],
+  ): Promise<{ readonly sum: Int32Array; readonly weightTotal: number; readonly distances: bigint[] }> {
+    const rows = ids.map((id) => this.nodes.find((node) => node.id === id)?.own?.values as IntRow);
+    const weights = ids.map((id) => this.weights.get(id) as number);
+    const spans = layoutOf(this.genesis.tensors);
+    const made = await aggregate(this.genesis.aggregation, createReference(), { rows, weights, spans, exponents: EXPONENTS });
+    return { ...made, distances: await distancesOfMoved(rows, spans, EXPONENTS) };
+  }
+
   #committed(node: AverageNode, own: OwnRow): Contribution {
-    const commitment = sis.commitmentHash(contextOf(EPOCH, node.node), sis.commit(SEED, own.values, own.rho));
-    return { author: node.node, updateHash: updateHash(own.salt, bytesOf(own.values)), commitment: toHex(commitment) };
+    const isBound = this.genesis.aggregation === 'mean';
+    const commitment = isBound ? sis.commitmentHash(contextOf(EPOCH, node.node), sis.commit(SEED, own.values, own.rho)) : undefined;
+    return {
+      author: node.node,
+      updateHash: updateHash(own.salt, bytesOf(own.values)),
+      commitment: commitment === undefined ? null : toHex(commitment),
+    };
   }
 }
 

@@ -5,7 +5,6 @@ import {
   Exchange,
   type ExchangeCommand,
   type Plan,
-  type RowRule,
   reduced,
   type Summands,
   type Transfer,
@@ -26,7 +25,6 @@ export interface ExchangesOptions {
   readonly weights: readonly number[];
   readonly qmax: number;
   readonly plan: (rank: number, summands: Summands) => Plan;
-  readonly rule?: RowRule;
   readonly window?: number;
   readonly deadlineMs?: number;
 }
@@ -46,15 +44,13 @@ export class Exchanges {
   delivered = 0;
   readonly #accumulators: readonly Accumulator[];
   readonly #unit: number;
-  readonly #rule: RowRule | undefined;
 
-  constructor({ rows, weights, qmax, plan, rule, window, deadlineMs = 1_000 }: ExchangesOptions) {
+  constructor({ rows, weights, qmax, plan, window, deadlineMs = 1_000 }: ExchangesOptions) {
     const { weights: small, unit } = reduced(weights);
     const summands = { elements: rows[0]?.length ?? 0, weights: small, qmax };
     this.#unit = unit;
-    this.#rule = rule;
     this.plans = rows.map((_, rank) => plan(rank, summands));
-    this.#accumulators = rows.map((row, rank) => new Accumulator(createReference(), rank, row, small[rank] as number));
+    this.#accumulators = rows.map((row, rank) => new Accumulator(createReference(), row, small[rank] as number));
     const options = { deadlineMs: () => deadlineMs, ...(window === undefined ? {} : { window }) };
     this.machines = this.plans.map((one) => new Exchange(one, options));
     this.sent = rows.map(() => 0);
@@ -115,9 +111,6 @@ export class Exchanges {
       } else if (command.kind === 'store') {
         accumulator.store(command.transfer, command.chunk, bytes as Uint8Array);
         this.#obey(rank, machine.stored(command.transfer, command.chunk, this.nowMs));
-      } else if (command.kind === 'combine') {
-        accumulator.combine(command.range, command.chunk, this.#rule as RowRule);
-        this.#obey(rank, machine.combined(command.chunk, this.nowMs));
       } else if (command.kind === 'accuse') this.accusations.push({ ...command.accusation, by: rank, atMs: this.nowMs });
       else if (command.kind === 'ack') this.inFlight.push({ ...command, kind: 'ack', from: rank });
       else if (command.kind === 'waiting') this.inFlight.push({ kind: 'waiting', from: rank, to: command.to });

@@ -32,7 +32,7 @@ export const centredClipping: RobustRule = async (compute, input) => {
     });
     const rest = WEIGHT_TOTAL - shares.reduce((a, b) => a + b, 0);
     aggregated = { sum: await compute.weightedSum([...rows, centre], [...shares, rest]), weightTotal: WEIGHT_TOTAL };
-    centre = centreOf(aggregated, centre);
+    centre = await centreOf(compute, aggregated, centre);
   }
   return aggregated as Aggregated;
 };

@@ -36,7 +36,7 @@ export const geometricMedian: RobustRule = async (compute, input) => {
     const total = shares.reduce((a, b) => a + b, 0n);
     const counted = shares.map((share) => Number((share * BigInt(WEIGHT_TOTAL)) / total));
     aggregated = { sum: await compute.weightedSum(rows, counted), weightTotal: counted.reduce((a, b) => a + b, 0) };
-    centre = centreOf(aggregated, centre);
+    centre = await centreOf(compute, aggregated, centre);
   }
   return aggregated as Aggregated;
 };

@@ -11,6 +11,7 @@ import { trimmedMean } from './trimmedMean.ts';
 
 export { inPieces } from './pieces.ts';
 export type { Aggregated, WeighedRows } from './rule.ts';
+export { liarsAmong } from './rule.ts';
 
 const RULES: Readonly<Record<AggregationRule, RobustRule>> = {
   mean,

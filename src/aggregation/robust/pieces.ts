@@ -1,7 +1,10 @@
 /** What rules compute, a piece at a time: whoever waits for nothing else lets others run in between. */
 import type { Compute, IntRow } from '../../compute/api.ts';
 
-export type RuleCompute = Pick<Compute, 'weightedSum' | 'trimmedSum' | 'sqDist' | 'pairwiseSqDist'>;
+export type RuleCompute = Pick<Compute, 'weightedSum' | 'trimmedSum' | 'sqDist' | 'pairwiseSqDist'> & {
+  /** Lets others run, between pieces of what a rule does itself. */
+  readonly turn?: () => Promise<void>;
+};
 
 /** Integers of all rows together that are handled between two turns: some 10 ms of the slowest, a median, in plain TypeScript. */
 const CELLS = 2 ** 20;
@@ -24,6 +27,7 @@ export function inPieces(compute: RuleCompute, turn: () => Promise<void>): RuleC
   }
 
   return {
+    turn,
     weightedSum: (rows, weights) => joined(rows, (part) => compute.weightedSum(part, weights)),
     trimmedSum: (rows, trim) => joined(rows, (part) => compute.trimmedSum(part, trim)),
     async sqDist(x, y) {

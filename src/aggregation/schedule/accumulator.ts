@@ -2,26 +2,18 @@ import type { Compute, IntRow } from '../../compute/api.ts';
 import { packInts, type Scratch, scratchFor, unpackInts } from './packing.ts';
 import { chunkElements, chunkRange, type Range, type Transfer } from './plan.ts';
 
-/** Makes of the rows of one part, the own one among them, what the rule says: one value a coordinate. */
-export type RowRule = (rows: readonly Int32Array[]) => Int32Array;
-
 /** Elements that are weighed at once. */
 const PIECE = 16_384;
 
-/**
- * Where a member's sum grows: one int32 an element, which becomes the result. Beside it only chunks: rows that wait for a rule, at
- * most a window for each peer.
- */
 /** What adds up. */
 export type Adder = Pick<Compute, 'accumulate'>;
 
+/** Where a member's sum grows: one int32 an element, which becomes the result, and beside it one chunk. */
 export class Accumulator {
   readonly #compute: Adder;
   readonly #row: IntRow;
   readonly #weight: number;
   readonly #values: Int32Array;
-  readonly #kept = new Map<number, { readonly from: number; readonly values: Int32Array }[]>();
-  readonly #rank: number;
   readonly #scratch: Scratch;
   /** 1 for pieces whose own integers are in `values`: that comes first, but for what is replaced by the sum of all. */
   readonly #weighed: Uint8Array;
@@ -30,9 +22,8 @@ export class Accumulator {
   #unit = 1;
 
   /** `row`: own integers, `weight`: own weight, both of which stay as they are. */
-  constructor(compute: Adder, rank: number, row: IntRow, weight: number) {
+  constructor(compute: Adder, row: IntRow, weight: number) {
     this.#compute = compute;
-    this.#rank = rank;
     this.#row = row;
     this.#weight = weight;
     this.#values = new Int32Array(row.length);
@@ -55,24 +46,11 @@ export class Accumulator {
   store(transfer: Transfer, chunk: number, bytes: Uint8Array): void {
     const { start, end } = chunkRange(transfer, chunk);
     const { width, bound, weight = 1 } = transfer.encoding;
-    const values = unpackInts(bytes, end - start, width, bound, transfer.mode === 'row' ? undefined : this.#scratch);
-    if (transfer.mode === 'row') {
-      this.#kept.set(chunk, [...(this.#kept.get(chunk) ?? []), { from: transfer.from, values }]);
-      return;
-    }
+    const values = unpackInts(bytes, end - start, width, bound, this.#scratch);
     this.#weigh(start, end);
     const held = this.#values.subarray(start, end);
     if (transfer.mode === 'set') held.set(values);
     else this.#compute.accumulate(held, values, weight);
-  }
-
-  /** Applies the rule to the rows of `range`, in the order of their ranks. */
-  combine({ start, end }: Range, chunk: number, rule: RowRule): void {
-    const own = { from: this.#rank, values: Int32Array.from(this.#row.subarray(start, end)) };
-    const rows = [...(this.#kept.get(chunk) ?? []), own].sort((a, b) => a.from - b.from);
-    this.#kept.delete(chunk);
-    this.#weigh(start, end);
-    this.#values.set(rule(rows.map(({ values }) => values)), start);
   }
 
   /**

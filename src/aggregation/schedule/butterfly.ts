@@ -3,29 +3,23 @@
  * of it (PROTOCOL section 6). Two steps; a member moves (N-1)/N of a row in the row's own width, and as much of the result.
  */
 
-import { widthFor } from './packing.ts';
 import { checkSummands, encodingOf, type Plan, partOf, type Rank, type Summands, type Transfer, totalEncoding } from './plan.ts';
-
-export interface ButterflyOptions {
-  /** Set for a rule that needs to see every row: the largest magnitude of what it makes of them. */
-  readonly ruleBound?: number;
-}
 
 const STEPS = 2;
 
 /** What `rank` sends and receives. Throws MALFORMED or BOUNDS_EXCEEDED for summands that cannot be scheduled. */
-export function butterflyPlan(rank: Rank, summands: Summands, { ruleBound }: ButterflyOptions = {}): Plan {
+export function butterflyPlan(rank: Rank, summands: Summands): Plan {
   checkSummands(summands);
   const members = summands.weights.length;
   const segment = (owner: Rank) => partOf({ start: 0, end: summands.elements }, members, owner);
-  const result = ruleBound === undefined ? totalEncoding(summands) : { width: widthFor(ruleBound), bound: ruleBound, weight: undefined };
+  const result = totalEncoding(summands);
   const rows = (from: Rank, to: Rank): Transfer => ({
     step: 0,
     phase: 'reduceScatter',
     from,
     to,
     ...segment(to),
-    mode: ruleBound === undefined ? 'add' : 'row',
+    mode: 'add',
     encoding: encodingOf([from], summands),
   });
   const back = (from: Rank, to: Rank): Transfer => ({
@@ -45,6 +39,5 @@ export function butterflyPlan(rank: Rank, summands: Summands, { ruleBound }: But
     steps: members > 1 ? STEPS : 0,
     sends: kept([...others.map((to) => rows(rank, to)), ...others.map((to) => back(rank, to))]),
     receives: kept([...others.map((from) => rows(from, rank)), ...others.map((from) => back(from, rank))]),
-    combines: ruleBound === undefined ? undefined : segment(rank),
   };
 }

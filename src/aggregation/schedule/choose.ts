@@ -4,6 +4,7 @@ import { RING_MAX_MEMBERS } from './arrange.ts';
 import { butterflyPlan } from './butterfly.ts';
 import { gridOf, gridPlan, ringOf } from './grid.ts';
 import { bytesIn, type Plan, type Summands } from './plan.ts';
+import { segmentBytes } from './segments.ts';
 
 export type ScheduleKind = Exclude<Schedule, 'auto'>;
 
@@ -58,8 +59,8 @@ export function chooseSchedule(situation: Situation): Choice {
     steps: plan.steps,
   });
   if (rule === 'rows') {
-    const plan = butterflyPlan(0, summands, { ruleBound: WEIGHT_TOTAL * qmax });
-    return choice('butterfly', plan, 'the rule needs every row of a coordinate: each member gets all rows of a segment');
+    const why = 'the rule needs every row of a coordinate: each segment of the rows goes to a few members';
+    return { schedule: 'butterfly', why: `${why} (${size})`, bytes: segmentBytes(parameters, dtype, members), steps: 2 };
   }
   const byWish = 'the genesis says so';
   const whole = rowsMayBeSeen && brokenLinks === 0;

@@ -26,8 +26,6 @@ export type ExchangeCommand =
   | { readonly kind: 'send'; readonly transfer: Transfer; readonly chunk: number }
   /** Take the bytes just received into the accumulator, then call `stored`. `neededMs`: how long it was awaited, for the deadline. */
   | { readonly kind: 'store'; readonly transfer: Transfer; readonly chunk: number; readonly neededMs: number | undefined }
-  /** All rows of this part are there: apply the rule, then call `combined`. */
-  | { readonly kind: 'combine'; readonly range: Range; readonly chunk: number }
   | { readonly kind: 'ack'; readonly to: Rank; readonly step: number; readonly chunk: number }
   /** Tell a peer that nothing comes because of another edge. */
   | { readonly kind: 'waiting'; readonly to: Rank; readonly on: Edge }
@@ -67,9 +65,6 @@ export class Exchange {
   readonly #sends: readonly Departures[];
   readonly #receives: readonly Arrivals[];
   readonly #links = new Map<Rank, Link>();
-  /** Rows that each chunk of the own segment waits for; `done` once the rule was applied. */
-  readonly #rows: readonly Arrivals[];
-  #combines = 0;
   #dueStep = -1;
   #dueMs = 0;
   #done = false;
@@ -80,7 +75,6 @@ export class Exchange {
     this.#window = options.window ?? Math.max(WINDOW_MIN, Math.min(WINDOW_MAX, Math.floor(WINDOWS / Math.max(1, peers))));
     this.#deadlineMs = options.deadlineMs;
     this.#receives = plan.receives.map(arrivalsOf);
-    this.#rows = this.#receives.filter(({ transfer }) => transfer.mode === 'row');
     this.#sends = plan.sends.map((transfer) => departuresOf(transfer, this.#receives));
     for (const peer of [...plan.sends.map(({ to }) => to), ...plan.receives.map(({ from }) => from)])
       this.#links.set(peer, { flying: [], heardMs: 0, toldMs: 0, excuses: 0 });
@@ -97,7 +91,7 @@ export class Exchange {
 
   /** Whether the result is here, although others may not have taken in yet what they are owed. */
   get isComplete(): boolean {
-    return this.#combines === 0 && this.#receives.every(({ left }) => left === 0);
+    return this.#receives.every(({ left }) => left === 0);
   }
 
   /** Edges over which nothing came for more than so many ms. */
@@ -108,10 +102,7 @@ export class Exchange {
   /** Once, before any event. */
   start(nowMs: number): ExchangeCommand[] {
     for (const link of this.#links.values()) Object.assign(link, { heardMs: nowMs, toldMs: nowMs });
-    const { combines } = this.#plan;
-    const alone = combines !== undefined && this.#rows.length === 0 && combines.end > combines.start;
-    if (alone) this.#combines++;
-    return [...(alone ? [{ kind: 'combine', range: combines, chunk: 0 } as const] : []), ...this.#proceed(nowMs)];
+    return this.#proceed(nowMs);
   }
 
   /**
@@ -135,23 +126,10 @@ export class Exchange {
   }
 
   /** The chunk is in the accumulator. */
-  stored({ from, step, mode }: Transfer, chunk: number, nowMs: number): ExchangeCommand[] {
+  stored({ from, step }: Transfer, chunk: number, nowMs: number): ExchangeCommand[] {
     const arrivals = this.#receives.find(({ transfer }) => transfer.from === from && transfer.step === step) as Arrivals;
-    if (mode === 'row') {
-      arrivals.state[chunk] = 2;
-      if (!this.#rows.every(({ state }) => state[chunk] === 2)) return [];
-      this.#combines++;
-      return [{ kind: 'combine', range: chunkRange(arrivals.transfer, chunk), chunk }];
-    }
     this.#settle(arrivals, chunk);
     return [this.#answer(arrivals, chunk, nowMs), ...this.#proceed(nowMs)];
-  }
-
-  /** The rule was applied to that chunk of the own segment. */
-  combined(chunk: number, nowMs: number): ExchangeCommand[] {
-    this.#combines--;
-    for (const rows of this.#rows) this.#settle(rows, chunk);
-    return [...this.#rows.map((rows) => this.#answer(rows, chunk, nowMs)), ...this.#proceed(nowMs)];
   }
 
   /** `to` has taken a chunk in. Throws PROTOCOL_VIOLATION for one that was not on its way. */
@@ -188,7 +166,7 @@ export class Exchange {
   /** The edges that this member waits for, and since when. */
   #late(): { readonly accusation: EdgeAccusation; readonly sinceMs: number }[] {
     const silent = this.#receives
-      .filter((arrivals) => arrivals.left > 0 && arrivals.transfer.step === this.#dueStep && this.#isBehind(arrivals))
+      .filter((arrivals) => arrivals.left > 0 && arrivals.transfer.step === this.#dueStep && arrivals.state.includes(0))
       .map(({ transfer: { from, to, step, phase }, state }) => {
         const sinceMs = Math.max(this.#dueMs, this.#link(from).heardMs);
         return { accusation: { from, to, step, phase, chunk: state.indexOf(0), reason: 'silent' as const }, sinceMs };
@@ -202,27 +180,16 @@ export class Exchange {
     return [...silent, ...unanswered];
   }
 
-  /** Whether its sender could go on. One whose rows wait here for those of others cannot: its window is full of them. */
-  #isBehind({ transfer, state }: Arrivals): boolean {
-    const missing = state.indexOf(0);
-    if (missing < 0 || transfer.mode !== 'row') return missing >= 0;
-    return this.#rows.every((rows) => rows.state.indexOf(0) < 0 || rows.state.indexOf(0) >= missing);
-  }
-
   /** To whom this member was silent for half a deadline although it owes something, because of `on`. */
   #excuses(on: Edge | undefined, nowMs: number, deadlineMs: number): ExchangeCommand[] {
     if (on === undefined) return [];
     return [...this.#links].flatMap(([to, link]): ExchangeCommand[] => {
       const isCause = to === on.from || to === on.to;
-      const owes = this.#sends.some((sends) => sends.transfer.to === to && sends.next < sends.chunks) || this.#withholds(to);
+      const owes = this.#sends.some((sends) => sends.transfer.to === to && sends.next < sends.chunks);
       if (isCause || !owes || 2 * (nowMs - link.toldMs) < deadlineMs) return [];
       link.toldMs = nowMs;
       return [{ kind: 'waiting', to, on: { from: on.from, to: on.to } }];
     });
-  }
-
-  #withholds(peer: Rank): boolean {
-    return this.#rows.some(({ transfer, state }) => transfer.from === peer && state.includes(2));
   }
 
   /** Everything that can be sent now, the earliest steps first. */
@@ -252,7 +219,7 @@ export class Exchange {
 
   #isFinished(): boolean {
     const quiet = [...this.#links.values()].every(({ flying }) => flying.length === 0);
-    return quiet && this.#combines === 0 && this.#receives.every(({ left }) => left === 0) && this.#sends.every((s) => s.next === s.chunks);
+    return quiet && this.#receives.every(({ left }) => left === 0) && this.#sends.every((s) => s.next === s.chunks);
   }
 
   #isSpent(transfer: Transfer, range: Range): boolean {
@@ -264,7 +231,7 @@ export class Exchange {
   }
 
   #settle(arrivals: Arrivals, chunk: number): void {
-    arrivals.state[chunk] = 3;
+    arrivals.state[chunk] = 2;
     arrivals.left--;
   }
 

@@ -80,7 +80,6 @@ export function gridPlan(grid: Grid, rank: Rank, summands: Summands): Plan {
     steps,
     sends: kept.filter(({ from }) => from === rank),
     receives: kept.filter(({ to }) => to === rank),
-    combines: undefined,
   };
 }
 

@@ -12,3 +12,4 @@ export * from './packing.ts';
 export * from './plan.ts';
 export * from './rank.ts';
 export * from './reform.ts';
+export * from './segments.ts';

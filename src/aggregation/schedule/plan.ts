@@ -21,8 +21,8 @@ export interface Transfer {
   readonly to: Rank;
   readonly start: number;
   readonly end: number;
-  /** add: to what is held. set: in its place. row: kept beside the others', for a rule that needs to see each. */
-  readonly mode: 'add' | 'set' | 'row';
+  /** add: to what is held. set: in its place. */
+  readonly mode: 'add' | 'set';
   readonly encoding: Encoding;
 }
 
@@ -33,8 +33,6 @@ export interface Plan {
   readonly steps: number;
   readonly sends: readonly Transfer[];
   readonly receives: readonly Transfer[];
-  /** The part that this member combines from rows by a rule; undefined where sums alone are made. */
-  readonly combines: Range | undefined;
 }
 
 export interface Range {

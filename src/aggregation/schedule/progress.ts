@@ -3,7 +3,7 @@ import { chunkElements, chunksOf, type Range, type Transfer } from './plan.ts';
 
 export interface Arrivals {
   readonly transfer: Transfer;
-  /** One a chunk. 0: awaited, 1: came, 2: a row kept for the rule, 3: taken in. */
+  /** One a chunk. 0: awaited, 1: came, 2: taken in. */
   readonly state: Uint8Array;
   /** Chunks not taken in. */
   left: number;
@@ -33,7 +33,7 @@ export const overlapping = (a: Range, b: Range): boolean => a.start < b.end && b
 /** Whether what this transfer brings of `range` was taken in. */
 export function isIn({ transfer, state }: Arrivals, range: Range): boolean {
   const [first, end] = chunksAcross(transfer, range);
-  for (let i = first; i < end; i++) if (state[i] !== 3) return false;
+  for (let i = first; i < end; i++) if (state[i] !== 2) return false;
   return true;
 }
 

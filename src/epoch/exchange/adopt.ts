@@ -4,9 +4,9 @@
  */
 import { chunkElements, packInts, type Summands, scratchFor, totalEncoding, unpackInts } from '../../aggregation/schedule/index.ts';
 import type { Fingerprint, Hex } from '../../spec/index.ts';
-import { open } from './ask.ts';
+import { type AskWorld, open } from './ask.ts';
 import type { SumShape } from './plans.ts';
-import type { Sums } from './run.ts';
+import type { Sums } from './work.ts';
 import { type ExchangeWorld, turn } from './world.ts';
 
 /** Chunks asked for at once. */
@@ -14,7 +14,7 @@ const WINDOW = 4;
 
 /** Both sums as `node` holds them; undefined where it does not give all of them. What they are worth is for the caller to check. */
 export async function pullSums(
-  world: ExchangeWorld,
+  world: AskWorld & Pick<ExchangeWorld, 'clock'>,
   node: Fingerprint,
   attempt: Hex,
   { unit, lanes }: SumShape,

@@ -7,9 +7,11 @@ import type { ExchangeWorld } from './world.ts';
 /** Bytes of an answer: a chunk, its proof and what frames them. */
 const ANSWER_MAX_BYTES = CHUNK_BYTES + 256 * KIB;
 
+export type AskWorld = Pick<ExchangeWorld, 'peerOf'> & { readonly streams: Pick<ExchangeWorld['streams'], 'request'> };
+
 /** Undefined where it does not answer in time. */
 export async function ask(
-  world: ExchangeWorld,
+  world: AskWorld,
   node: Fingerprint,
   message: AverageMessage,
   options: { readonly timeoutMs: number; readonly signal?: AbortSignal },
@@ -31,7 +33,7 @@ export interface OpenOptions {
 
 /** Bytes that a member opens, undefined where it does not now. */
 export async function open(
-  world: ExchangeWorld,
+  world: AskWorld,
   node: Fingerprint,
   attempt: Hex,
   what: OpeningKind,

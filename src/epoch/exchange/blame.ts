@@ -6,8 +6,10 @@ import { ED25519_SIGNATURE_BYTES, sha256, sis, toHex, verifyEd25519 } from '../.
 import { CHUNK_BYTES, type EntryId, type Fingerprint, QMAX } from '../../spec/index.ts';
 import { chunkBytes, type OpeningKind } from '../../wire/index.ts';
 import { open } from './ask.ts';
+import { encodeReceipt } from './lane.ts';
 import { BLOCKS_A_TURN, OwnOpenings, readRho, readRow } from './openings.ts';
-import type { Run, Sums } from './run.ts';
+import type { Run } from './run.ts';
+import type { Sums } from './work.ts';
 import { type Contribution, type ExchangeWorld, type OwnRow, turn } from './world.ts';
 
 /** culprit: it lied. silent: it did not answer, which is no lie. */
@@ -233,10 +235,6 @@ class Search {
 }
 
 const RECEIPT_BYTES = 32 + ED25519_SIGNATURE_BYTES;
-
-/** Hash, then signature. */
-export const encodeReceipt = ({ hash, signature }: { readonly hash: string; readonly signature: Uint8Array }): Uint8Array =>
-  new Uint8Array(Buffer.concat([Buffer.from(hash, 'hex'), signature]));
 
 /** Chunks of a transfer that overlap a range. */
 function chunksAcross(transfer: Transfer, range: Range): number[] {

@@ -2,9 +2,10 @@
 import { bytesOf } from '../../aggregation/index.ts';
 import { sha256, sis, toHex } from '../../crypto/index.ts';
 import type { Hex } from '../../spec/index.ts';
+import { encode } from '../../wire/index.ts';
 import type { Clock } from '../ports.ts';
 import { pieces } from './lane.ts';
-import type { Sums } from './run.ts';
+import type { Sums } from './work.ts';
 import { type OwnRow, turn } from './world.ts';
 
 /** A* S == sum W_i C_i (docs/commitments.md). Commitments and weights in one order. */
@@ -34,12 +35,13 @@ export async function commitTo(clock: Clock, seed: Uint8Array, { values, rho }: 
   return committer.finish();
 }
 
-/** Names both sums: sha256 over the hashes of their pieces. */
-export async function digestOf(clock: Clock, { rhoSum, sum }: Sums): Promise<Hex> {
+/** Names both sums, or what a rule made: sha256 over the hashes of their pieces. */
+export async function digestOf(clock: Clock, { rhoSum, sum, ruled }: Sums): Promise<Hex> {
   const hashes = [sha256(bytesOf(rhoSum))];
   for (const { start, end } of pieces(sum.length)) {
     if (start > 0) await turn(clock);
     hashes.push(sha256(bytesOf(sum.subarray(start, end))));
   }
+  if (ruled !== undefined) hashes.push(sha256(encode([ruled.weightTotal, ruled.distances.map(String)])));
   return toHex(sha256(...hashes));
 }

@@ -2,7 +2,7 @@
 import { sis } from '../../crypto/index.ts';
 import { type Attempt, type EntryId, type SwarmState, survivorsOf } from '../../spec/index.ts';
 import type { Electorate } from './ballots.ts';
-import type { Sums } from './run.ts';
+import type { Ruled, Sums } from './work.ts';
 
 export interface AverageJob extends Electorate {
   readonly base: SwarmState;
@@ -19,6 +19,8 @@ export interface Averaged {
   /** S. */
   readonly sum: Int32Array;
   readonly rhoSum: Int32Array;
+  /** Under a rule. */
+  readonly ruled?: Ruled;
   /** 16 KiB of each surviving contribution, in the order of the roster. */
   readonly commitments: readonly Uint8Array[];
 }

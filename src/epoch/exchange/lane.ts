@@ -12,6 +12,10 @@ export interface Receipt {
   readonly signature: Uint8Array;
 }
 
+/** Hash, then signature. */
+export const encodeReceipt = ({ hash, signature }: { readonly hash: string; readonly signature: Uint8Array }): Uint8Array =>
+  new Uint8Array(Buffer.concat([Buffer.from(hash, 'hex'), signature]));
+
 export interface LaneInput {
   readonly compute: Adder;
   readonly plan: Plan;
@@ -39,7 +43,7 @@ export class Lane {
     this.#unit = unit;
     this.#length = row.length;
     this.machine = new Exchange(plan, { deadlineMs });
-    this.#accumulator = new Accumulator(compute, plan.rank, row, weight);
+    this.#accumulator = new Accumulator(compute, row, weight);
   }
 
   /** Not to be asked for once it is let go. */

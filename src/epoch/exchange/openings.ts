@@ -1,5 +1,6 @@
 /** What an author shows of its row, and a member of what it received, when a sum was refused (PROTOCOL section 6); and how it is checked. */
 import { bytesOf, dtypeBytes, integersOf } from '../../aggregation/index.ts';
+import type { IntRow } from '../../compute/api.ts';
 import { chunkAt, chunkCount, merkleRoot, sis, toHex } from '../../crypto/index.ts';
 import { CHUNK_BYTES, MAX_PARAMETERS, QMAX, StarlingError, type UpdateDtype } from '../../spec/index.ts';
 import { decode, encode, readBytes, readList, readTuple, SALT_BYTES, updateLeaf } from '../../wire/index.ts';
@@ -12,6 +13,9 @@ import { turn } from './world.ts';
 const MAX_LEAVES = (2 * MAX_PARAMETERS) / CHUNK_BYTES;
 /** Bytes of an opened chunk: itself, the leaves of its row, the salt. */
 const OPENED_MAX_BYTES = CHUNK_BYTES + 40 * MAX_LEAVES + 1_024;
+
+/** Items of an opened chunk beside the leaves: the tuple, salt, list and chunk. */
+const OPENED_ITEMS = 4;
 
 /** The own row, opened a part at a time. */
 export class OwnOpenings {
@@ -56,15 +60,37 @@ export class OwnOpenings {
   }
 }
 
+/** What shows that a chunk is of a row. */
+export interface Proof {
+  readonly salt: Uint8Array;
+  readonly leaves: readonly Uint8Array[];
+}
+
+/** A chunk of somebody's row as `OwnOpenings.row` gives it. */
+export const openedRow = ({ salt, leaves }: Proof, values: IntRow): Uint8Array => encode([salt, leaves, bytesOf(values)]);
+
 /** Blocks of 2048 integers that are committed to between two turns: some milliseconds. */
 export const BLOCKS_A_TURN = 16;
 
+/** The integers of an opened chunk. Throws as `readOpened` does. */
+export const readRow = (...input: Parameters<typeof readOpened>): Int32Array => Int32Array.from(readOpened(...input).values);
+
 /**
- * The integers of an opened chunk. Throws HASH_MISMATCH or BOUNDS_EXCEEDED where it is not of the row that the ledger names, or no honest
+ * The integers of an opened chunk, with what shows whose they are. Throws HASH_MISMATCH or BOUNDS_EXCEEDED where it is not of the row that the ledger names, or no honest
  * one; MALFORMED for what cannot be read. `elements`: integers of the whole row.
  */
-export function readRow(opened: Uint8Array, i: number, contribution: Contribution, elements: number, dtype: UpdateDtype): Int32Array {
-  const [saltValue, leavesValue, chunkValue] = readTuple(decode(opened, 'opened', OPENED_MAX_BYTES), 'opened', 3);
+export function readOpened(
+  opened: Uint8Array,
+  i: number,
+  contribution: Contribution,
+  elements: number,
+  dtype: UpdateDtype,
+): { readonly values: IntRow; readonly proof: Proof } {
+  const [saltValue, leavesValue, chunkValue] = readTuple(
+    decode(opened, 'opened', OPENED_MAX_BYTES, chunkCount(elements * dtypeBytes(dtype)) + OPENED_ITEMS),
+    'opened',
+    3,
+  );
   const salt = readBytes(saltValue, 'opened.salt', SALT_BYTES);
   const leaves = readList(leavesValue, 'opened.leaves', MAX_LEAVES, (leaf, field) => readBytes(leaf, field, 32));
   const chunk = readBytes(chunkValue, 'opened.chunk', 0, CHUNK_BYTES);
@@ -76,13 +102,13 @@ export function readRow(opened: Uint8Array, i: number, contribution: Contributio
       node: contribution.author,
       phase: 'average',
     });
-  const values = Int32Array.from(integersOf(chunk.slice(), dtype));
+  const values = integersOf(chunk.slice(), dtype);
   if (values.some((value) => Math.abs(value) > QMAX[dtype]))
     throw new StarlingError('BOUNDS_EXCEEDED', 'an opened row has an integer that no update has', {
       node: contribution.author,
       phase: 'average',
     });
-  return values;
+  return { values, proof: { salt, leaves } };
 }
 
 /** rho's digits as `OwnOpenings.rho` gives them; undefined where they are not that. */

@@ -5,26 +5,33 @@
 import type { ChunkDeadline, LinkCost } from '../../aggregation/schedule/index.ts';
 import type { Attempt, EntryId, ErrorCode, Fingerprint, Hex } from '../../spec/index.ts';
 import { type AccusedEdge, type AverageMessage, attemptId, type OpeningKind } from '../../wire/index.ts';
-import { chunkOf, pullSums } from './adopt.ts';
 import { open } from './ask.ts';
-import { encodeReceipt } from './blame.ts';
 import { digestOf } from './check.ts';
 import type { Commitments } from './commitments.ts';
 import { type AuthorOf, rowsOf } from './findings.ts';
 import type { Averaged } from './job.ts';
 import { OwnOpenings } from './openings.ts';
-import { layoutOf, type SumShape, shapeOf } from './plans.ts';
+import { layoutOf } from './plans.ts';
 import { Probe } from './probe.ts';
 import { culpritOf, encodeWrong } from './proof.ts';
-import { Run, type RunListener, type Sums } from './run.ts';
-import { SumCheck } from './sumCheck.ts';
+import { RuleCheck } from './rule/check.ts';
+import { ruleLayoutOf } from './rule/layout.ts';
+import { RuleRun } from './rule/run.ts';
+import { Run } from './run.ts';
+import { type Check, SumCheck } from './sumCheck.ts';
 import type { Witness } from './witness.ts';
+import type { Sums, Work, WorkListener } from './work.ts';
 import { type ExchangeWorld, guard, type OwnRow } from './world.ts';
 
 /** Share of a deadline after which a link counts as failed once somebody else has accused one: others' excuses have come by then. */
 const FAILED_SHARE = 3 / 4;
+/** Ms between looks whether this node has found out itself who lied. */
+const LOOK_MS = 100;
 /** Why a link is accused over which something came that its sender signed and no honest member sends: its accuser can show it. */
 const PROVABLE: readonly string[] = ['MALFORMED', 'BOUNDS_EXCEEDED'] satisfies ErrorCode[];
+
+/** What anyone may ask for who lacks the sum. */
+const SUM_OPENINGS: readonly OpeningKind[] = ['sum', 'ruled'];
 
 export interface PartInput {
   readonly attempt: Attempt;
@@ -33,6 +40,8 @@ export interface PartInput {
   readonly weights: readonly number[];
   /** Of its links, as the rostered entries tell. */
   readonly cost: LinkCost | undefined;
+  /** Scales of the base, one a tensor. */
+  readonly exponents: readonly number[];
   readonly deadline: ChunkDeadline;
   readonly commitments: Commitments;
   readonly witness: Witness;
@@ -40,7 +49,7 @@ export interface PartInput {
   readonly changed: () => void;
 }
 
-export class Part implements RunListener {
+export class Part implements WorkListener {
   readonly attempt: Attempt;
   readonly id: Hex;
   /** Contributions that are summed, by author. */
@@ -53,18 +62,21 @@ export class Part implements RunListener {
   checking = false;
   readonly #world: ExchangeWorld;
   readonly #input: PartInput;
-  readonly #check: SumCheck;
-  readonly #shape: SumShape;
+  readonly #check: Check;
   readonly #abort = new AbortController();
   readonly #accused: AccusedEdge[] = [];
   /** Of a member with a row. */
-  #member: { readonly own: OwnRow; readonly opens: OwnOpenings; readonly run: Run; readonly probe: Probe } | undefined;
+  #member: { readonly own: OwnRow; readonly opens: OwnOpenings; readonly work: Work; readonly probe: Probe } | undefined;
   #failing = false;
+  /** When a member was first seen to have named another. */
+  #namedMs: number | undefined;
   /** Whom it did not reach when it failed; undefined before. */
   #unreachable: readonly Fingerprint[] | undefined;
   #adopting = false;
   /** Whose sum was not what it announced. */
   readonly #liars = new Set<Fingerprint>();
+  /** Who did not give all of a sum that it announced. */
+  readonly #unhelpful = new Set<Fingerprint>();
   /** Whom this node found to lie to members. */
   readonly #culprits = new Set<Fingerprint>();
 
@@ -76,9 +88,10 @@ export class Part implements RunListener {
     this.id = attemptId(attempt);
     this.rows = rowsOf(attempt, authorOf);
     const { id, rows } = this;
-    const weighing = [...rows.values()].map((row) => weights[attempt.roster.indexOf(row)] as number);
-    this.#shape = shapeOf(world.genesis, world.elements, weighing);
-    this.#check = new SumCheck(world, { attempt, id, rows, weights, commitments, deadlineMs: () => this.deadlineMs });
+    this.#check =
+      world.genesis.aggregation === 'mean'
+        ? new SumCheck(world, { attempt, id, rows, weights, commitments, deadlineMs: () => this.deadlineMs })
+        : new RuleCheck(world, { attempt, id, rows, weights, authorOf, witness: input.witness });
   }
 
   /** Ms that a chunk is waited for; twice as long in each attempt, so that links which are slow or lossy for all get through. */
@@ -88,36 +101,46 @@ export class Part implements RunListener {
 
   /** Exchanges, where this node has a row in it: `own`, undefined where it is not kept. `restarted`: a process before this one may have begun. */
   begin(own: OwnRow | undefined, restarted: boolean): void {
-    const { id, attempt, rows } = this;
-    const { genesis, elements, identity, journal } = this.#world;
-    const { weights, cost, authorOf, witness, deadline } = this.#input;
+    const { id, rows } = this;
+    const { identity } = this.#world;
     if (!rows.has(identity.fingerprint)) return;
     if (own === undefined) {
-      witness.say(id, { culprits: [identity.fingerprint] });
+      this.#input.witness.say(id, { culprits: [identity.fingerprint] });
       return;
     }
-    const layout = layoutOf({ genesis, elements, attempt, weights, cost, authorOf });
-    journal.log('info', 'epoch', 'an average begins', {
-      epoch: attempt.epoch,
-      attempt: attempt.number,
-      schedule: layout.schedule,
-      members: layout.order.length,
-      why: layout.why,
-    });
-    const times = { deadlineMs: () => this.deadlineMs, needed: (ms: number) => deadline.needed(ms) };
-    const run = new Run(this.#world, { id, layout, own, ...times }, this);
-    const others = layout.order.filter((node) => node !== identity.fingerprint);
-    const probe = new Probe(this.#world, id, others, run.probeBytes);
-    this.#member = { own, opens: new OwnOpenings(this.#world, own), run, probe };
+    const opens = new OwnOpenings(this.#world, own);
+    const work = this.#workOn(own, opens);
+    const others = work.order.filter((node) => node !== identity.fingerprint);
+    const probe = new Probe(this.#world, id, others, work.probeBytes);
+    this.#member = { own, opens, work, probe };
     void guard(this.#world, this.#check.collect(this.#abort.signal));
-    // What its process before this one had received is gone, and those who sent it do not know.
-    if (restarted) this.accused(run.own('restarted'));
+    const lost = restarted ? work.restarted() : [];
+    if (lost.length > 0) this.accused(lost);
+  }
+
+  #workOn(own: OwnRow, opens: OwnOpenings): Work {
+    const { id, attempt } = this;
+    const { genesis, elements, identity } = this.#world;
+    const { weights, cost, authorOf, deadline, exponents } = this.#input;
+    const times = { deadlineMs: () => this.deadlineMs, needed: (ms: number) => deadline.needed(ms) };
+    if (genesis.aggregation === 'mean') {
+      const layout = layoutOf({ genesis, elements, attempt, weights, cost, authorOf });
+      this.#begins(layout.schedule, layout.order.length, layout.why);
+      return new Run(this.#world, { id, layout, own, ...times }, this);
+    }
+    const layout = ruleLayoutOf({ genesis, elements, attempt, weights, authorOf, self: identity.fingerprint });
+    this.#begins('butterfly', layout.order.length, layout.why);
+    return new RuleRun(this.#world, { layout, own, opens, exponents, ...times }, this);
+  }
+
+  #begins(schedule: string, members: number, why: string): void {
+    this.#world.journal.log('info', 'epoch', 'an average begins', { ...this.#facts, schedule, members, why });
   }
 
   stop(): void {
     this.#abort.abort(new Error('the attempt is over'));
-    this.#member?.run.stop();
-    for (const lane of this.#member?.run.lanes ?? []) lane.letGo();
+    this.#member?.work.stop();
+    this.#member?.work.letGo();
   }
 
   /** A request of a member; false: it is not one that its sender may make. */
@@ -127,23 +150,21 @@ export class Part implements RunListener {
       return true;
     }
     if (this.#member === undefined || !this.rows.has(from)) return false;
-    if (message.kind === 'chunk') return this.#member.run.receive(from, message);
-    this.#member.run.excused(from, message.lane);
+    if (message.kind === 'chunk') return this.#member.work.receive(from, message);
+    this.#member.work.excused(from, message.lane);
     return true;
   }
 
   /** What is asked of a sum that is made, or was refused: the sum by anyone, the rest by members. */
   async open(from: Fingerprint, what: OpeningKind, at: readonly number[]): Promise<Uint8Array | undefined> {
-    if (what === 'sum') return this.held === undefined ? undefined : chunkOf(this.held.sums, this.#shape, at);
+    if (SUM_OPENINGS.includes(what)) return this.held === undefined ? undefined : this.#check.show(this.held.sums, what, at);
     if (this.#member === undefined || !this.rows.has(from)) return undefined;
-    const { opens, run } = this.#member;
-    const [first = 0, second = 0, third = 0, fourth = 0] = at;
+    const { opens, work } = this.#member;
+    const [first = 0, second = 0] = at;
     if (what === 'part') return opens.part(first, second);
     if (what === 'rho') return opens.rho();
-    if (what === 'row') return opens.row(first);
-    if (what === 'wrong') return run.wrong === undefined ? undefined : encodeWrong(run.wrong);
-    const receipt = what === 'sent' ? run.lanes[first]?.receipt({ step: second, from: third }, fourth) : undefined;
-    return receipt === undefined ? undefined : encodeReceipt(receipt);
+    if (what === 'row' && work instanceof Run) return opens.row(first);
+    return work.open(from, what, at);
   }
 
   late(): void {
@@ -153,6 +174,17 @@ export class Part implements RunListener {
   accused(edges: readonly AccusedEdge[]): void {
     addTo(this.#accused, edges);
     void this.#fail();
+  }
+
+  lied(culprit: Fingerprint, why: string): void {
+    if (this.#culprits.has(culprit)) return;
+    this.#culprits.add(culprit);
+    this.#tellOf(culprit, { why });
+    this.#input.witness.say(this.id, { culprits: [...this.#culprits].sort() });
+  }
+
+  #tellOf(culprit: Fingerprint, facts: Readonly<Record<string, string>>): void {
+    this.#world.journal.log('warn', 'epoch', 'a member was found to lie', { ...this.#facts, culprit, ...facts });
   }
 
   exchanged(sums: Sums): void {
@@ -175,7 +207,10 @@ export class Part implements RunListener {
   adoptIfDue(): void {
     const isDue = this.#member === undefined || this.#unreachable !== undefined;
     if (!isDue || this.held !== undefined || this.#adopting) return;
-    const [holder] = this.holders();
+    const findings = this.#input.witness.findingsOf(this.id);
+    const backed = this.holders().filter((node) => this.#check.mayHold(findings.find((finding) => finding.node === node)?.done));
+    // Who did not give all of it is asked again after the others.
+    const holder = backed.find((node) => !this.#unhelpful.has(node)) ?? backed[0];
     if (holder === undefined) return;
     this.#adopting = true;
     void guard(this.#world, this.#adopt(holder)).finally(() => {
@@ -187,7 +222,7 @@ export class Part implements RunListener {
   /** Whether no member needs anything more of it: all have what this one sent, and hold the sum. */
   get isSpent(): boolean {
     const holders = new Set(this.#input.witness.findingsOf(this.id).flatMap(({ node, done }) => (done === null ? [] : [node])));
-    const isSent = this.#member?.run.lanes.every(({ machine }) => machine.isDone) ?? true;
+    const isSent = this.#member?.work.isSent ?? true;
     return isSent && [...this.rows.keys()].every((node) => holders.has(node));
   }
 
@@ -198,14 +233,19 @@ export class Part implements RunListener {
 
   /** Says what failed here, once: edges of its own, and whom it does not reach. */
   async #fail(): Promise<void> {
-    // Whoever looks for a liar speaks when it has found it.
     if (this.#failing || this.checking || this.#member === undefined) return;
+    // Whoever looks for a liar speaks when it has found it, or has had the time to.
+    if (this.#mayFind(this.#member.work)) {
+      this.#world.clock.after(LOOK_MS, () => void this.#fail());
+      return;
+    }
     this.#failing = true;
-    const { probe, run } = this.#member;
-    const [unreachable] = await Promise.all([probe.within(this.deadlineMs), this.#lookAtProofs(run)]);
+    const { probe, work } = this.#member;
+    const looked = work instanceof Run ? this.#lookAtProofs(work) : undefined;
+    const [unreachable] = await Promise.all([probe.within(this.deadlineMs), looked]);
     if (this.#isOver) return;
     const accused = [...this.#accused];
-    addTo(accused, run.overdue(FAILED_SHARE));
+    addTo(accused, work.overdue(FAILED_SHARE));
     this.#world.journal.log('warn', 'epoch', 'an average failed', {
       ...this.#facts,
       links: accused.map(({ phase, from, to, chunk, reason }) => `${phase} ${from} ${to} chunk ${chunk}: ${reason}`),
@@ -233,8 +273,7 @@ export class Part implements RunListener {
       const culprit = shown === undefined ? undefined : culpritOf(this.#world, this.id, run.layout, node, shown);
       if (culprit === undefined) return;
       this.#culprits.add(culprit);
-      const facts = { ...this.#facts, culprit, why: 'sent what nobody honest sends', shownBy: node };
-      this.#world.journal.log('warn', 'epoch', 'a member was found to lie', facts);
+      this.#tellOf(culprit, { why: 'sent what nobody honest sends', shownBy: node });
     });
     await Promise.all(looked);
   }
@@ -247,7 +286,7 @@ export class Part implements RunListener {
     if (this.#isOver) return;
     this.checking = true;
     try {
-      if (await this.#check.holds(sums)) await this.#hold(sums);
+      if (await this.#check.holds(sums, true)) await this.#hold(sums);
       else await this.#blame(sums);
     } finally {
       this.checking = false;
@@ -258,10 +297,10 @@ export class Part implements RunListener {
   /** The sum is not that of the rows that were committed to: says whose fault it is. */
   async #blame(sums: Sums): Promise<void> {
     if (this.#member === undefined) return;
-    const { run, own } = this.#member;
+    const { work, own } = this.#member;
     const { journal, identity } = this.#world;
     journal.log('warn', 'epoch', 'a sum is not that of the rows that were committed to', this.#facts);
-    const found = await this.#check.blame(run, own, sums, this.#abort.signal);
+    const found = await this.#check.blame(work, own, sums, this.#abort.signal);
     if (this.#isOver) return;
     journal.log('warn', 'epoch', 'a wrong sum was looked into', { ...this.#facts, ...found });
     if (found === undefined) return;
@@ -283,12 +322,27 @@ export class Part implements RunListener {
 
   async #adopt(holder: Fingerprint): Promise<void> {
     const { signal } = this.#abort;
-    const sums = await pullSums(this.#world, holder, this.id, this.#shape, signal);
+    const sums = await this.#check.pull(holder, signal);
     if (this.#isOver) return;
-    if (sums !== undefined) await this.#check.collect(signal);
+    if (sums === undefined) {
+      this.#unhelpful.add(holder);
+      return;
+    }
+    await this.#check.collect(signal);
     if (this.#isOver) return;
-    if (sums !== undefined && (await this.#check.holds(sums))) return this.#hold(sums);
+    if (await this.#check.holds(sums, false)) return this.#hold(sums);
     this.#liars.add(holder);
+  }
+
+  /** Whether a member has named another, less than a deadline ago, and this one may still find out for itself. */
+  #mayFind(work: Work): boolean {
+    const { identity, clock } = this.#world;
+    const isNamed = this.#input.witness
+      .findingsOf(this.id)
+      .some(({ node, culprits }) => node !== identity.fingerprint && this.rows.has(node) && culprits.length > 0);
+    if (!isNamed || !work.isComparing || this.#isOver) return false;
+    this.#namedMs ??= clock.nowMs();
+    return clock.nowMs() - this.#namedMs < this.deadlineMs;
   }
 
   get #isOver(): boolean {

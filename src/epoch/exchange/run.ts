@@ -1,30 +1,26 @@
 /** One attempt as one of its members: chunks out and in, each answered when it is stored, and edges over which nothing comes. */
-import { chunkRange, type ExchangeCommand, type Transfer } from '../../aggregation/schedule/index.ts';
+import { type Adder, chunkRange, type ExchangeCommand, type Transfer } from '../../aggregation/schedule/index.ts';
 import { sha256, sis, toHex, verifyEd25519 } from '../../crypto/index.ts';
 import { asStarlingError, type ErrorCode, type Fingerprint, type Hex } from '../../spec/index.ts';
-import { type AccusedEdge, type AverageMessage, ChunkRoom, chunkBytes, decodeAnswer, encodeAverage } from '../../wire/index.ts';
-import { Lane } from './lane.ts';
+import {
+  type AccusedEdge,
+  type AverageMessage,
+  ChunkRoom,
+  chunkBytes,
+  decodeAnswer,
+  encodeAverage,
+  type OpeningKind,
+} from '../../wire/index.ts';
+import { encodeReceipt, Lane } from './lane.ts';
 import type { Layout } from './plans.ts';
-import type { WrongChunk } from './proof.ts';
+import { encodeWrong, type WrongChunk } from './proof.ts';
+import type { Work, WorkListener } from './work.ts';
 import { type ExchangeWorld, type OwnRow, pause, turn } from './world.ts';
 
-/** Both sums of an attempt. */
-export interface Sums {
-  readonly rhoSum: Int32Array;
-  readonly sum: Int32Array;
-}
-
-export type RunWorld = Pick<ExchangeWorld, 'clock' | 'compute' | 'journal' | 'identity' | 'keyOf' | 'peerOf'> & {
+export type RunWorld = Pick<ExchangeWorld, 'clock' | 'journal' | 'identity' | 'keyOf' | 'peerOf'> & {
+  readonly compute: Adder;
   readonly streams: Pick<ExchangeWorld['streams'], 'request'>;
 };
-
-export interface RunListener {
-  /** Half a deadline has passed over some link. */
-  late(): void;
-  /** Links over which nothing came in time, or something wrong. */
-  accused(edges: readonly AccusedEdge[]): void;
-  exchanged(sums: Sums): void;
-}
 
 export interface RunInput {
   /** Id of the attempt. */
@@ -45,7 +41,7 @@ const RESEND_MS = 100;
 const TICKS = 16;
 const TICK_MAX_MS = 250;
 
-export class Run {
+export class Run implements Work {
   readonly id: Hex;
   readonly layout: Layout;
   readonly lanes: readonly Lane[];
@@ -54,14 +50,14 @@ export class Run {
   readonly #world: RunWorld;
   readonly #deadlineMs: () => number;
   readonly #needed: (ms: number) => void;
-  readonly #listener: RunListener;
+  readonly #listener: WorkListener;
   readonly #abort = new AbortController();
   readonly #started: Promise<void>;
   /** Where chunks are written that go out next: as many as were on their way at once. */
   readonly #rooms: ChunkRoom[] = [];
   #exchanged = false;
 
-  constructor(world: RunWorld, { id, layout, own, deadlineMs, needed }: RunInput, listener: RunListener) {
+  constructor(world: RunWorld, { id, layout, own, deadlineMs, needed }: RunInput, listener: WorkListener) {
     this.#world = world;
     this.#deadlineMs = deadlineMs;
     this.#needed = needed;
@@ -90,6 +86,19 @@ export class Run {
     return this.#world.clock.nowMs();
   }
 
+  get order(): readonly Fingerprint[] {
+    return this.layout.order;
+  }
+
+  get isSent(): boolean {
+    return this.lanes.every(({ machine }) => machine.isDone);
+  }
+
+  /** That comes when all is there, and is the check's to do. */
+  get isComparing(): boolean {
+    return false;
+  }
+
   get isOver(): boolean {
     return this.#abort.signal.aborted;
   }
@@ -97,6 +106,10 @@ export class Run {
   /** Nothing more is sent or taken in. */
   stop(): void {
     this.#abort.abort(new Error('the attempt is over'));
+  }
+
+  letGo(): void {
+    for (const lane of this.lanes) lane.letGo();
   }
 
   /** Half of the largest chunk on any link: what a link must carry there and back in half a deadline. */
@@ -110,14 +123,14 @@ export class Run {
     return Math.ceil(Math.max(0, ...sizes) / 2);
   }
 
-  /** A link of this member's own, for what is nobody else's fault. None where it has none. */
-  own(reason: string): AccusedEdge[] {
+  /** What its process before this one had received is gone, and those who sent it do not know. None where it has no link. */
+  restarted(): AccusedEdge[] {
     return this.lanes
       .slice(0, 1)
       .flatMap((lane) =>
         lane.plan.sends
           .slice(0, 1)
-          .map(({ phase, from, to }) => ({ phase, from: lane.nodeOf(from), to: lane.nodeOf(to), chunk: 0, reason })),
+          .map(({ phase, from, to }) => ({ phase, from: lane.nodeOf(from), to: lane.nodeOf(to), chunk: 0, reason: 'restarted' })),
       );
   }
 
@@ -156,6 +169,16 @@ export class Run {
       this.#obey(lane, lane.machine.stored(transfer, chunk, this.#nowMs));
     }
     return true;
+  }
+
+  async open(
+    _from: Fingerprint,
+    what: OpeningKind,
+    [lane = 0, step = 0, from = 0, chunk = 0]: readonly number[],
+  ): Promise<Uint8Array | undefined> {
+    if (what === 'wrong') return this.wrong === undefined ? undefined : encodeWrong(this.wrong);
+    const receipt = what === 'sent' ? this.lanes[lane]?.receipt({ step, from }, chunk) : undefined;
+    return receipt === undefined ? undefined : encodeReceipt(receipt);
   }
 
   /** A member says why nothing comes from it. */

@@ -185,6 +185,7 @@ export class Session {
       authorOf: this.#authorOf,
       weights: this.#world.weights(this.#job.base, attempt.roster),
       cost: this.#world.cost(this.#job.base, attempt.roster),
+      exponents: this.#job.base.scaleExponents,
       deadline: this.#deadline,
       commitments: this.#commitments,
       witness: this.#witness,

@@ -1,7 +1,8 @@
 /** What an exchange touches outside itself, and the small things that its parts share. */
 
-import type { Adder, LinkCost } from '../../aggregation/schedule/index.ts';
-import type { IntRow } from '../../compute/api.ts';
+import type { TensorSpan } from '../../aggregation/index.ts';
+import type { LinkCost } from '../../aggregation/schedule/index.ts';
+import type { Compute, IntRow } from '../../compute/api.ts';
 import type { Identity } from '../../crypto/index.ts';
 import {
   asStarlingError,
@@ -19,7 +20,7 @@ import type { Clock, Journal, NodeStore, Streams } from '../ports.ts';
 export interface OwnRow {
   /** q, one integer a parameter. */
   readonly values: IntRow;
-  /** sis.expandRho of the secret. */
+  /** sis.expandRho of the secret; empty under a rule, which commits to none. */
   readonly rho: Int32Array;
   /** Of the update hash. */
   readonly salt: Uint8Array;
@@ -35,15 +36,16 @@ export interface Contribution {
 
 export interface ExchangeWorld {
   readonly clock: Clock;
-  readonly compute: Adder;
+  readonly compute: Compute;
   readonly streams: Pick<Streams, 'request' | 'peers' | 'handle'>;
   readonly journal: Journal;
   readonly store: Pick<NodeStore, 'get' | 'set'>;
   readonly identity: Identity;
   readonly swarm: SwarmId;
   readonly genesis: Genesis;
-  /** Integers of a row. */
+  /** Integers of a row, and the tensors that they are. */
   readonly elements: number;
+  readonly spans: readonly TensorSpan[];
   /** Seed of the commitments' A. */
   readonly seed: Uint8Array;
   /** Ed25519 public key of a node whose join is known. */

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { bytesOf } from '../../../src/aggregation/index.ts';
 import { contentOf, sis } from '../../../src/crypto/index.ts';
 import { keepAggregate } from '../../../src/epoch/aggregates.ts';
+import { ineligible } from '../../../src/epoch/audit.ts';
 import { average } from '../../../src/epoch/average.ts';
 import { checkBlock } from '../../../src/epoch/blocks.ts';
 import { commitmentSeed } from '../../../src/epoch/commitment.ts';
@@ -13,14 +14,15 @@ import {
   type Attempt,
   type Block,
   type BlockHeader,
+  type DecisionBody,
   type Dropped,
   type EntryId,
   NARROW_WEIGHT_TOTAL,
   survivorsOf,
   VOTING,
 } from '../../../src/spec/index.ts';
-import { aggregateHash, blockHash, encodeOpening, makeBlock } from '../../../src/wire/index.ts';
-import { sorted, type TestNode, type TestSwarm } from '../../support/epochWorld.ts';
+import { aggregateHash, blockHash, decisionId, encodeOpening, makeBlock } from '../../../src/wire/index.ts';
+import { emptyDecision, sorted, type TestNode, TestSwarm } from '../../support/epochWorld.ts';
 import { certify, committee, draftOf, give, wave } from '../../support/finalSteps.ts';
 
 /** A sum as an honest exchange ends with it, computed from everybody's own update. */
@@ -253,5 +255,113 @@ describe('a sum that is made with others', () => {
     });
     const nothing = await average(other.ctx, other.ctx.chain.finalized.state, roster);
     assert.deepEqual([nothing.roster, nothing.header, nothing.dropped], [[], undefined, []]);
+  });
+});
+
+describe('a block of an epoch by a rule over segments', () => {
+  let swarm: TestSwarm;
+  let roster: EntryId[];
+  let made: Averaged;
+  beforeEach(async () => {
+    swarm = committee(4, { schedule: 'butterfly', aggregation: 'median' });
+    roster = sorted(await swarm.contribute([wave(0), wave(1), wave(2), wave(3)]));
+    const { base } = jobOf(swarm.node(0), roster);
+    const attempt: Attempt = { swarm: swarm.id, epoch: base.epoch + 1, base: base.decision, number: 0, roster, dropped: [], broken: [] };
+    const sum = new Int32Array(swarm.node(0).ctx.spans.at(-1)?.end ?? 0).fill(7);
+    const ruled = { weightTotal: 2, distances: [1n, 1n, 1n, 9n] };
+    made = { attempt, survivors: roster, weights: [1, 1, 1, 1], sum, rhoSum: new Int32Array(), commitments: [], ruled };
+  });
+
+  async function blockOver(averaged: Averaged): Promise<Block> {
+    const [proposer] = swarm.nodes as [TestNode];
+    await sum(proposer, roster, averaged);
+    const aggregate = await average(proposer.ctx, proposer.ctx.chain.finalized.state, roster);
+    assert.deepEqual(aggregate.header?.distances, averaged.ruled?.distances.map(String));
+    assert.equal(aggregate.header?.weightTotal, 2);
+    for (const { ctx } of swarm.nodes) await judge(ctx, ctx.chain.finalized, aggregate);
+    swarm.share();
+    await keepAggregate(proposer.ctx, aggregate);
+    return (await draftOf(proposer, roster)).block;
+  }
+
+  it('has contributions that commit to no values', () => {
+    for (const id of roster) {
+      const { body } = swarm.node(0).ctx.replica.graph.get(id)?.core ?? assert.fail('no entry');
+      assert.ok('commitment' in body && body.commitment === null);
+    }
+  });
+
+  it('is prevoted by whoever took part in making it, and by nobody who only sees that others did, unless q voters have', async () => {
+    const block = await blockOver(made);
+    assert.equal(await checked(swarm.node(0), block), 'valid');
+    const [, voter, other] = swarm.nodes as [TestNode, TestNode, TestNode];
+    voter.ctx.sums.connect({ begin: async () => undefined, isCertified: () => true, rest: async () => undefined });
+    assert.equal(await checked(voter, block), 'incomplete');
+    assert.equal(await checked(voter, block, 3, true), 'valid');
+    await sum(other, roster, made);
+    assert.equal(await checked(other, block), 'valid');
+  });
+
+  it('is not prevoted by who made something else of the rows', async () => {
+    const [, , other] = swarm.nodes as [TestNode, TestNode, TestNode];
+    await sum(other, roster, { ...made, sum: made.sum.with(0, 8) });
+    assert.equal(await checked(other, await blockOver(made)), 'incomplete');
+  });
+
+  it('is invalid with another number of distances than it has contributions', async () => {
+    const short = { weightTotal: 2, distances: [1n, 2n, 3n] };
+    const block = await blockOver({ ...made, ruled: short });
+    assert.equal(await checked(swarm.node(0), block), 'INCOMPATIBLE aggregateHash');
+  });
+
+  it('is taken by whoever was away on its certificate, and moves trust by the distances', async () => {
+    const block = await blockOver(made);
+    const [first, , , away] = swarm.nodes as [TestNode, TestNode, TestNode, TestNode];
+    const { header } = await average(first.ctx, first.ctx.chain.finalized.state, roster);
+    const record = { block, certificate: certify(block, swarm.nodes.slice(0, 3)) };
+    for (const node of [first, away]) await give(node, record, header);
+    assert.equal(away.ctx.chain.finalized.state.epoch, 1);
+    assert.deepEqual(away.ctx.chain.finalized.state, first.ctx.chain.finalized.state);
+    const authors = roster.map((id) => first.ctx.replica.graph.get(id)?.core.author);
+    const trustOf = (i: number) => away.ctx.chain.finalized.state.members.find((m) => m.fingerprint === authors[i])?.trust ?? 0;
+    assert.ok(trustOf(3) < trustOf(0), `${trustOf(3)} and ${trustOf(0)}`);
+  });
+
+  it('without a quorum is taken by whoever took no part from more deciders than rows may lie', async () => {
+    const many = new TestSwarm({ nodes: 7, genesis: { schedule: 'butterfly', aggregation: 'median' } }).joined();
+    const ids = sorted(await many.contribute([0, 1, 2, 3, 4, 5, 6].map(wave)));
+    const [first, second, third] = many.nodes as [TestNode, TestNode, TestNode];
+    const away = many.node(6);
+    const { id: prev, state } = first.ctx.chain.head;
+    const attempt = { ...made.attempt, swarm: many.id, base: state.decision, roster: ids };
+    const ruled = { weightTotal: 1, distances: ids.map(() => 1n) };
+    await sum(first, ids, { ...made, attempt, survivors: ids, weights: ids.map(() => 1), ruled });
+    const aggregate = await average(first.ctx, state, ids);
+    await keepAggregate(first.ctx, aggregate);
+    const { weights, hash: aggregateHash } = aggregate;
+    const body: DecisionBody = { epoch: 1, prev, roster: ids, weights, aggregateHash, dropped: [] };
+    const decide = (node: TestNode, what: DecisionBody): unknown => node.ctx.replica.append('decision', what, prev, 0);
+    decide(away, emptyDecision(away.ctx));
+    for (const node of [first, second]) decide(node, body);
+    many.share();
+    await away.apply();
+    assert.equal(away.ctx.unavailable.has(decisionId(body)), true, 'two of seven may lie');
+    assert.notDeepEqual(away.ctx.chain.head.body, body);
+    decide(third, body);
+    many.share();
+    await many.clock.runUntil(() => false, many.clock.nowMs() + 10_000);
+    await away.apply();
+    assert.deepEqual(away.ctx.chain.head.body, body);
+  });
+
+  it('rosters members alone: so many rows go by segments as there are members', async () => {
+    const strangers = new TestSwarm({ nodes: 4, genesis: { schedule: 'butterfly', aggregation: 'median' } }).joined();
+    const [id] = await strangers.contribute([wave(0)]);
+    const { ctx } = strangers.node(1);
+    const entry = ctx.replica.graph.get(id ?? '') ?? assert.fail('no entry');
+    const { state } = ctx.chain.head;
+    assert.equal(ineligible(ctx, state, entry), undefined);
+    const others = { ...state, members: state.members.filter(({ fingerprint }) => fingerprint !== entry.core.author) };
+    assert.match(ineligible(ctx, others, entry) ?? '', /no member yet/);
   });
 });

@@ -33,11 +33,31 @@ describe('the mode of an epoch', () => {
     assert.equal(isScheduled(large, only({ status: 'away' })), true);
   });
 
-  it('is never a schedule for rules over rows or encodings that leave values out', () => {
-    assert.match(modeOf({ ...large, aggregation: 'median' }, stateOf(3)).why, /median/);
+  it('is never a schedule for encodings that leave values out, nor for rules beyond the members that they are told of', () => {
     assert.match(modeOf({ ...large, encoding: 'topk' }, stateOf(3)).why, /topk/);
-    for (const change of [{ aggregation: 'krum' }, { encoding: 'sign' }, { encoding: 'topk', schedule: 'ring' }] as const)
+    for (const change of [
+      { encoding: 'sign' },
+      { encoding: 'topk', schedule: 'ring' },
+      { aggregation: 'median', encoding: 'sign' },
+    ] as const)
       assert.equal(isScheduled({ ...large, ...change }, stateOf(3)), false);
+    for (const [aggregation, most] of [
+      ['median', 64],
+      ['krum', 32],
+    ] as const) {
+      assert.equal(isScheduled({ ...large, aggregation }, stateOf(most)), true);
+      assert.equal(isScheduled({ ...large, aggregation }, stateOf(most + 1)), false);
+      assert.match(modeOf({ ...large, aggregation }, stateOf(most + 1)).why, new RegExp(`the rule ${aggregation} beyond ${most} members`));
+    }
+  });
+
+  it('is a butterfly for rules over rows, whatever schedule is named and whatever links have failed, and gossip where that is named', () => {
+    for (const schedule of ['auto', 'ring', 'grid', 'butterfly'] as const) {
+      assert.equal(modeOf({ ...large, aggregation: 'median', schedule }, stateOf(3)).schedule, 'butterfly');
+      assert.equal(scheduleOf({ ...large, aggregation: 'median', schedule }, 5, 3, true).schedule, 'butterfly');
+    }
+    assert.equal(isScheduled({ ...small, aggregation: 'median' }, stateOf(3)), false);
+    assert.equal(isScheduled({ ...large, aggregation: 'median', schedule: 'gossip' }, stateOf(3)), false);
   });
 
   it('of an attempt goes on over streams, however few are left and whatever links have failed', () => {

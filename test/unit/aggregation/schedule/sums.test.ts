@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import fc from 'fast-check';
 import {
   butterflyPlan,
   bytesIn,
@@ -7,7 +6,6 @@ import {
   gridOf,
   gridPlan,
   type Plan,
-  type RowRule,
   ringOf,
   type Summands,
 } from '../../../../src/aggregation/schedule/index.ts';
@@ -88,27 +86,6 @@ describe('sums by a schedule', () => {
         );
       for (const other of others) assert.equal(Buffer.compare(Buffer.from(first.buffer), Buffer.from(other.buffer)), 0);
     }
-  });
-
-  it('gives owners every raw row of their segment for a rule, and everyone what it makes of them', () => {
-    // Hangs on which row is whose.
-    const rule: RowRule = (rows) =>
-      (rows[0] as Int32Array).map((_, k) => rows.reduce((sum, row, i) => sum + (i + 1) * (row[k] as number), 0));
-    fc.assert(
-      fc.property(fc.integer({ min: 1, max: 12 }), fc.integer({ min: 0, max: 60 }), fc.integer(), (members, elements, seed) => {
-        const pick = picker(seed);
-        const rows = randomRows(members, elements, 32_767, pick);
-        const weights = weightsFor(members, pick);
-        const plan = (rank: number, summands: Summands) => butterflyPlan(rank, summands, { ruleBound: 78 * 32_767 });
-        const swarm = new Exchanges({ rows, weights: weights.map(() => 1), qmax: 32_767, plan, rule });
-        swarm.start();
-        swarm.run(pick);
-        assert.ok(swarm.isDone);
-        const expected = [...rule(rows.map((row) => Int32Array.from(row)))];
-        for (const sum of swarm.sums()) assert.deepEqual([...sum], expected);
-      }),
-      { numRuns: 50 },
-    );
   });
 
   it('a member that dies at any moment leaves the survivors the exact sum of the survivors', function () {

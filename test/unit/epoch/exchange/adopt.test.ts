@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { sis } from '../../../../src/crypto/index.ts';
 import { chunkOf, pullSums } from '../../../../src/epoch/exchange/adopt.ts';
 import { shapeOf } from '../../../../src/epoch/exchange/plans.ts';
-import type { Sums } from '../../../../src/epoch/exchange/run.ts';
+import type { Sums } from '../../../../src/epoch/exchange/work.ts';
 import type { ExchangeWorld } from '../../../../src/epoch/exchange/world.ts';
 import { systemClock } from '../../../../src/node/random.ts';
 import { QMAX } from '../../../../src/spec/index.ts';
