@@ -55,7 +55,7 @@ describe(`an average of ${PARAMETERS} parameters over ${NODES} daemons`, functio
         60_000,
       );
       const { tensors, parameters } = await founder.client.call('swarm_info');
-      for (let n = 0; n < EPOCHS; n++) {
+      for (let n = 0; n < (way === 'median' ? 1 : EPOCHS); n++) {
         const scale = 2 ** (EXPONENT - n);
         const { epoch } = await founder.client.call('epoch_current');
         for (const [i, { client }] of daemons.entries()) {
