@@ -93,6 +93,12 @@ async function* inPieces(head: Uint8Array, parts: AsyncIterable<Float32Array>): 
   for await (const { buffer, byteOffset, byteLength } of parts) yield new Uint8Array(buffer, byteOffset, byteLength);
 }
 
+/**
+ * Bytes beyond what is taken that are read all the same, and kept nowhere: who still writes when its connection is closed sees that it broke
+ * off, and not why.
+ */
+const DISCARDED_MAX_BYTES = 64 * MIB;
+
 /** `length`: what the client says it sends, NaN where it does not: that much is read into its place, not pieced together. */
 async function readBody(payload: Readable, length: number, bound: () => number): Promise<Uint8Array> {
   const maxBytes = bound();
@@ -101,16 +107,18 @@ async function readBody(payload: Readable, length: number, bound: () => number):
       field: 'body',
       fix: "send the swarm's tensors alone, as f32",
     });
-  if (length > maxBytes) throw tooLarge();
-  const whole = Number.isSafeInteger(length) ? new Uint8Array(length) : undefined;
+  if (length > maxBytes + DISCARDED_MAX_BYTES) throw tooLarge();
+  const whole = Number.isSafeInteger(length) && length <= maxBytes ? new Uint8Array(length) : undefined;
   const chunks: Buffer[] = [];
   let bytes = 0;
   for await (const chunk of payload as AsyncIterable<Buffer>) {
-    if (bytes + chunk.byteLength > maxBytes) throw tooLarge();
-    if (whole === undefined) chunks.push(chunk);
-    else whole.set(chunk, bytes); // HTTP ends a body at its length
     bytes += chunk.byteLength;
+    if (bytes > maxBytes + DISCARDED_MAX_BYTES) throw tooLarge();
+    if (length > maxBytes || bytes > maxBytes) chunks.length = 0;
+    else if (whole === undefined) chunks.push(chunk);
+    else whole.set(chunk, bytes - chunk.byteLength); // HTTP ends a body at its length
   }
+  if (length > maxBytes || bytes > maxBytes) throw tooLarge();
   if (whole !== undefined) return whole.subarray(0, bytes);
   const body = Buffer.concat(chunks, bytes);
   return new Uint8Array(body.buffer, body.byteOffset, bytes); // a Buffer's slice() shares memory, a Uint8Array's copies

@@ -23,9 +23,15 @@ describe('api server', () => {
   afterEach(() => api.close());
 
   /** fetch cannot set Host; node:http can. */
-  async function raw(path: string, headers: Record<string, string>, method = 'GET'): Promise<{ status: number; body: string }> {
+  async function raw(
+    path: string,
+    headers: Record<string, string>,
+    method = 'GET',
+    ends = true,
+  ): Promise<{ status: number; body: string }> {
     const request = httpRequest(`${api.url}${path}`, { method, headers });
-    request.end();
+    if (ends) request.end();
+    else request.flushHeaders();
     const [response] = (await once(request, 'response')) as [import('node:http').IncomingMessage];
     let body = '';
     for await (const chunk of response) body += chunk;
@@ -168,6 +174,28 @@ describe('api server', () => {
       assert.deepEqual(node.submissions, [
         { epoch: 4, kind: 'parameters', samples: 12, metrics: { loss: 0.25 }, values: Float32Array.of(1, 1, 1, 1, 1, 1, 2, 2, 2) },
       ]);
+    });
+
+    it('hears one that is too large to its end, so that who sends it sees why it is refused, and none that is endless', async () => {
+      const path = '/v1/updates?epoch=4&samples=1';
+      const half = Buffer.alloc(2 ** 20);
+      for (const length of [{ 'content-length': String(2 * half.byteLength) }, {}]) {
+        const request = httpRequest(`${api.url}${path}`, { method: 'POST', headers: { ...auth, ...length } });
+        let isAnswered = false;
+        request.on('response', () => {
+          isAnswered = true;
+        });
+        await new Promise((resolve) => request.write(half, resolve));
+        // What is asked now is answered after all that the server does of itself.
+        assert.equal((await get('/healthz')).status, 200);
+        assert.equal(isAnswered, false);
+        request.end(half);
+        const [response] = (await once(request, 'response')) as [import('node:http').IncomingMessage];
+        assert.equal(response.statusCode, 413);
+        response.resume();
+      }
+      const endless = await raw(path, { ...auth, 'content-length': String(2 ** 30) }, 'POST', false);
+      assert.equal(endless.status, 413);
     });
 
     it('names what is wrong with an update, and goes on', async () => {
