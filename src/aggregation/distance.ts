@@ -2,6 +2,7 @@ import type { IntRow } from '../compute/api.ts';
 import { twiceMedian } from '../state/median.ts';
 import { squaredNorm } from './integers.ts';
 import type { TensorSpan } from './layout.ts';
+import { rangesOf, type ScaledRange } from './ranges.ts';
 import type { WeighedRows } from './robust/rule.ts';
 
 /** Elements of a block, at most: 2^16 terms below (2 * 65,534)^2 < 2^34.1 add up below 2^51, exact in a double. */
@@ -60,27 +61,18 @@ async function squaredNorms(
   return totals;
 }
 
-/** The tensors in blocks, with the power of two that brings their squares to units of 4^(least exponent), and turns between. */
-async function* blocks(
-  spans: readonly TensorSpan[],
-  exponents: readonly number[],
-  rows: number,
-  turn: Turn,
-): AsyncGenerator<{ readonly start: number; readonly end: number; readonly shift: bigint }> {
-  const lowest = Math.min(...exponents);
+/** The tensors in blocks that one turn bears for so many rows, with turns between. */
+async function* blocks(spans: readonly TensorSpan[], exponents: readonly number[], rows: number, turn: Turn): AsyncGenerator<ScaledRange> {
   const size = Math.max(1, Math.min(BLOCK, Math.floor(CELLS / rows)));
   let since = 0;
-  for (const [t, span] of spans.entries()) {
-    const shift = BigInt(2 * ((exponents[t] as number) - lowest));
-    for (let start = span.start; start < span.end; start += size) {
-      const end = Math.min(start + size, span.end);
-      if (since + end - start > size) {
-        await turn();
-        since = 0;
-      }
-      since += end - start;
-      yield { start, end, shift };
+  for (const range of rangesOf(spans, exponents, size)) {
+    const length = range.end - range.start;
+    if (since + length > size) {
+      await turn();
+      since = 0;
     }
+    since += length;
+    yield range;
   }
 }
 

@@ -52,7 +52,7 @@ export class Exchanges {
 
   /**
    * The block of `epoch` is final here: its session, which holds a row and a sum, each as large as the model, goes once no member
-   * needs anything more of it, or after a while. Whoever is later than that takes the sum, or the model, as any content.
+   * needs anything more of it, or after a while. Whoever is later than that takes the sum, or the model, as other content.
    */
   async rest(epoch: number): Promise<void> {
     const session = this.#session;

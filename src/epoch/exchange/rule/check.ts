@@ -1,5 +1,5 @@
 /** What a rule made of rows is worth to who did not take part: as many members as may lie, and one more, say that they hold it. */
-import { type Attempt, type EntryId, type Fingerprint, type Hex, QMAX, WEIGHT_TOTAL } from '../../../spec/index.ts';
+import { type Fingerprint, type Hex, QMAX, WEIGHT_TOTAL } from '../../../spec/index.ts';
 import { decode, encode, type OpeningKind, readBytes, readInt, readList, readTuple } from '../../../wire/index.ts';
 import { chunkOf, pullSums } from '../adopt.ts';
 import { type AskWorld, open } from '../ask.ts';
@@ -7,7 +7,7 @@ import { digestOf } from '../check.ts';
 import type { AuthorOf } from '../findings.ts';
 import { type Averaged, averagedOf } from '../job.ts';
 import type { SumShape } from '../plans.ts';
-import type { Check } from '../sumCheck.ts';
+import type { Check, SumCheckInput } from '../sumCheck.ts';
 import type { Witness } from '../witness.ts';
 import type { Ruled, Sums } from '../work.ts';
 import type { ExchangeWorld } from '../world.ts';
@@ -15,16 +15,10 @@ import { neededIn } from './layout.ts';
 
 export type RuleCheckWorld = AskWorld & Pick<ExchangeWorld, 'clock' | 'genesis' | 'elements'>;
 
-export interface RuleCheckInput {
-  readonly attempt: Attempt;
-  readonly id: Hex;
-  /** Contributions by author. */
-  readonly rows: ReadonlyMap<Fingerprint, EntryId>;
-  /** One for each id of the whole roster. */
-  readonly weights: readonly number[];
+export type RuleCheckInput = Pick<SumCheckInput, 'attempt' | 'id' | 'rows' | 'weights'> & {
   readonly authorOf: AuthorOf;
   readonly witness: Pick<Witness, 'findingsOf'>;
-}
+};
 
 export class RuleCheck implements Check {
   readonly #world: RuleCheckWorld;
